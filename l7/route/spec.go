@@ -1,0 +1,74 @@
+// Package route decides which backend answers a host and a path. It is pure:
+// specs go in, an immutable table comes out, and a lookup allocates nothing.
+package route
+
+import (
+	"net/netip"
+	"time"
+)
+
+// A Match says how a Spec's path is compared with a request's
+// (Kubernetes networking/v1, IngressRule pathType).
+type Match uint8
+
+// The zero Match is Prefix, the rule that fits most.
+const (
+	// Prefix compares path elements: /foo matches /foo, /foo/ and /foo/bar,
+	// never /foobar.
+	Prefix Match = iota
+	// Exact compares the whole canonical path, byte for byte.
+	Exact
+)
+
+// String returns the pathType's name in Kubernetes.
+func (m Match) String() string {
+	if m == Exact {
+		return "Exact"
+	}
+	return "Prefix"
+}
+
+// A Spec is one rule: requests for Host and Path go to Backend.
+type Spec struct {
+	// Host is canonical (see CanonicalHost); "" means any host, and a first
+	// label of "*" stands for exactly one label.
+	Host string
+	// Path is canonical (see CanonicalPath) and starts with "/".
+	Path  string
+	Match Match
+	// Backend is what answers. The zero Backend answers 503: the rule stands,
+	// but what it names cannot be served.
+	Backend Backend
+	// Origin is the object the rule was read from.
+	Origin Origin
+}
+
+// A Backend names one port of one Service, and is the key of an endpoint pool.
+type Backend struct {
+	Namespace string `json:"namespace"`
+	Service   string `json:"service"`
+	// Port is the Service port as the rule wrote it: a number in decimal, or
+	// a name.
+	Port string `json:"port"`
+}
+
+// String returns namespace/service:port.
+func (b Backend) String() string { return b.Namespace + "/" + b.Service + ":" + b.Port }
+
+// An Origin is the object that a Spec was read from. When two objects claim
+// the same host, path and match, the older wins; then the lower namespace and
+// name, so that every edge decides alike.
+type Origin struct {
+	Kind      string    `json:"kind"`
+	Namespace string    `json:"namespace"`
+	Name      string    `json:"name"`
+	Created   time.Time `json:"created"`
+}
+
+// String returns Kind namespace/name.
+func (o Origin) String() string { return o.Kind + " " + o.Namespace + "/" + o.Name }
+
+// An Endpoint is one address that serves a Backend: a Pod's IP and port.
+type Endpoint struct {
+	Addr netip.AddrPort `json:"addr"`
+}
