@@ -18,12 +18,19 @@ const (
 	Prefix Match = iota
 	// Exact compares the whole canonical path, byte for byte.
 	Exact
+	// Default matches every path of its host, after every other rule that
+	// matches the request, whatever its host, has been preferred: an Ingress's
+	// defaultBackend. Its Path is "/".
+	Default
 )
 
-// String returns the pathType's name in Kubernetes.
+// String returns the pathType's name in Kubernetes, or "Default".
 func (m Match) String() string {
-	if m == Exact {
+	switch m {
+	case Exact:
 		return "Exact"
+	case Default:
+		return "Default"
 	}
 	return "Prefix"
 }
