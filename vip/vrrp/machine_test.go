@@ -1,0 +1,228 @@
+package vrrp_test
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/portico-lb/portico/vip/vrrp"
+)
+
+var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// at is one event of a script. Ticks are not written: the script's runner
+// sends one at every deadline that passes.
+type at struct {
+	ms int
+	ev vrrp.Event
+}
+
+// play runs a script and prints every event with what came of it, until end.
+func play(c vrrp.Config, script []at, endMS int) string {
+	var out strings.Builder
+	m := vrrp.NewMachine(c)
+	step := func(now time.Time, ev vrrp.Event) {
+		before := m.State()
+		actions := m.Step(now, ev)
+		fmt.Fprintf(&out, "%dms %s:", now.Sub(epoch).Milliseconds(), eventName(ev))
+		for _, a := range actions {
+			fmt.Fprintf(&out, " %s", []string{"advertise", "resign", "acquire", "release", "announce"}[a])
+		}
+		if s := m.State(); s != before {
+			fmt.Fprintf(&out, " %v (%s)", s, m.Reason())
+		}
+		if m.Adopting() {
+			out.WriteString(" adopting")
+		}
+		out.WriteByte('\n')
+	}
+	for _, e := range append(script, at{endMS, nil}) {
+		now := epoch.Add(time.Duration(e.ms) * time.Millisecond)
+		for d := m.Deadline(); !d.IsZero() && d.Before(now); d = m.Deadline() {
+			step(d, vrrp.Tick{})
+		}
+		if e.ev != nil {
+			step(now, e.ev)
+		}
+	}
+	return out.String()
+}
+
+func eventName(ev vrrp.Event) string {
+	switch ev := ev.(type) {
+	case vrrp.Advert:
+		return fmt.Sprintf("advert %d from %v", ev.Priority, ev.Src)
+	case vrrp.Start:
+		return "start"
+	case vrrp.Stop:
+		return "stop"
+	case vrrp.Reconfigure:
+		return "reconfigure"
+	}
+	return "tick"
+}
+
+func heard(priority uint8, src string) vrrp.Advert {
+	return vrrp.Advert{Src: ip(src), Priority: priority, Interval: time.Second}
+}
+
+// TestMachine plays one script per rule. With priority 128 at one second the
+// skew is 500 ms and the down interval 3.5 s.
+func TestMachine(t *testing.T) {
+	base := vrrp.Config{Version: 3, Priority: 128, Interval: time.Second, Address: ip("192.0.2.5")}
+	preempt, delayed, v2 := base, base, base
+	preempt.Preempt = true
+	delayed.Preempt, delayed.PreemptDelay = true, 2500*time.Millisecond
+	v2.Version = 2
+	lower := base
+	lower.Priority = 64
+
+	tests := []struct {
+		name   string
+		cfg    vrrp.Config
+		script []at
+		end    int
+		want   string
+	}{
+		{"alone", base, []at{{0, vrrp.Start{}}, {5600, vrrp.Stop{}}}, 9000, `
+0ms start: Backup (started)
+3500ms tick: advertise acquire Active (no Active heard)
+4500ms tick: advertise
+5500ms tick: advertise
+5600ms stop: resign release Initialize (stopped)
+`},
+		{"stopped Backup says nothing", base, []at{{0, vrrp.Start{}}, {100, vrrp.Stop{}}}, 9000, `
+0ms start: Backup (started)
+100ms stop: Initialize (stopped)
+`},
+		{"Active resigns", base, []at{{0, vrrp.Start{}}, {1000, heard(200, "192.0.2.9")}, {1200, heard(0, "192.0.2.9")}}, 2000, `
+0ms start: Backup (started)
+1000ms advert 200 from 192.0.2.9:
+1200ms advert 0 from 192.0.2.9:
+1700ms tick: advertise acquire Active (the Active resigned)
+`},
+		{"without preemption a lower priority rules", base, []at{{0, vrrp.Start{}}, {3000, heard(1, "192.0.2.1")}}, 7000, `
+0ms start: Backup (started)
+3000ms advert 1 from 192.0.2.1:
+6500ms tick: advertise acquire Active (no Active heard)
+`},
+		{"preemption does not hear a lower priority", preempt, []at{{0, vrrp.Start{}}, {1000, heard(1, "192.0.2.1")}, {3000, heard(127, "192.0.2.1")}}, 4000, `
+0ms start: Backup (started)
+1000ms advert 1 from 192.0.2.1:
+3000ms advert 127 from 192.0.2.1:
+3500ms tick: advertise acquire Active (the Active has a lower priority)
+`},
+		{"preemption hears an equal priority", preempt, []at{{0, vrrp.Start{}}, {3000, heard(128, "192.0.2.1")}}, 6000, `
+0ms start: Backup (started)
+3000ms advert 128 from 192.0.2.1:
+`},
+		{"preempt_delay counts from the first lower advert", delayed, []at{{0, vrrp.Start{}},
+			{1000, heard(1, "192.0.2.1")}, {2000, heard(1, "192.0.2.1")}, {3000, heard(1, "192.0.2.1")}, {4000, heard(1, "192.0.2.1")}}, 7000, `
+0ms start: Backup (started)
+1000ms advert 1 from 192.0.2.1:
+2000ms advert 1 from 192.0.2.1:
+3000ms advert 1 from 192.0.2.1:
+4000ms advert 1 from 192.0.2.1:
+6500ms tick: advertise acquire Active (the Active has a lower priority)
+`},
+		{"preempt_delay starts again after a higher priority", delayed, []at{{0, vrrp.Start{}},
+			{1000, heard(1, "192.0.2.1")}, {2000, heard(200, "192.0.2.9")}, {4000, heard(1, "192.0.2.1")}}, 7400, `
+0ms start: Backup (started)
+1000ms advert 1 from 192.0.2.1:
+2000ms advert 200 from 192.0.2.9:
+4000ms advert 1 from 192.0.2.1:
+`},
+		{"Active answers a lower priority", base, []at{{0, vrrp.Start{}}, {4000, heard(1, "192.0.2.9")}}, 5200, `
+0ms start: Backup (started)
+3500ms tick: advertise acquire Active (no Active heard)
+4000ms advert 1 from 192.0.2.9: advertise announce
+5000ms tick: advertise
+`},
+		{"Active answers a resignation", base, []at{{0, vrrp.Start{}}, {4000, heard(0, "192.0.2.9")}}, 4100, `
+0ms start: Backup (started)
+3500ms tick: advertise acquire Active (no Active heard)
+4000ms advert 0 from 192.0.2.9: advertise
+`},
+		{"Active yields to a higher priority", base, []at{{0, vrrp.Start{}}, {4000, heard(129, "192.0.2.1")}}, 8000, `
+0ms start: Backup (started)
+3500ms tick: advertise acquire Active (no Active heard)
+4000ms advert 129 from 192.0.2.1: release Backup (heard a higher priority)
+7500ms tick: advertise acquire Active (no Active heard)
+`},
+		{"Active yields to an equal priority from a higher address only", base, []at{{0, vrrp.Start{}},
+			{4000, heard(128, "192.0.2.4")}, {4100, heard(128, "192.0.2.6")}}, 4200, `
+0ms start: Backup (started)
+3500ms tick: advertise acquire Active (no Active heard)
+4000ms advert 128 from 192.0.2.4: advertise announce
+4100ms advert 128 from 192.0.2.6: release Backup (heard an equal priority from a higher address)
+`},
+		{"Backup adopts the Active's interval", base, []at{{0, vrrp.Start{}},
+			{1000, vrrp.Advert{Src: ip("192.0.2.9"), Priority: 200, Interval: 100 * time.Millisecond}}}, 1400, `
+0ms start: Backup (started)
+1000ms advert 200 from 192.0.2.9:
+1350ms tick: advertise acquire Active (no Active heard)
+`},
+		{"version 2 counts the skew in seconds", func() vrrp.Config { c := v2; c.Interval = 2 * time.Second; return c }(), []at{{0, vrrp.Start{}}}, 7000, `
+0ms start: Backup (started)
+6500ms tick: advertise acquire Active (no Active heard)
+`},
+		{"reconfiguration is told at once and disturbs no timer of a Backup", base, []at{{0, vrrp.Start{}},
+			{2000, vrrp.Reconfigure{Config: lower}}, {3600, vrrp.Reconfigure{Config: base}}}, 4700, `
+0ms start: Backup (started)
+2000ms reconfigure:
+3500ms tick: advertise acquire Active (no Active heard)
+3600ms reconfigure: advertise
+4600ms tick: advertise
+`},
+		{"adoption of what nobody took", base, []at{{0, vrrp.Start{Holding: true}}}, 2600, `
+0ms start: Backup (started) adopting
+1500ms tick: advertise acquire Active (still held the addresses after a restart)
+2500ms tick: advertise
+`},
+		{"adoption yields to a higher priority", base, []at{{0, vrrp.Start{Holding: true}}, {500, heard(200, "192.0.2.9")}}, 3900, `
+0ms start: Backup (started) adopting
+500ms advert 200 from 192.0.2.9: release
+`},
+		{"adoption without preemption yields to a lower priority", base, []at{{0, vrrp.Start{Holding: true}}, {500, heard(1, "192.0.2.9")}}, 3900, `
+0ms start: Backup (started) adopting
+500ms advert 1 from 192.0.2.9: release
+`},
+		{"adoption with preemption takes over from a lower priority", preempt, []at{{0, vrrp.Start{Holding: true}}, {500, heard(1, "192.0.2.9")}}, 600, `
+0ms start: Backup (started) adopting
+500ms advert 1 from 192.0.2.9: advertise acquire Active (the Active has a lower priority)
+`},
+		{"adoption with preempt_delay yields to a lower priority", delayed, []at{{0, vrrp.Start{Holding: true}}, {500, heard(1, "192.0.2.9")}}, 600, `
+0ms start: Backup (started) adopting
+500ms advert 1 from 192.0.2.9: release
+`},
+		{"stop while adopting", base, []at{{0, vrrp.Start{Holding: true}}, {500, vrrp.Stop{}}}, 9000, `
+0ms start: Backup (started) adopting
+500ms stop: resign release Initialize (stopped)
+`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := play(tt.cfg, tt.script, tt.end)
+			if want := strings.TrimPrefix(tt.want, "\n"); got != want {
+				t.Errorf("got\n%swant\n%s", got, want)
+			}
+		})
+	}
+}
+
+// TestStall: an Active that was suspended speaks at once and then keeps its
+// interval, without making up for the adverts it missed.
+func TestStall(t *testing.T) {
+	m := vrrp.NewMachine(vrrp.Config{Version: 3, Priority: 128, Interval: time.Second, Address: netip.MustParseAddr("192.0.2.5")})
+	m.Step(epoch, vrrp.Start{})
+	m.Step(epoch.Add(3500*time.Millisecond), vrrp.Tick{})
+	late := epoch.Add(20 * time.Second)
+	if got := m.Step(late, vrrp.Tick{}); len(got) != 1 || got[0] != vrrp.Advertise {
+		t.Errorf("got %v, want one advert", got)
+	}
+	if d := m.Deadline().Sub(late); d != time.Second {
+		t.Errorf("next advert in %v, want 1s", d)
+	}
+}

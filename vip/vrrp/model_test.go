@@ -1,0 +1,211 @@
+package vrrp_test
+
+import (
+	"container/heap"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/portico-lb/portico/vip/vrrp"
+)
+
+// The model: three routers on one segment. Until calm the network loses,
+// delays and partitions, and routers are suspended, killed and started again;
+// then every fault ends.
+const (
+	interval   = 100 * time.Millisecond
+	calm       = 8 * time.Second
+	end        = 14 * time.Second
+	worstDelay = 3 * interval
+)
+
+type router struct {
+	cfg     vrrp.Config
+	m       *vrrp.Machine // nil: killed
+	asleep  time.Duration // suspended until then
+	holding bool          // the addresses stand on its interface, whatever became of the process
+}
+
+type happening struct {
+	when time.Duration
+	run  func()
+}
+
+type agenda []happening
+
+func (a agenda) Len() int           { return len(a) }
+func (a agenda) Less(i, j int) bool { return a[i].when < a[j].when }
+func (a agenda) Swap(i, j int)      { a[i], a[j] = a[j], a[i] }
+func (a *agenda) Push(x any)        { *a = append(*a, x.(happening)) }
+func (a *agenda) Pop() any {
+	old := *a
+	x := old[len(old)-1]
+	*a = old[:len(old)-1]
+	return x
+}
+
+type model struct {
+	rnd     *rand.Rand
+	now     time.Duration
+	todo    agenda
+	routers []*router
+	cut     [3][3]bool
+}
+
+func (w *model) after(d time.Duration, run func()) { heap.Push(&w.todo, happening{w.now + d, run}) }
+func (w *model) chance(percent int) bool           { return w.rnd.IntN(100) < percent }
+func (w *model) upTo(d time.Duration) time.Duration {
+	return time.Duration(w.rnd.Int64N(int64(d)))
+}
+
+// step gives a router an event, or keeps it back while the router sleeps.
+func (w *model) step(i int, m *vrrp.Machine, ev vrrp.Event) {
+	r := w.routers[i]
+	if r.m != m {
+		return // killed since
+	}
+	if wait := r.asleep - w.now; wait > 0 {
+		// Woken, it may see its timer before its mail or after.
+		w.after(wait+w.upTo(time.Millisecond), func() { w.step(i, m, ev) })
+		return
+	}
+	before := m.Deadline()
+	for _, a := range m.Step(epoch.Add(w.now), ev) {
+		switch a {
+		case vrrp.Advertise:
+			w.send(i, r.cfg.Priority)
+		case vrrp.Resign:
+			w.send(i, 0)
+		case vrrp.Acquire:
+			r.holding = true
+		case vrrp.Release:
+			r.holding = false
+		}
+	}
+	if d := m.Deadline(); !d.IsZero() && !d.Equal(before) {
+		w.after(d.Sub(epoch)-w.now, func() { w.step(i, m, vrrp.Tick{}) })
+	}
+}
+
+func (w *model) send(from int, priority uint8) {
+	ad := vrrp.Advert{Src: w.routers[from].cfg.Address, Priority: priority, Interval: interval}
+	for to, r := range w.routers {
+		m, delay := r.m, w.upTo(time.Millisecond)
+		if w.now < calm {
+			if w.cut[from][to] || w.chance(10) {
+				continue
+			}
+			if w.chance(10) {
+				delay = w.upTo(worstDelay)
+			}
+		}
+		if to != from && m != nil {
+			w.after(delay, func() { w.step(to, m, ad) })
+		}
+	}
+}
+
+func (w *model) start(i int) {
+	r := w.routers[i]
+	r.m = vrrp.NewMachine(r.cfg)
+	w.step(i, r.m, vrrp.Start{Holding: r.holding})
+}
+
+// fault does one thing to one router.
+func (w *model) fault() {
+	i := w.rnd.IntN(3)
+	r := w.routers[i]
+	left := max(calm-w.now, 1)
+	switch w.rnd.IntN(4) {
+	case 0:
+		r.asleep = w.now + w.upTo(min(left, 10*interval))
+	case 1, 2: // killed, or stopped in order
+		if r.m == nil {
+			return
+		}
+		if w.chance(50) {
+			w.step(i, r.m, vrrp.Stop{})
+		}
+		r.m = nil
+		w.after(w.upTo(min(left, 10*interval)), func() { w.start(i) })
+	case 3: // one direction or both of one cable
+		j := (i + 1 + w.rnd.IntN(2)) % 3
+		both := w.chance(70)
+		w.cut[i][j], w.cut[j][i] = true, both
+		w.after(w.upTo(left), func() { w.cut[i][j], w.cut[j][i] = false, false })
+	}
+}
+
+func newModel(seed uint64) *model {
+	w := &model{rnd: rand.New(rand.NewPCG(seed, 1))}
+	preempt, delay := w.chance(50), time.Duration(0)
+	if preempt && w.chance(30) {
+		delay = 4 * interval
+	}
+	for i := range 3 {
+		w.routers = append(w.routers, &router{cfg: vrrp.Config{
+			Version: 3, Interval: interval, Preempt: preempt, PreemptDelay: delay,
+			Priority: uint8(100 + 50*w.rnd.IntN(3)), // equal ones too
+			Address:  netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}),
+		}})
+		w.after(w.upTo(interval), func() { w.start(i) })
+	}
+	for range w.rnd.IntN(20) {
+		w.after(w.upTo(calm), w.fault)
+	}
+	return w
+}
+
+// owners counts the routers whose addresses are up.
+func (w *model) owners() (n int) {
+	for _, r := range w.routers {
+		if r.holding {
+			n++
+		}
+	}
+	return n
+}
+
+// run plays the schedule and says what is wrong with it. After the faults two
+// owners may meet for one down interval, none may be missing for longer, and
+// in the end there is exactly one, who knows it.
+func (w *model) run() error {
+	down := 3*interval + interval // the skew is below one interval
+	healed := calm + worstDelay   // when the last delayed packet has arrived
+	wrong := time.Duration(0)     // since when there is not exactly one owner; 0 = there is
+	for w.todo.Len() > 0 && w.todo[0].when < end {
+		h := heap.Pop(&w.todo).(happening)
+		w.now = h.when
+		h.run()
+		if w.now < healed {
+			continue
+		}
+		switch n := w.owners(); {
+		case n == 1:
+			wrong = 0
+		case wrong == 0:
+			wrong = w.now
+		case w.now-wrong > down:
+			return fmt.Errorf("%d owners from %v to %v", n, wrong, w.now)
+		}
+	}
+	if n := w.owners(); n != 1 {
+		return fmt.Errorf("%d owners in the end", n)
+	}
+	for i, r := range w.routers {
+		if active := r.m.State() == vrrp.Active; active != r.holding || r.m.Adopting() {
+			return fmt.Errorf("router %d is %v and holding=%v", i, r.m.State(), r.holding)
+		}
+	}
+	return nil
+}
+
+func TestModel(t *testing.T) {
+	for seed := range uint64(3000) {
+		if err := newModel(seed).run(); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+	}
+}
