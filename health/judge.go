@@ -1,0 +1,53 @@
+package health
+
+import "time"
+
+// A State is what is known about one Check.
+type State struct {
+	// Up is the verdict; false while nothing is known.
+	Up bool
+	// Known is true from the first answer on.
+	Known bool
+	// Since is when Up last changed, or when the first answer came.
+	Since time.Time
+	// Reason is why the server is down, or, while it is up, why its latest
+	// attempt failed. Empty when there is nothing to complain about.
+	Reason string
+	// Last is when the latest attempt ended.
+	Last time.Time
+	// Streak counts equal answers in a row: 3 is three passes, -2 two
+	// failures.
+	Streak int
+}
+
+// judge returns the state after one more answer; failure is "" for a pass.
+//
+// The first answer decides at once: a daemon that has just started would
+// otherwise send nothing to good servers for rise × interval.
+func judge(s State, c Check, now time.Time, failure string) State {
+	pass := failure == ""
+	s.Last = now
+	s.Streak = streak(s.Streak, pass)
+	turned := pass && !s.Up && s.Streak >= c.Rise || !pass && s.Up && -s.Streak >= c.Fall
+	if turned || !s.Known {
+		s.Known, s.Up, s.Since = true, pass, now
+	}
+	// A pass on the way up does not clear the reason: the server is still
+	// down, and that is still why.
+	if !pass || s.Up {
+		s.Reason = failure
+	}
+	return s
+}
+
+func streak(n int, pass bool) int {
+	switch {
+	case pass && n > 0:
+		return n + 1
+	case pass:
+		return 1
+	case n < 0:
+		return n - 1
+	}
+	return -1
+}
