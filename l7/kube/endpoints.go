@@ -1,0 +1,197 @@
+package kube
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"github.com/portico-lb/portico/l7/route"
+)
+
+// Endpoints returns the addresses of each backend, sorted; none for one that
+// cannot be served. It depends on Services and Slices alone.
+//
+// Ready endpoints are used. Where there is none, those are that still serve
+// while they terminate, as kube-proxy does (KEP-1669): the last Pod of a
+// rolling update answers until its successor can. Of a Service with two
+// address families the first one in its ipFamilies that has an endpoint is
+// used, so that no Pod counts twice.
+func Endpoints(o *Objects, backends []route.Backend) (map[route.Backend][]route.Endpoint, []Problem) {
+	x := index(o, backends)
+	out := make(map[route.Backend][]route.Endpoint, len(backends))
+	for _, b := range backends {
+		if b == (route.Backend{}) {
+			continue
+		}
+		if _, ok := out[b]; !ok {
+			out[b] = x.endpoints(b)
+		}
+	}
+	return out, x.problems
+}
+
+// serviceName is the namespace and name of a Service.
+type serviceName struct{ namespace, name string }
+
+// An endpointIndex holds what belongs to the Services that are asked for.
+type endpointIndex struct {
+	services map[serviceName]*corev1.Service
+	slices   map[serviceName][]*discoveryv1.EndpointSlice
+	problems []Problem
+	reported map[Problem]bool
+}
+
+func index(o *Objects, backends []route.Backend) *endpointIndex {
+	x := &endpointIndex{
+		services: make(map[serviceName]*corev1.Service, len(backends)),
+		slices:   make(map[serviceName][]*discoveryv1.EndpointSlice, len(backends)),
+		reported: make(map[Problem]bool),
+	}
+	for _, b := range backends {
+		x.services[serviceName{b.Namespace, b.Service}] = nil
+	}
+	for _, s := range o.Services {
+		name := serviceName{s.Namespace, s.Name}
+		if _, wanted := x.services[name]; wanted {
+			x.services[name] = s
+		}
+	}
+	for _, s := range o.Slices {
+		name := serviceName{s.Namespace, s.Labels[discoveryv1.LabelServiceName]}
+		if _, wanted := x.services[name]; wanted {
+			x.slices[name] = append(x.slices[name], s)
+		}
+	}
+	return x
+}
+
+func (x *endpointIndex) problem(b route.Backend, field, format string, args ...any) {
+	p := Problem{Object: "Service " + b.Namespace + "/" + b.Service, Field: field, Text: fmt.Sprintf(format, args...)}
+	if !x.reported[p] { // by another port of the Service
+		x.reported[p] = true
+		x.problems = append(x.problems, p)
+	}
+}
+
+func (x *endpointIndex) endpoints(b route.Backend) []route.Endpoint {
+	name := serviceName{b.Namespace, b.Service}
+	service := x.services[name]
+	switch {
+	case service == nil:
+		x.problem(b, "", "is named by an Ingress but does not exist, its routes answer 503: create it or correct the Ingress")
+		return nil
+	case service.Spec.Type == corev1.ServiceTypeExternalName:
+		x.problem(b, "spec.type", "ExternalName is not served, its routes answer 503: use a Service with endpoints")
+		return nil
+	}
+	port, ok := servicePort(service, b.Port)
+	if !ok {
+		x.problem(b, "spec.ports", "no TCP port is %s, as an Ingress names it, its routes answer 503: add the port or correct the Ingress", b.Port)
+		return nil
+	}
+	var found candidates
+	for _, s := range x.slices[name] {
+		found.add(s, port)
+	}
+	return found.best(service.Spec.IPFamilies)
+}
+
+// servicePort returns the name of the port that an Ingress calls by name or
+// number. EndpointSlices list it under that name.
+func servicePort(s *corev1.Service, port string) (string, bool) {
+	for _, p := range s.Spec.Ports {
+		if p.Protocol != corev1.ProtocolTCP && p.Protocol != "" {
+			continue
+		}
+		if p.Name == port || strconv.Itoa(int(p.Port)) == port {
+			return p.Name, true
+		}
+	}
+	return "", false
+}
+
+// candidates are the addresses of a Service port, by how good they are and by
+// family: [ready, serving while terminating][IPv4, IPv6].
+type candidates [2][2][]route.Endpoint
+
+func (c *candidates) add(s *discoveryv1.EndpointSlice, portName string) {
+	port, ok := slicePort(s, portName)
+	if !ok {
+		return
+	}
+	for _, e := range s.Endpoints {
+		rank := 0
+		switch cond := e.Conditions; {
+		case deref(cond.Ready, true):
+		case deref(cond.Serving, true) && deref(cond.Terminating, false):
+			rank = 1
+		default:
+			continue
+		}
+		if len(e.Addresses) == 0 {
+			continue
+		}
+		// All addresses of an endpoint are the same Pod. Those of a slice of
+		// type FQDN are no addresses and fall out here.
+		addr, err := netip.ParseAddr(e.Addresses[0])
+		if err != nil {
+			continue
+		}
+		addr = addr.Unmap()
+		family := &c[rank][familyIndex(addr.Is6())]
+		*family = append(*family, route.Endpoint{Addr: netip.AddrPortFrom(addr, port)})
+	}
+}
+
+// slicePort returns the number of the TCP port of that name in s. A port
+// without a number means all ports and is no place to send to.
+func slicePort(s *discoveryv1.EndpointSlice, name string) (uint16, bool) {
+	for _, p := range s.Ports {
+		if deref(p.Name, "") != name || deref(p.Protocol, corev1.ProtocolTCP) != corev1.ProtocolTCP {
+			continue
+		}
+		if n := deref(p.Port, 0); n > 0 && n <= 65535 {
+			return uint16(n), true
+		}
+	}
+	return 0, false
+}
+
+// best returns the endpoints to use, sorted, each once: a rewrite may hold one
+// in two slices for a moment.
+func (c *candidates) best(families []corev1.IPFamily) []route.Endpoint {
+	order := []int{familyIndex(false), familyIndex(true)}
+	if len(families) > 0 && families[0] == corev1.IPv6Protocol {
+		slices.Reverse(order)
+	}
+	for _, byFamily := range c {
+		for _, f := range order {
+			if found := byFamily[f]; len(found) > 0 {
+				slices.SortFunc(found, func(a, b route.Endpoint) int {
+					return cmp.Or(a.Addr.Addr().Compare(b.Addr.Addr()), cmp.Compare(a.Addr.Port(), b.Addr.Port()))
+				})
+				return slices.Compact(found)
+			}
+		}
+	}
+	return nil
+}
+
+func familyIndex(v6 bool) int {
+	if v6 {
+		return 1
+	}
+	return 0
+}
+
+func deref[T any](p *T, otherwise T) T {
+	if p == nil {
+		return otherwise
+	}
+	return *p
+}

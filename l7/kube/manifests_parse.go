@@ -1,0 +1,255 @@
+package kube
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	netv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	kjson "sigs.k8s.io/json"
+	"sigs.k8s.io/yaml"
+)
+
+// A key is the identity of an object. All kinds here have their own name, so
+// the API group adds nothing.
+type key struct{ kind, namespace, name string }
+
+func (k key) String() string {
+	if k.namespace == "" {
+		return k.kind + " " + k.name
+	}
+	return k.kind + " " + k.namespace + "/" + k.name
+}
+
+// A place is where in a folder something stands.
+type place struct {
+	file     string
+	document int    // from 1; 0 for the file as a whole
+	line     int    // where the document begins, from 1
+	item     string // as in items[3], in a List
+}
+
+func (p place) String() string {
+	if p.document == 0 {
+		return p.file
+	}
+	return fmt.Sprintf("%s:%d: document %d%s", p.file, p.line, p.document, strings.TrimSuffix(" "+p.item, " "))
+}
+
+// A manifest is one object of a file.
+type manifest struct {
+	place place
+	key   key
+	// object is one of the kinds in Objects.
+	object metav1.Object
+	// kept says that it is the last good version of one that cannot be read
+	// any more.
+	kept bool
+}
+
+// A fault is a problem in a file.
+type fault struct {
+	place place
+	key   key // zero where it cannot be told
+	text  string
+	// lost says that an object could not be read; else it is used as it is.
+	lost bool
+}
+
+func (f fault) problem() Problem {
+	p := Problem{Object: f.place.String(), Text: f.text}
+	if f.key.name != "" {
+		p.Object += ": " + f.key.String()
+	}
+	return p
+}
+
+// parsed collects what a file holds. The first fault costs the object it
+// stands in, no other.
+type parsed struct {
+	manifests []manifest
+	faults    []fault
+}
+
+func (p *parsed) fault(at place, k key, lost bool, format string, args ...any) {
+	p.faults = append(p.faults, fault{place: at, key: k, lost: lost, text: fmt.Sprintf(format, args...)})
+}
+
+// parseFile reads the YAML documents, or the JSON one, of a file.
+func parseFile(name string, data []byte) parsed {
+	var p parsed
+	data = bytes.TrimPrefix(data, []byte("\xEF\xBB\xBF")) // the byte order mark of Windows editors
+	if strings.HasSuffix(name, ".json") {
+		p.object(place{file: name, document: 1, line: 1}, data, metav1.TypeMeta{})
+		return p
+	}
+	number, line := 0, 1
+	for len(data) > 0 {
+		var doc []byte
+		doc, data = cutDocument(data)
+		number++
+		at := place{file: name, document: number, line: line}
+		line += bytes.Count(doc, []byte("\n"))
+		p.yaml(at, doc)
+	}
+	return p
+}
+
+// cutDocument cuts the first YAML document off data. The line of dashes stays
+// with the document it opens, which may begin in that very line.
+func cutDocument(data []byte) (doc, rest []byte) {
+	for i := 0; ; i++ {
+		n := bytes.Index(data[i:], []byte("\n---"))
+		if n < 0 {
+			return data, nil
+		}
+		i += n
+		if end := i + len("\n---"); end == len(data) || bytes.IndexByte([]byte(" \t\r\n"), data[end]) >= 0 {
+			return data[:i+1], data[i+1:]
+		}
+	}
+}
+
+func (p *parsed) yaml(at place, doc []byte) {
+	data, err := yaml.YAMLToJSONStrict(doc)
+	if err == nil {
+		p.object(at, data, metav1.TypeMeta{})
+		return
+	}
+	// Once more with as many lines as stand before the document, so that the
+	// error counts them as an editor does; it may run over several itself.
+	_, err = yaml.YAMLToJSONStrict(append(bytes.Repeat([]byte("\n"), at.line-1), doc...))
+	text := strings.Join(strings.Fields(fmt.Sprint(err)), " ")
+
+	// A key that stands twice is a fault that the API server only warns of.
+	if data, err = yaml.YAMLToJSON(doc); err != nil {
+		p.fault(at, key{}, true, "%s: correct it", text)
+		return
+	}
+	p.fault(at, key{}, false, "%s: remove one of the two", text)
+	p.object(at, data, metav1.TypeMeta{})
+}
+
+// head is what tells an object's kind and name.
+type head struct {
+	metav1.TypeMeta `json:",inline"`
+	Metadata        struct {
+		Name      string `json:"name"`
+		Namespace string `json:"namespace"`
+	} `json:"metadata"`
+	Items []json.RawMessage `json:"items"`
+}
+
+// object reads one object, or those of a List. Items of a typed list (an
+// IngressList) have no type of their own and take it from outer.
+func (p *parsed) object(at place, data []byte, outer metav1.TypeMeta) {
+	var h head
+	switch t := bytes.TrimSpace(data); {
+	case len(t) == 0 || string(t) == "null":
+		return // nothing but comments
+	case t[0] != '{':
+		p.fault(at, key{}, true, "is no Kubernetes object: add apiVersion and kind")
+		return
+	}
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(data, &h); err != nil {
+		p.fault(at, key{}, true, "%v: correct it", err)
+		return
+	}
+	if h.Kind == "" {
+		h.TypeMeta = outer
+	}
+	if h.Kind == "" {
+		p.fault(at, key{}, true, "is no Kubernetes object: add apiVersion and kind")
+		return
+	}
+	if kind, ok := strings.CutSuffix(h.Kind, "List"); ok {
+		for i, item := range h.Items {
+			at.item = fmt.Sprintf("items[%d]", i)
+			p.object(at, item, metav1.TypeMeta{APIVersion: h.APIVersion, Kind: kind})
+		}
+		return
+	}
+	p.typed(at, data, h)
+}
+
+// typed reads an object of a kind that routes are made of; the others are
+// passed over.
+func (p *parsed) typed(at place, data []byte, h head) {
+	object, version := newObject(h.TypeMeta)
+	if object == nil {
+		return
+	}
+	k := key{h.Kind, h.Metadata.Namespace, h.Metadata.Name}
+	if h.Kind == "IngressClass" {
+		k.namespace = "" // it has none, whatever is written
+	} else if k.namespace == "" {
+		k.namespace = metav1.NamespaceDefault
+	}
+	switch {
+	case h.APIVersion != version:
+		p.fault(at, k, true, "apiVersion %q is not read: write the object as %s", h.APIVersion, version)
+		return
+	case k.name == "":
+		p.fault(at, key{}, true, "%s has no metadata.name: add it", h.Kind)
+		return
+	}
+	strict, err := kjson.UnmarshalStrict(data, object)
+	if err != nil {
+		p.fault(at, k, true, "%v: correct it", err)
+		return
+	}
+	for _, err := range strict {
+		p.fault(at, k, false, "%v, which is passed over: correct or remove it", err)
+	}
+	object.SetNamespace(k.namespace)
+	object.SetManagedFields(nil) // large and of no use here
+	if s, ok := object.(*corev1.Secret); ok {
+		trimSecret(s)
+	}
+	p.manifests = append(p.manifests, manifest{place: at, key: k, object: object})
+}
+
+// newObject returns an empty object of the kind that t names and the version
+// it is read in, or nil for what is no affair of ours: other kinds, and kinds
+// of other groups that bear the same name.
+func newObject(t metav1.TypeMeta) (object metav1.Object, version string) {
+	group, _, ok := strings.Cut(t.APIVersion, "/")
+	if !ok {
+		group = ""
+	}
+	switch t.Kind + "." + group {
+	case "Ingress.", "Ingress.extensions", "Ingress." + netv1.GroupName:
+		return &netv1.Ingress{}, netv1.SchemeGroupVersion.String()
+	case "IngressClass.", "IngressClass." + netv1.GroupName:
+		return &netv1.IngressClass{}, netv1.SchemeGroupVersion.String()
+	case "EndpointSlice.", "EndpointSlice." + discoveryv1.GroupName:
+		return &discoveryv1.EndpointSlice{}, discoveryv1.SchemeGroupVersion.String()
+	case "Service.":
+		return &corev1.Service{}, corev1.SchemeGroupVersion.String()
+	case "Secret.":
+		return &corev1.Secret{}, corev1.SchemeGroupVersion.String()
+	}
+	return nil, ""
+}
+
+// trimSecret keeps a Secret's certificate and key and forgets the rest: what
+// is not in memory cannot leak. stringData goes over data, as the API server
+// has it.
+func trimSecret(s *corev1.Secret) {
+	kept := make(map[string][]byte, 2)
+	for _, k := range []string{corev1.TLSCertKey, corev1.TLSPrivateKeyKey} {
+		if v, ok := s.Data[k]; ok {
+			kept[k] = v
+		}
+		if v, ok := s.StringData[k]; ok {
+			kept[k] = []byte(v)
+		}
+	}
+	s.Data, s.StringData = kept, nil
+	// kubectl apply keeps the whole Secret in an annotation.
+	s.Annotations = nil
+}
