@@ -1,0 +1,303 @@
+package vip
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/portico-lb/portico/vip/addr"
+	"github.com/portico-lb/portico/vip/announce"
+)
+
+const (
+	// syncLimit bounds Options.Sync: a stuck neighbour part must not keep the
+	// addresses from moving.
+	syncLimit = 500 * time.Millisecond
+	// lookEvery is for changes that no message told of.
+	lookEvery = 10 * time.Second
+	// calmDown is the least time between two rounds that the kernel's
+	// messages cause: a tool that removes an address in a loop gets an
+	// answer ten times a second.
+	calmDown = 100 * time.Millisecond
+)
+
+// keeper makes the kernel match what the routers decided. All its methods but
+// noticed run in one goroutine.
+type keeper struct {
+	m      *Manager
+	log    *slog.Logger
+	memory *addr.Memory
+	bell   chan struct{} // rung by noticed
+
+	owned     map[string]bool     // groups owned in the latest round
+	settled   []addr.Address      // what the latest round reached without a fault, else nil
+	announced map[*router]*bursts // of owned groups
+	warned    map[string]bool     // interfaces whose rp_filter was reported
+	relevant  struct {            // what noticed looks for
+		mu     sync.Mutex
+		groups []addr.Group
+	}
+}
+
+// bursts is what a group has announced and what it has still to announce.
+type bursts struct {
+	announce.Schedule
+	acquired, disputed uint64
+}
+
+func newKeeper(m *Manager, memory *addr.Memory) *keeper {
+	return &keeper{m: m, log: m.opts.Log, memory: memory, bell: make(chan struct{}, 1),
+		announced: map[*router]*bursts{}, warned: map[string]bool{}}
+}
+
+// noticed rings for changes that concern the groups.
+func (k *keeper) noticed(c addr.Change) {
+	k.relevant.mu.Lock()
+	groups := k.relevant.groups
+	k.relevant.mu.Unlock()
+	if c == (addr.Change{}) || slices.ContainsFunc(groups, func(g addr.Group) bool { return g.Concerns(c) }) {
+		ring(k.bell)
+	}
+}
+
+// first is the round before VRRP starts. Without the needed privilege there
+// is no point in going on.
+func (k *keeper) first(ctx context.Context) error {
+	err := k.round(ctx)
+	if errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return nil
+}
+
+// run repeats rounds until ctx ends, and then does the last one.
+func (k *keeper) run(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	last, next := time.Now(), time.Now()
+	for {
+		timer.Reset(time.Until(next))
+		select {
+		case <-ctx.Done():
+			return k.round(context.WithoutCancel(ctx))
+		case <-k.m.work:
+		case <-k.bell:
+			if quiet := last.Add(calmDown); time.Now().Before(quiet) {
+				if quiet.Before(next) {
+					next = quiet
+				}
+				continue
+			}
+		case <-timer.C:
+		}
+		err := k.round(ctx)
+		last = time.Now()
+		next = k.nextRound(last, err)
+	}
+}
+
+func (k *keeper) nextRound(now time.Time, err error) time.Time {
+	next := now.Add(lookEvery)
+	if err != nil {
+		next = now.Add(retryAfter)
+	}
+	for _, b := range k.announced {
+		if t := b.Next(); !t.IsZero() && t.Before(next) {
+			next = t
+		}
+	}
+	return next
+}
+
+// round reads the kernel, compares and corrects, in the order that a change of
+// owner needs: addresses come up, then the services that stand on them (Sync),
+// then they are announced; services go (Sync) before their address does.
+func (k *keeper) round(ctx context.Context) error {
+	routers := k.m.list()
+	groups, owned := wanted(routers)
+	k.relevant.mu.Lock()
+	k.relevant.groups = groups
+	k.relevant.mu.Unlock()
+
+	have, err := addr.Read()
+	if err != nil {
+		return k.report(err)
+	}
+	for _, r := range routers {
+		g, _, _ := r.config()
+		r.setLink(have.Links[g.Interface])
+	}
+	errs := []error{k.sysctls(have, groups)}
+
+	want := addr.Want(groups)
+	ops := addr.Diff(have.Addrs, want, addr.Ours(groups, k.memory.Addresses()))
+	if errs[0] != nil {
+		// An address on lo that answers ARP would take the owner's traffic.
+		ops = slices.DeleteFunc(ops, func(o addr.Op) bool { return o.Add && o.Link == addr.Loopback })
+	}
+	up, down := split(ops)
+	errs = append(errs, k.remember(up), k.apply(up, slices.Equal(k.settled, want)))
+	if !maps.Equal(owned, k.owned) {
+		k.sync(ctx)
+	}
+	k.owned = owned
+	errs = append(errs, k.apply(down, false), k.announce(routers, time.Now()))
+
+	err = errors.Join(errs...)
+	if k.settled = want; err != nil {
+		k.settled = nil
+	} else {
+		err = k.memory.Forget(func(a addr.Address) bool { return slices.Contains(want, a) }, func(addr.Sysctl) bool { return true })
+	}
+	return k.report(err)
+}
+
+// wanted translates the routers' views.
+func wanted(routers []*router) (groups []addr.Group, owned map[string]bool) {
+	owned = map[string]bool{}
+	for _, r := range routers {
+		g, v := r.read()
+		groups = append(groups, addr.Group{Interface: g.Interface, Addrs: g.Addresses, Owned: v.owned})
+		if v.owned {
+			owned[g.Name] = true
+		}
+	}
+	return groups, owned
+}
+
+// split parts the ops after the last addition.
+func split(ops []addr.Op) (up, down []addr.Op) {
+	i := len(ops)
+	for i > 0 && !ops[i-1].Add {
+		i--
+	}
+	return ops[:i], ops[i:]
+}
+
+// remember notes what is about to come up, before it does.
+func (k *keeper) remember(ops []addr.Op) error {
+	var as []addr.Address
+	for _, o := range ops {
+		if o.Add {
+			as = append(as, o.Address)
+		}
+	}
+	return k.memory.Note(as, nil)
+}
+
+// apply does what it can and goes on after a fault: other groups' addresses
+// are not to suffer. repair says that the latest round had reached all this.
+func (k *keeper) apply(ops []addr.Op, repair bool) error {
+	var errs []error
+	for _, o := range ops {
+		if err := addr.Apply(o); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if repair {
+			k.log.Warn("virtual address put back after another removed it", "op", o)
+		} else {
+			k.log.Info("virtual address changed", "op", o)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (k *keeper) sync(ctx context.Context) {
+	if k.m.opts.Sync == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, syncLimit)
+	defer cancel()
+	k.m.opts.Sync(ctx)
+	if ctx.Err() != nil {
+		k.log.Warn("services not in step with the virtual addresses in time", "limit", syncLimit)
+	}
+}
+
+// sysctls sets what an address on lo needs, remembering what was there.
+func (k *keeper) sysctls(have addr.State, groups []addr.Group) error {
+	var names []string
+	for _, g := range groups {
+		if _, exists := have.Links[g.Interface]; exists {
+			names = append(names, g.Interface)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	for _, n := range names {
+		if !k.warned[n] && addr.StrictReversePath(n) {
+			k.log.Warn("rp_filter=1 may drop what another director forwards: set 0 or 2", "interface", n)
+		}
+		k.warned[n] = true
+	}
+	for _, s := range addr.Sysctls(names) {
+		found, err := addr.ReadSysctl(s.Name)
+		if err != nil {
+			return err
+		}
+		if found == s.Value {
+			continue
+		}
+		if err := k.memory.Note(nil, []addr.Sysctl{{Name: s.Name, Value: found}}); err != nil {
+			return err
+		}
+		if err := addr.WriteSysctl(s); err != nil {
+			return err
+		}
+		k.log.Info("sysctl changed", "sysctl", s, "before", found)
+	}
+	return nil
+}
+
+// announce sends the bursts that are due.
+func (k *keeper) announce(routers []*router, now time.Time) error {
+	var errs []error
+	maps.DeleteFunc(k.announced, func(r *router, _ *bursts) bool { return !slices.Contains(routers, r) })
+	for _, r := range routers {
+		g, v := r.read()
+		b := k.announced[r]
+		if b == nil {
+			b = &bursts{}
+			k.announced[r] = b
+		}
+		switch {
+		case !v.owned:
+			b.Stop()
+		case b.acquired != v.acquired:
+			b.Start(now)
+		case b.disputed != v.disputed:
+			b.Again(now)
+		}
+		b.acquired, b.disputed = v.acquired, v.disputed
+		if b.Take(now) {
+			if err := announce.Burst(g.Interface, g.addrs()); err != nil {
+				errs = append(errs, fmt.Errorf("group %s: %w", g.Name, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// report shows err in the status and logs it when it is news.
+func (k *keeper) report(err error) error {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	k.m.mu.Lock()
+	news := k.m.lastError != text
+	k.m.lastError = text
+	k.m.mu.Unlock()
+	if news && err != nil {
+		k.log.Error("virtual addresses not as wanted", "err", err)
+	}
+	return err
+}

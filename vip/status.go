@@ -1,0 +1,76 @@
+package vip
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/portico-lb/portico/vip/vrrp"
+)
+
+// Status is a snapshot of a Manager.
+type Status struct {
+	Groups []GroupStatus `json:"groups"`
+	// LastError is what kept the kernel from its wanted state in the latest
+	// attempt; empty when nothing did.
+	LastError string `json:"last_error,omitempty"`
+}
+
+// GroupStatus is a snapshot of one group.
+type GroupStatus struct {
+	Name      string         `json:"name"`
+	Interface string         `json:"interface"`
+	Owner     Owner          `json:"owner"`
+	Addresses []netip.Prefix `json:"addresses"`
+	State     vrrp.State     `json:"state"`
+	// Owned says that this node serves the addresses: it is Active, or it
+	// adopts what it held before a restart and nobody else has claimed.
+	Owned    bool      `json:"owned"`
+	Adopting bool      `json:"adopting,omitempty"`
+	Since    time.Time `json:"since"`  // of State
+	Reason   string    `json:"reason"` // of State
+	Priority int       `json:"priority,omitempty"`
+	// Active is the router that rules, as far as this node has heard.
+	Active         netip.Addr `json:"active,omitzero"`
+	ActivePriority int        `json:"active_priority,omitempty"`
+	Transitions    uint64     `json:"transitions"`
+	Sent           uint64     `json:"adverts_sent"`
+	Received       uint64     `json:"adverts_received"`
+	// Dropped counts what was received and not accepted, by reason.
+	Dropped   map[string]uint64 `json:"dropped,omitempty"`
+	LastError string            `json:"last_error,omitempty"`
+}
+
+// Status returns the present state of all groups, in the order of the configuration.
+func (m *Manager) Status() Status {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := Status{Groups: make([]GroupStatus, 0, len(m.routers)), LastError: m.lastError}
+	for _, r := range m.routers {
+		s.Groups = append(s.Groups, r.snapshot())
+	}
+	return s
+}
+
+// Owns reports whether this node serves the address now.
+func (m *Manager) Owns(ip netip.Addr) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, r := range m.routers {
+		if r.owns(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+// Changed rings after the state of a group or the set of groups changed. It
+// is for one consumer, who reads Status or asks Owns.
+func (m *Manager) Changed() <-chan struct{} { return m.changed }
+
+// ring rings a bell of capacity one.
+func ring(bell chan struct{}) {
+	select {
+	case bell <- struct{}{}:
+	default: // already rung
+	}
+}
