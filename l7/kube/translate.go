@@ -38,9 +38,12 @@ type TLS struct {
 	Secret string
 	// Hosts are canonical; none means the names in the certificate.
 	Hosts     []string
-	Cert, Key []byte // PEM
+	Cert, Key []byte `json:"-"` // PEM
 	Origin    route.Origin
 }
+
+// String leaves out the key, which must not get into a log.
+func (t TLS) String() string { return fmt.Sprintf("%s for %s", t.Secret, t.Hosts) }
 
 // Routes reads the rules and certificates of the Ingresses that are ours. It
 // depends on Ingresses, Classes and Secrets alone: Services and endpoints come

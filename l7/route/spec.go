@@ -35,19 +35,22 @@ func (m Match) String() string {
 	return "Prefix"
 }
 
+// MarshalText writes the pathType's name in Kubernetes.
+func (m Match) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
 // A Spec is one rule: requests for Host and Path go to Backend.
 type Spec struct {
 	// Host is canonical (see CanonicalHost); "" means any host, and a first
 	// label of "*" stands for exactly one label.
-	Host string
+	Host string `json:"host"`
 	// Path is canonical (see CanonicalPath) and starts with "/".
-	Path  string
-	Match Match
+	Path  string `json:"path"`
+	Match Match  `json:"match"`
 	// Backend is what answers. The zero Backend answers 503: the rule stands,
 	// but what it names cannot be served.
-	Backend Backend
+	Backend Backend `json:"backend"`
 	// Origin is the object the rule was read from.
-	Origin Origin
+	Origin Origin `json:"origin"`
 }
 
 // A Backend names one port of one Service, and is the key of an endpoint pool.

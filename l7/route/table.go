@@ -36,7 +36,8 @@ type Route struct{ Spec }
 // A Conflict is a Spec that can never answer, because another one claims the
 // same requests.
 type Conflict struct {
-	Winner, Loser Spec
+	Winner Spec `json:"winner"`
+	Loser  Spec `json:"loser"`
 }
 
 // host holds the rules of one host.
