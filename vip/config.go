@@ -1,6 +1,7 @@
 package vip
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -199,8 +200,8 @@ func (p parser) addresses(ss []string) []netip.Prefix {
 		switch {
 		case err != nil:
 			p.fault(fmt.Sprintf("addresses[%d]", i), "%q is no address: allowed are ADDRESS and ADDRESS/LENGTH", s)
-		case ip.IsUnspecified(), ip.IsLoopback(), ip.IsMulticast(), ip.Zone() != "", ip.Is4In6():
-			p.fault(fmt.Sprintf("addresses[%d]", i), "%q cannot be a virtual address: allowed are unicast addresses without zone", s)
+		case ip.IsUnspecified(), ip.IsLoopback(), ip.IsMulticast(), ip.Is4In6():
+			p.fault(fmt.Sprintf("addresses[%d]", i), "%q cannot be a virtual address: allowed are unicast addresses", s)
 		default:
 			ps = append(ps, a)
 		}
@@ -213,5 +214,8 @@ func parsePrefix(s string) (netip.Prefix, error) {
 		return netip.ParsePrefix(s)
 	}
 	a, err := netip.ParseAddr(s)
-	return netip.PrefixFrom(a.WithZone(""), a.BitLen()), err
+	if err == nil && a.Zone() != "" {
+		err = errors.New("zone") // PrefixFrom would drop it
+	}
+	return netip.PrefixFrom(a, a.BitLen()), err
 }

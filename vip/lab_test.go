@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/portico-lb/portico/test/lab"
 	"github.com/portico-lb/portico/vip"
 )
 
@@ -88,210 +89,112 @@ func runNode(dir string) int {
 	}
 }
 
-// segment is an Ethernet segment with nodes on it, each in a network namespace.
-type segment struct {
-	t    *testing.T
-	name string
-	n    int
-}
-
-// node is one network namespace with an eth0 on the segment.
+// node is one machine of a laboratory that runs a Manager.
 type node struct {
-	t            *testing.T
-	ns, dir, mac string
-	port         string // the switch port of its eth0
-	seg          *segment
-	cmd          *exec.Cmd
+	*lab.Node
+	t    *testing.T
+	proc *lab.Proc
 }
 
-func needRoot(t *testing.T) {
+// newNodes returns a network of n nodes, which have 192.0.2.N and 2001:db8::N
+// on eth0.
+func newNodes(t *testing.T, n int) (*lab.Lab, *lab.Network, []*node) {
 	t.Helper()
-	if os.Geteuid() == 0 {
-		return
+	l := lab.New(t)
+	lan := l.Network("lan")
+	var nodes []*node
+	for i := range n {
+		x := &node{Node: l.Node(fmt.Sprintf("n%d", i+1)), t: t}
+		x.Attach(lan, "eth0", fmt.Sprintf("192.0.2.%d/24", i+1), fmt.Sprintf("2001:db8::%d/64", i+1))
+		nodes = append(nodes, x)
 	}
-	if os.Getenv("PORTICO_LAB") == "1" {
-		t.Fatal("needs root for network namespaces")
-	}
-	t.Skip("needs root for network namespaces")
-}
-
-// need fails or skips where a tool is missing.
-func need(t *testing.T, tool string) string {
-	t.Helper()
-	path, err := exec.LookPath(tool)
-	if err != nil && os.Getenv("PORTICO_LAB") == "1" {
-		t.Fatalf("needs %s", tool)
-	}
-	if err != nil {
-		t.Skipf("needs %s", tool)
-	}
-	return path
-}
-
-func sh(t *testing.T, format string, args ...any) string {
-	t.Helper()
-	line := fmt.Sprintf(format, args...)
-	out, err := exec.Command("sh", "-c", line).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s: %v\n%s", line, err, out)
-	}
-	return string(out)
-}
-
-func newSegment(t *testing.T) *segment {
-	t.Helper()
-	needRoot(t)
-	s := &segment{t: t, name: fmt.Sprintf("vip%d-%d", os.Getpid(), time.Now().UnixNano()%1e6)}
-	s.addNS("sw")
-	sh(t, "ip -n %s-sw link add br0 type bridge forward_delay 0 mcast_snooping 0 && ip -n %s-sw link set br0 up", s.name, s.name)
-	return s
-}
-
-func (s *segment) addNS(suffix string) string {
-	ns := s.name + "-" + suffix
-	sh(s.t, "ip netns add %s && ip -n %s link set lo up", ns, ns)
-	s.t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", ns).Run() })
-	return ns
-}
-
-// node adds a namespace: the n-th has 192.0.2.n, 2001:db8::n and fe80::n.
-func (s *segment) node() *node {
-	s.t.Helper()
-	s.n++
-	n := &node{t: s.t, seg: s, dir: s.t.TempDir(), port: fmt.Sprintf("p%d", s.n)}
-	n.ns = s.addNS(fmt.Sprint(s.n))
-	sh(s.t, "ip -n %s link add eth0 type veth peer name %s netns %s-sw", n.ns, n.port, s.name)
-	sh(s.t, "ip -n %s-sw link set %s master br0 up", s.name, n.port)
-	n.ip("link set eth0 addrgenmode none up")
-	n.ip("addr add 192.0.2.%d/24 dev eth0", s.n)
-	n.ip("addr add 2001:db8::%d/64 dev eth0 nodad", s.n)
-	n.ip("addr add fe80::%d/64 dev eth0 nodad", s.n)
-	n.mac = strings.TrimSpace(sh(s.t, "ip netns exec %s cat /sys/class/net/eth0/address", n.ns))
-	return n
-}
-
-func (n *node) ip(format string, args ...any) string {
-	n.t.Helper()
-	return sh(n.t, "ip -n "+n.ns+" "+format, args...)
-}
-
-// run starts a program in the namespace; its output goes to the test's log when the test fails.
-func (n *node) run(env []string, name string, args ...string) *exec.Cmd {
-	n.t.Helper()
-	cmd := exec.Command("ip", append([]string{"netns", "exec", n.ns, name}, args...)...)
-	cmd.Env = append(os.Environ(), env...)
-	out, err := os.OpenFile(n.dir+"/log", os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	cmd.Stdout, cmd.Stderr = out, out
-	if err := cmd.Start(); err != nil { // ip execs the program: the pid is its own
-		n.t.Fatal(err)
-	}
-	n.t.Cleanup(func() {
-		if cmd.ProcessState == nil {
-			_ = cmd.Process.Kill()
-			_ = cmd.Wait()
-		}
-		if n.t.Failed() {
-			b, _ := os.ReadFile(n.dir + "/log")
-			n.t.Logf("%s\n%s", n.ns, b)
-		}
-		_ = out.Close()
-	})
-	return cmd
+	return l, lan, nodes
 }
 
 // configure writes the sections, and has a running process read them.
 func (n *node) configure(ss ...vip.Section) {
 	n.t.Helper()
 	b, _ := json.Marshal(ss)
-	if err := os.WriteFile(n.dir+"/config.json", b, 0o644); err != nil {
+	if err := os.WriteFile(n.Dir()+"/config.json", b, 0o644); err != nil {
 		n.t.Fatal(err)
 	}
-	if n.cmd != nil && n.cmd.ProcessState == nil {
-		n.signal(syscall.SIGHUP)
+	if n.proc != nil {
+		n.proc.Signal(syscall.SIGHUP)
 	}
 }
 
-// start runs a Manager in the namespace.
+// start runs a Manager in the node.
 func (n *node) start(ss ...vip.Section) {
 	n.t.Helper()
-	n.cmd = nil
+	n.proc = nil
 	n.configure(ss...)
-	_ = os.Remove(n.dir + "/status.json")
-	n.cmd = n.run([]string{nodeEnv + "=" + n.dir}, os.Args[0])
+	_ = os.Remove(n.Dir() + "/status.json")
+	cmd := n.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), nodeEnv+"="+n.Dir())
+	n.proc = cmd.Spawn()
 	n.eventually("running", func() bool { return len(n.status().Groups) > 0 })
-}
-
-func (n *node) signal(s syscall.Signal) {
-	n.t.Helper()
-	if err := n.cmd.Process.Signal(s); err != nil {
-		n.t.Fatal(err)
-	}
-}
-
-// stop ends the Manager by a signal and waits for it.
-func (n *node) stop(s syscall.Signal) {
-	n.t.Helper()
-	n.signal(s)
-	err := n.cmd.Wait()
-	if s == syscall.SIGTERM && err != nil {
-		n.t.Errorf("stop: %v", err)
-	}
 }
 
 // shown is the status as a reader of its JSON sees it.
 type shown struct {
 	LastError string `json:"last_error"`
-	Groups    []struct {
-		Name        string
-		State       string
-		Owned       bool
-		Adopting    bool
-		Reason      string
-		Since       time.Time
-		Active      string
-		Transitions int
-		Sent        int               `json:"adverts_sent"`
-		Received    int               `json:"adverts_received"`
-		Dropped     map[string]uint64 `json:"dropped"`
-		LastError   string            `json:"last_error"`
-	}
+	Groups    []shownGroup
+}
+
+type shownGroup struct {
+	Name        string
+	State       string
+	Owned       bool
+	Adopting    bool
+	Reason      string
+	Since       time.Time
+	Active      string
+	Transitions int
+	Sent        int            `json:"adverts_sent"`
+	Received    int            `json:"adverts_received"`
+	Dropped     map[string]int `json:"dropped"`
+	LastError   string         `json:"last_error"`
 }
 
 func (n *node) status() (s shown) {
-	b, err := os.ReadFile(n.dir + "/status.json")
+	b, err := os.ReadFile(n.Dir() + "/status.json")
 	if err == nil {
 		_ = json.Unmarshal(b, &s)
 	}
 	return s
 }
 
-func (n *node) state() string {
+// group is the status of the first group.
+func (n *node) group() shownGroup {
 	if s := n.status(); len(s.Groups) > 0 {
-		return s.Groups[0].State
+		return s.Groups[0]
 	}
-	return ""
+	return shownGroup{}
 }
 
-// has reports whether `ip addr` shows the address on the interface.
-func (n *node) has(dev, addr string) bool {
+// is reports whether the first group has the state, and `ip addr` agrees about
+// who has the address.
+func (n *node) is(state, address string) func() bool {
+	return func() bool {
+		return n.group().State == state && n.shows("lo", address) && n.shows("eth0", address) == (state == "Active")
+	}
+}
+
+// shows reports whether `ip addr` shows the address on the interface.
+func (n *node) shows(dev, address string) bool {
 	n.t.Helper()
-	return strings.Contains(n.ip("-o addr show dev %s", dev), " "+addr+" ")
+	return strings.Contains(n.Output("ip", "-o", "addr", "show", "dev", dev), " "+address+" ")
 }
 
-// eventually waits up to ten seconds and returns how long it took.
+// eventually waits and returns how long it took.
 func (n *node) eventually(what string, ok func() bool) time.Duration {
 	n.t.Helper()
 	begin := time.Now()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		if time.Since(begin) > 10*time.Second {
-			n.t.Fatalf("%s: not %s after 10 s: %+v\n%s", n.ns, what, n.status(), n.ip("-o addr"))
+	lab.Eventually(n.t, 10*time.Second, n.Name()+" "+what, func() error {
+		if ok() {
+			return nil
 		}
-		<-tick.C
-	}
+		return fmt.Errorf("status %+v\n%s", n.status(), n.Output("ip", "-o", "addr"))
+	})
 	return time.Since(begin)
 }
