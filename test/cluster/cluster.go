@@ -40,9 +40,13 @@ type Cluster struct {
 }
 
 // Start gives a test a ready cluster that ends with it, in a temporary folder
-// unless opts name one.
+// unless opts name one. It skips the test without PORTICO_CLUSTER=1, as the
+// first build of the control plane takes minutes.
 func Start(t testing.TB, opts Options) *Cluster {
 	t.Helper()
+	if os.Getenv("PORTICO_CLUSTER") != "1" {
+		t.Skip("needs a control plane: run it by make test-cluster, or with PORTICO_CLUSTER=1")
+	}
 	if opts.Dir == "" {
 		opts.Dir = t.TempDir()
 	}

@@ -1,0 +1,185 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	netv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+)
+
+// WatchOptions say which API server a Watcher reads, and what of it.
+type WatchOptions struct {
+	Log *slog.Logger
+	// Kubeconfig is a file. Where it is empty, Endpoints count.
+	Kubeconfig string
+	// Endpoints are the URLs of the API servers of one cluster. The first that
+	// answers is used, until it does not.
+	Endpoints []string
+	// TokenFile holds the bearer token for Endpoints. It is read again as its
+	// content is renewed.
+	TokenFile string
+	// CAFile holds the certificates by which to know Endpoints; empty means
+	// those of the system.
+	CAFile string
+	// Namespaces to read; empty means all.
+	Namespaces []string
+	// LabelSelector restricts the Ingresses, and nothing else.
+	LabelSelector string
+}
+
+// A Watcher is a Source that follows an API server.
+//
+// It stands on client-go's reflectors, not on the informers above them: their
+// backoff cannot be chosen and may be a minute late after an outage, and their
+// queues, indexes and listeners would have no use here.
+//
+// What an API server said last is served for as long as it is away. An object
+// that is deleted, or an endpoint that leaves, is gone with the next Objects.
+type Watcher struct {
+	log        *slog.Logger
+	server     *server
+	reflectors []*cache.Reflector
+	changed    chan struct{}
+	synced     chan struct{} // closed once every reading is complete
+
+	mu        sync.Mutex
+	ingresses kind[*netv1.Ingress]
+	classes   kind[*netv1.IngressClass]
+	services  kind[*corev1.Service]
+	slices    kind[*discoveryv1.EndpointSlice]
+	secrets   kind[*corev1.Secret]
+	readings  []*reading
+	objects   Objects // as of the last call of Objects
+	modified  time.Time
+}
+
+var _ Source = (*Watcher)(nil)
+
+// NewWatcher returns a Source for an API server. It reads the files that o
+// names and connects to nothing.
+func NewWatcher(o WatchOptions) (*Watcher, error) {
+	selector, err := labels.Parse(o.LabelSelector)
+	if err != nil {
+		return nil, fmt.Errorf("l7.kubernetes.label_selector %q: %w", o.LabelSelector, err)
+	}
+	server, err := newServer(o)
+	if err != nil {
+		return nil, err
+	}
+	client, err := kubernetes.NewForConfigAndClient(server.config, server.http)
+	if err != nil {
+		return nil, err
+	}
+	w := &Watcher{
+		log:     o.Log,
+		server:  server,
+		changed: make(chan struct{}, 1),
+		synced:  make(chan struct{}),
+	}
+	net, core, discovery := client.NetworkingV1().RESTClient(), client.CoreV1().RESTClient(), client.DiscoveryV1().RESTClient()
+	namespaces := o.Namespaces
+	if len(namespaces) == 0 {
+		namespaces = []string{""}
+	}
+	for _, ns := range namespaces {
+		follow(w, &w.ingresses, query{client: net, resource: "ingresses", namespace: ns, labels: selector.String()}, keepAll)
+		follow(w, &w.services, query{client: core, resource: "services", namespace: ns}, keepAll)
+		follow(w, &w.slices, query{client: discovery, resource: "endpointslices", namespace: ns}, keepAll)
+		// Asked for by type, as a cluster may hold thousands of others, Helm's
+		// releases above all.
+		for _, t := range []corev1.SecretType{corev1.SecretTypeTLS, corev1.SecretTypeOpaque} {
+			follow(w, &w.secrets, query{client: core, resource: "secrets", namespace: ns, fields: "type=" + string(t)}, keepPair)
+		}
+	}
+	// An IngressClass belongs to the cluster: who may read some namespaces only
+	// goes without.
+	follow(w, &w.classes, query{client: net, resource: "ingressclasses", optional: true}, keepAll)
+	return w, nil
+}
+
+// Run follows the API server until ctx ends, for as long as it may be away. It
+// can be called once.
+func (w *Watcher) Run(ctx context.Context, ready func()) error {
+	// The reflectors log to klog; what matters of it, note says.
+	quiet := klog.NewContext(ctx, klog.Logger{})
+	var group sync.WaitGroup
+	for _, r := range w.reflectors {
+		group.Go(func() { r.RunWithContext(quiet) })
+	}
+	select {
+	case <-w.synced:
+		ready()
+	case <-ctx.Done():
+	}
+	group.Wait()
+	w.server.close()
+	return nil
+}
+
+// Changed rings when Objects has something new.
+func (w *Watcher) Changed() <-chan struct{} { return w.changed }
+
+// Objects returns what the API server said last, nil until it has said
+// everything once.
+func (w *Watcher) Objects() *Objects {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.collect()
+}
+
+// collect brings objects up to date: only now, as a burst of changes that
+// nobody reads in between then costs one copy. mu is held.
+func (w *Watcher) collect() *Objects {
+	select {
+	case <-w.synced:
+	default:
+		return nil
+	}
+	o := w.objects
+	o.Ingresses = w.ingresses.since(o.Gen.Ingresses, o.Ingresses)
+	o.Classes = w.classes.since(o.Gen.Classes, o.Classes)
+	o.Services = w.services.since(o.Gen.Services, o.Services)
+	o.Slices = w.slices.since(o.Gen.Slices, o.Slices)
+	o.Secrets = w.secrets.since(o.Gen.Secrets, o.Secrets)
+	o.Gen = Generations{
+		Ingresses: w.ingresses.gen,
+		Classes:   w.classes.gen,
+		Services:  w.services.gen,
+		Slices:    w.slices.gen,
+		Secrets:   w.secrets.gen,
+	}
+	w.objects = o
+	return &o
+}
+
+// Status describes the watch. Err is that of the reading which has failed for
+// the longest.
+func (w *Watcher) Status() SourceStatus {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	objects := w.collect()
+	s := SourceStatus{
+		From:    w.server.current(),
+		Synced:  objects != nil,
+		Changed: w.modified,
+		Counts:  objects.Count(),
+	}
+	if r := w.failing(); r != nil {
+		s.Err, s.ErrSince = r.err, r.since
+	}
+	for _, r := range w.readings {
+		if r.refused != "" {
+			s.Problems = append(s.Problems, Problem{Object: r.what, Text: r.refused})
+		}
+	}
+	return s
+}

@@ -1,0 +1,163 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+)
+
+const (
+	// maxRetry bounds the pause between two tries to reach the API server,
+	// with as much again of jitter at most. client-go's own 30 seconds would
+	// leave an edge that long on dead endpoints after an outage.
+	maxRetry = time.Second
+	// listTimeout bounds one listing; a watch has no bound but its own.
+	listTimeout = time.Minute
+)
+
+// A query is what one reflector asks for.
+type query struct {
+	client                              cache.Getter
+	resource, namespace, labels, fields string
+	optional                            bool // its refusal is no failure
+}
+
+// A reading is how one reflector fares. The Watcher's mu guards it.
+type reading struct {
+	what     string // for people
+	optional bool
+	synced   bool // was complete once, or is optional and refused
+	err      string
+	since    time.Time // when err began
+	refused  string    // why an optional reading goes without
+}
+
+// follow adds a reflector for q that fills k with the objects that keep lets
+// pass; keep may take from an object what is not needed.
+func follow[T metav1.Object](w *Watcher, k *kind[T], q query, keep func(T) bool) {
+	r := &reading{what: q.resource, optional: q.optional}
+	if q.fields != "" {
+		r.what += " with " + q.fields
+	}
+	if q.namespace != "" {
+		r.what += " in namespace " + q.namespace
+	}
+	w.readings = append(w.readings, r)
+
+	s := &store[T]{w: w, reading: r, kind: k, keep: keep, objects: make(map[cache.ObjectName]T)}
+	k.stores = append(k.stores, s)
+
+	var sample T
+	w.reflectors = append(w.reflectors, cache.NewReflectorWithOptions(q.source(w, r), sample, s, cache.ReflectorOptions{
+		Name:    r.what,
+		Logger:  &klog.Logger{},
+		Backoff: &wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Steps: 10, Cap: maxRetry, Jitter: 1},
+	}))
+}
+
+// source asks the API server and notes how that went.
+func (q query) source(w *Watcher, r *reading) *cache.ListWatch {
+	lw := cache.NewFilteredListWatchFromClient(q.client, q.resource, q.namespace, func(o *metav1.ListOptions) {
+		o.LabelSelector, o.FieldSelector = q.labels, q.fields
+	})
+	return &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			ctx, cancel := context.WithTimeout(ctx, listTimeout)
+			defer cancel()
+			list, err := lw.ListWithContext(ctx, o)
+			if err != nil { // success counts once changes are told as well
+				w.note(r, err)
+			}
+			return list, err
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			events, err := lw.WatchWithContext(ctx, o)
+			w.note(r, err)
+			return events, err
+		},
+	}
+}
+
+// note records how a request went. The log has the first failure and the last
+// recovery, not every try in between.
+func (w *Watcher) note(r *reading, err error) {
+	switch {
+	case errors.Is(err, context.Canceled): // we are stopping
+		return
+	case apierrors.IsResourceExpired(err), apierrors.IsGone(err), apierrors.IsInvalid(err):
+		return // the reflector now asks in another way
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before := w.failing()
+	switch {
+	case err == nil:
+		r.err, r.since, r.refused = "", time.Time{}, ""
+	case r.optional && apierrors.IsForbidden(err):
+		if r.refused == "" {
+			w.log.Warn("going without objects that may not be read", "objects", r.what, "err", err)
+		}
+		r.err, r.since, r.refused = "", time.Time{}, explain(err)
+		w.markSynced(r)
+	default:
+		r.err = r.what + ": " + explain(err)
+		if r.since.IsZero() {
+			r.since = time.Now()
+		}
+	}
+	switch after := w.failing(); {
+	case before == nil && after != nil:
+		w.log.Warn("kubernetes API not readable", "err", after.err)
+	case before != nil && after == nil:
+		w.log.Info("kubernetes API readable again", "from", w.server.current())
+	}
+}
+
+// failing returns the reading that has failed for the longest, nil when none
+// does. mu is held.
+func (w *Watcher) failing() (first *reading) {
+	for _, r := range w.readings {
+		if r.err != "" && (first == nil || r.since.Before(first.since)) {
+			first = r
+		}
+	}
+	return first
+}
+
+// markSynced notes that r is complete. mu is held.
+func (w *Watcher) markSynced(r *reading) {
+	if r.synced {
+		return
+	}
+	r.synced = true
+	for _, r := range w.readings {
+		if !r.synced {
+			return
+		}
+	}
+	close(w.synced)
+}
+
+// explain says what cures err, and leaves out the URL with its dozen
+// parameters.
+func explain(err error) string {
+	var u *url.Error
+	switch {
+	case apierrors.IsForbidden(err):
+		return err.Error() + ": grant get, list and watch, as packaging/kubernetes/rbac.yaml does"
+	case apierrors.IsUnauthorized(err):
+		return err.Error() + ": the API server does not know the token or client certificate, renew it"
+	case errors.As(err, &u):
+		return u.Err.Error()
+	}
+	return err.Error()
+}
