@@ -1,0 +1,161 @@
+package l4
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+)
+
+// Diff returns the operations that turn have into want, in the order in which
+// they must be applied. Services that are not ours are left alone, whatever
+// they hold.
+func Diff(have, want State, ours func(Key) bool) []Op {
+	var ops []Op
+	// Settings first: a connection that arrives with the first service must
+	// find sloppy_tcp set already.
+	ops = append(ops, diffSysctls(have.Sysctls, want.Sysctls)...)
+	ops = append(ops, diffTimeouts(have.Timeouts, want.Timeouts)...)
+
+	// Services that must go do so before others come: they are those of an
+	// address that went to another node, which balances by now.
+	for _, v := range have.Services {
+		if ours(v.Key) && want.Find(v.Key) == nil {
+			ops = append(ops, Op{Kind: DelService, Service: VirtualService{Key: v.Key}})
+		}
+	}
+	for _, w := range want.Services {
+		h := have.Find(w.Key)
+		bare := w
+		bare.Destinations = nil
+		switch {
+		case h == nil:
+			h = &VirtualService{}
+			ops = append(ops, Op{Kind: AddService, Service: bare})
+		case h.Scheduler != w.Scheduler || h.Flags != w.Flags:
+			ops = append(ops, Op{Kind: SetService, Service: bare})
+		}
+		ops = append(ops, diffDestinations(*h, w)...)
+	}
+	return ops
+}
+
+func diffSysctls(have, want map[string]int) []Op {
+	var ops []Op
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if v, ok := have[name]; ok && v != want[name] {
+			ops = append(ops, Op{Kind: SetSysctl, Sysctl: name, Value: want[name]})
+		}
+	}
+	return ops
+}
+
+func diffTimeouts(have, want Timeouts) []Op {
+	want = Timeouts{
+		TCP:    cmp.Or(want.TCP, have.TCP),
+		TCPFin: cmp.Or(want.TCPFin, have.TCPFin),
+		UDP:    cmp.Or(want.UDP, have.UDP),
+	}
+	if have == want {
+		return nil
+	}
+	return []Op{{Kind: SetTimeouts, Timeouts: want}}
+}
+
+// diffDestinations brings the destinations of one service from have to want.
+// Who gains or comes is dealt with first and who goes last, so that there is
+// always somebody to send to; only a service with a single server left, and
+// that one in the wrong place, has none for an instant.
+func diffDestinations(have, want VirtualService) []Op {
+	stay := want.Destinations
+	if ordered(want.Scheduler) {
+		stay = stayers(have, want)
+	}
+	var come, gain, lose, leave []Op
+	// The kernel puts a new destination before all others, so they come in
+	// reverse. One that stands in the wrong place leaves and comes again:
+	// for that instant the others serve, and its connections, which the
+	// kernel keeps, find it back.
+	for _, w := range slices.Backward(want.Destinations) {
+		h := have.Find(w.Addr)
+		if h == nil {
+			come = append(come, addDest(want, w)...)
+			continue
+		}
+		now := *h
+		if w.Weight > now.Weight {
+			gain = append(gain, setWeight(want, now, w)...)
+			now = w
+		}
+		if !slices.ContainsFunc(stay, at(w.Addr)) {
+			come = append(come, destOp(DelDest, want, now))
+			come = append(come, addDest(want, now)...)
+			now.Base = max(now.Base, now.Weight)
+		}
+		lose = append(lose, setWeight(want, now, w)...)
+	}
+	for _, h := range have.Destinations {
+		if want.Find(h.Addr) == nil {
+			leave = append(leave, destOp(DelDest, want, h))
+		}
+	}
+	return slices.Concat(gain, come, lose, leave)
+}
+
+// ordered reports whether a scheduler's choice depends on the order of the
+// destinations (ip_vs_sh.c and ip_vs_mh.c walk them to fill their tables).
+func ordered(scheduler string) bool { return scheduler == "sh" || scheduler == "mh" }
+
+// stayers returns the destinations of want that may stay where they stand:
+// the longest tail of want which have holds in the same order. All others
+// have to be put before them.
+func stayers(have, want VirtualService) []Destination {
+	next := len(have.Destinations)
+	for i, w := range slices.Backward(want.Destinations) {
+		at := slices.IndexFunc(have.Destinations, at(w.Addr))
+		if at < 0 || at > next {
+			return want.Destinations[i+1:]
+		}
+		next = at
+	}
+	return want.Destinations
+}
+
+// addDest adds d. A server that is down and has a base is added with that
+// base and then set to 0: the kernel builds mh's table from the latest weight
+// that was not 0, so one added at 0 would have no rows, and this node would
+// choose differently from one that saw the server fail later. What arrives
+// between the two messages may meet a dead server; before a take-over is
+// announced nothing does.
+func addDest(v VirtualService, d Destination) []Op {
+	if d.Weight != 0 || d.Base == 0 {
+		return []Op{destOp(AddDest, v, d)}
+	}
+	full := d
+	full.Weight = d.Base
+	return []Op{destOp(AddDest, v, full), destOp(SetDest, v, d)}
+}
+
+// setWeight brings one destination from h to w: one message, or two when the
+// base has to be set as well and the weight is 0, for the reason at addDest.
+func setWeight(v VirtualService, h, w Destination) []Op {
+	based := w.Base == 0 || h.Base == w.Base
+	if w.Weight == 0 && !based {
+		full := w
+		full.Weight = w.Base
+		return []Op{destOp(SetDest, v, full), destOp(SetDest, v, w)}
+	}
+	if h.Weight == w.Weight && h.Forward == w.Forward {
+		return nil
+	}
+	return []Op{destOp(SetDest, v, w)}
+}
+
+func destOp(kind OpKind, v VirtualService, d Destination) Op {
+	d.Base, d.Active, d.Inactive = 0, 0, 0
+	return Op{Kind: kind, Service: VirtualService{Key: v.Key}, Dest: d}
+}
+
+func at(addr netip.AddrPort) func(Destination) bool {
+	return func(d Destination) bool { return d.Addr == addr }
+}

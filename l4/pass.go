@@ -1,0 +1,213 @@
+package l4
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"reflect"
+	"slices"
+	"time"
+)
+
+// memory is what a Reconciler knows from one pass to the next.
+type memory struct {
+	// rec is nil until it was read from the state file.
+	rec record
+	// bases are the latest weights that were not 0, as seen and as set.
+	bases map[destKey]int
+	// want is what the latest pass without an error wanted.
+	want State
+	// missing are the wanted sysctls this kernel has not.
+	missing map[string]bool
+	// fault is the text of the latest error, logged once and not again
+	// until it changes.
+	fault string
+}
+
+type destKey struct {
+	service Key
+	addr    netip.AddrPort
+}
+
+// reconcile makes one pass and publishes its outcome.
+func (r *Reconciler) reconcile() error {
+	r.mu.Lock()
+	cfg := r.cfg
+	r.mu.Unlock()
+
+	have, want, err := r.apply(cfg)
+	r.publish(cfg, have, want, err)
+
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	switch {
+	case text == r.known.fault:
+	case text != "":
+		r.opt.Log.Error("reconcile", "err", err)
+	default:
+		r.opt.Log.Info("reconcile works again")
+	}
+	r.known.fault = text
+	return err
+}
+
+// apply turns what the dataplane holds into what it should hold and returns
+// both.
+func (r *Reconciler) apply(cfg Config) (have, want State, err error) {
+	if r.known.rec == nil {
+		if r.known.rec, err = readRecord(r.opt.StateFile); err != nil {
+			// Worse than no record is no service: what was programmed before
+			// stays in the kernel until someone removes it.
+			r.opt.Log.Warn("state file lost", "err", err)
+			r.known.rec = record{}
+		}
+	}
+	if len(cfg.Services) == 0 && len(r.known.rec) == 0 {
+		return have, want, nil // a machine without the kernel modules is fine, then
+	}
+	if have, err = r.opt.Dataplane.Read(); err != nil {
+		return have, want, fmt.Errorf("read: %w", err)
+	}
+	r.recall(&have)
+	want = Plan(cfg, r.opt.Health(), r.owned(have), have)
+	r.warnMissing(have, want)
+	ops := Diff(have, want, r.ours(cfg))
+	if len(ops) == 0 {
+		r.remember(want, false)
+		r.known.want = want
+		return have, want, nil
+	}
+	log := r.opt.Log.With("ops", len(ops))
+	if reflect.DeepEqual(want, r.known.want) {
+		log.Warn("dataplane was changed by another tool, putting it right", "first", ops[0].String())
+	} else {
+		log.Info("dataplane changes", "first", ops[0].String())
+	}
+
+	// Before, and with what is to come: a crash in the middle leaves nothing
+	// that is not known for ours.
+	r.remember(want, true)
+	if err = r.run(ops); err == nil {
+		r.remember(want, false)
+		r.known.want = want
+	}
+	// The truth for Status, whatever became of the operations.
+	have, readErr := r.opt.Dataplane.Read()
+	if readErr != nil {
+		readErr = fmt.Errorf("read: %w", readErr)
+	}
+	return have, want, errors.Join(err, readErr)
+}
+
+// run applies ops in order. An operation that is refused ends the work on its
+// service, not on the others.
+func (r *Reconciler) run(ops []Op) error {
+	var errs []error
+	broken := map[Key]bool{}
+	for _, op := range ops {
+		key := op.Service.Key
+		if broken[key] {
+			continue
+		}
+		if err := r.opt.Dataplane.Apply(op); err != nil {
+			errs = append(errs, fmt.Errorf("apply %s: %w", op, err))
+			// Settings have the zero key; one that is refused stops no other.
+			broken[key] = key != Key{}
+			continue
+		}
+		r.opt.Log.Debug("applied", "op", op.String())
+		if op.Dest.Weight != 0 && (op.Kind == AddDest || op.Kind == SetDest) {
+			r.known.bases[destKey{key, op.Dest.Addr}] = op.Dest.Weight
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ours reports which services may be touched: those that are configured,
+// owned or not, and those that were programmed before.
+func (r *Reconciler) ours(cfg Config) func(Key) bool {
+	keys := maps.Clone(r.known.rec)
+	for _, s := range cfg.Services {
+		for _, k := range s.Keys() {
+			keys[k] = true
+		}
+	}
+	return func(k Key) bool { return keys[k] }
+}
+
+// owned returns what Plan may take for owned: until that is settled, whatever
+// is balanced already counts, so that a start disturbs nothing.
+func (r *Reconciler) owned(have State) func(netip.Addr) bool {
+	if r.opt.Settled == nil || r.opt.Settled() {
+		return r.opt.Owned
+	}
+	return func(a netip.Addr) bool {
+		stands := func(v VirtualService) bool { return v.Key.Addr.Addr() == a }
+		return r.opt.Owned(a) || slices.ContainsFunc(have.Services, stands)
+	}
+}
+
+// warnMissing says once which settings this kernel does not know.
+func (r *Reconciler) warnMissing(have, want State) {
+	for name := range want.Sysctls {
+		if _, ok := have.Sysctls[name]; !ok && !r.known.missing[name] {
+			r.known.missing[name] = true
+			r.opt.Log.Warn("this kernel lacks a setting, going on without", "sysctl", "net.ipv4.vs."+name)
+		}
+	}
+}
+
+// recall fills in the bases, which the kernel does not tell: a weight other
+// than 0 is the base, and with 0 it is the latest other weight this process
+// saw. One that it never saw stays unknown, and Diff then sets it anew.
+func (r *Reconciler) recall(have *State) {
+	bases := map[destKey]int{}
+	for _, v := range have.Services {
+		for i := range v.Destinations {
+			d := &v.Destinations[i]
+			k := destKey{v.Key, d.Addr}
+			d.Base = d.Weight
+			if d.Weight == 0 {
+				d.Base = r.known.bases[k]
+			}
+			bases[k] = d.Base
+		}
+	}
+	r.known.bases = bases
+}
+
+// remember writes the keys of want to the state file, beside those it has or
+// in place of them.
+func (r *Reconciler) remember(want State, beside bool) {
+	rec := record{}
+	if beside {
+		rec = maps.Clone(r.known.rec)
+	}
+	for _, v := range want.Services {
+		rec[v.Key] = true
+	}
+	if maps.Equal(rec, r.known.rec) {
+		return
+	}
+	r.known.rec = rec
+	if err := rec.write(r.opt.StateFile); err != nil {
+		r.opt.Log.Warn("state file not written", "err", err)
+	}
+}
+
+// view is what the latest pass came to.
+type view struct {
+	cfg        Config
+	have, want State
+	at         time.Time
+	err        error
+}
+
+func (r *Reconciler) publish(cfg Config, have, want State, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.view = view{cfg, have, want, time.Now(), err}
+}

@@ -1,0 +1,119 @@
+package l4
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/portico-lb/portico/health"
+)
+
+const (
+	// every is how often the dataplane is read when nothing happens, to put
+	// right what another tool changed.
+	every = 10 * time.Second
+	// again is how soon a pass that ended with an error is repeated.
+	again = time.Second
+)
+
+// Options are what a Reconciler needs.
+type Options struct {
+	Log       *slog.Logger
+	Dataplane Dataplane
+	// Health returns what is known about the servers.
+	Health func() *health.Snapshot
+	// HealthChanged rings when a verdict has changed. It may be nil.
+	HealthChanged <-chan struct{}
+	// Owned reports whether an address is this node's to balance.
+	Owned func(netip.Addr) bool
+	// Settled reports whether Owned is to be believed yet. A daemon that has
+	// just started owns nothing, though the one before it may have; until
+	// Settled, what stands is kept and nothing is added. nil is always.
+	Settled func() bool
+	// StateFile remembers what was programmed; it belongs under /run.
+	StateFile string
+}
+
+// A Reconciler keeps a dataplane as the configuration, health and ownership
+// want it.
+type Reconciler struct {
+	opt  Options
+	bell chan struct{}
+	// pass has room for the one goroutine that uses the dataplane and what
+	// is remembered between passes. It is a channel so that a wait for it
+	// can be given up.
+	pass  chan struct{}
+	known memory
+
+	mu   sync.Mutex
+	cfg  Config
+	view view
+}
+
+// New returns a Reconciler that touches nothing until Run or Sync.
+func New(o Options) *Reconciler {
+	return &Reconciler{
+		opt:   o,
+		bell:  make(chan struct{}, 1),
+		pass:  make(chan struct{}, 1),
+		known: memory{bases: map[destKey]int{}, missing: map[string]bool{}},
+	}
+}
+
+// Set replaces the configuration. It may be called before and during Run.
+func (r *Reconciler) Set(cfg Config) {
+	r.mu.Lock()
+	r.cfg = cfg
+	r.mu.Unlock()
+	r.Kick()
+}
+
+// Kick makes Run reconcile soon.
+func (r *Reconciler) Kick() {
+	select {
+	case r.bell <- struct{}{}:
+	default: // already rung
+	}
+}
+
+// Sync reconciles now and returns when the dataplane is as it should be, or
+// with the reason why not. It works whether Run runs or not.
+func (r *Reconciler) Sync(ctx context.Context) error {
+	select {
+	case r.pass <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-r.pass }()
+	return r.reconcile()
+}
+
+// Run reconciles at each event, and at least every ten seconds, until ctx
+// ends. It is ready after the first pass, whatever that came to: a kernel
+// that is not ready yet is tried again, and is no reason to keep the rest of
+// the daemon from starting. What stands in the dataplane at the end stays.
+func (r *Reconciler) Run(ctx context.Context, ready func()) error {
+	wait := time.NewTimer(r.round(ctx))
+	defer wait.Stop()
+	ready()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.bell:
+		case <-r.opt.HealthChanged:
+		case <-wait.C:
+		}
+		wait.Reset(r.round(ctx))
+	}
+}
+
+// round makes one pass for Run and returns when the next is due.
+func (r *Reconciler) round(ctx context.Context) time.Duration {
+	if err := r.Sync(ctx); err != nil {
+		return again
+	}
+	return every
+}
