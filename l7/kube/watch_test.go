@@ -422,6 +422,17 @@ func TestWatcherWithLeastRights(t *testing.T) {
 			if s.Counts.Ingresses != 2 || s.Counts.Secrets != 3 || s.Counts.Slices == 0 {
 				t.Errorf("counts %+v", s.Counts)
 			}
+			// A change is seen, if only by listing again, which does not make
+			// the error another one.
+			apply(t, c, strings.ReplaceAll(watched, "10.244.0.5", "10.244.0.99"))
+			await(t, w, "change", func(o *kube.Objects) bool {
+				return slices.ContainsFunc(o.Slices, func(s *discoveryv1.EndpointSlice) bool {
+					return s.Endpoints[0].Addresses[0] == "10.244.0.99"
+				})
+			})
+			if got := w.Status(); got.ErrSince != s.ErrSince {
+				t.Errorf("error began at %v, and later at %v", s.ErrSince, got.ErrSince)
+			}
 		})
 	}
 }
