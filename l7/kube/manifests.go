@@ -125,7 +125,7 @@ func (f *Folder) poll(settle bool) {
 // readChanged brings files up to date with the stamps found and reports
 // whether it read or forgot any.
 func (f *Folder) readChanged(found map[string]stamp, settle bool) bool {
-	any := false
+	changed := false
 	for name := range found {
 		if f.files[name] == nil {
 			f.files[name] = &file{}
@@ -140,13 +140,13 @@ func (f *Folder) readChanged(found map[string]stamp, settle bool) bool {
 			have.seen = s
 		case s == (stamp{}):
 			delete(f.files, name)
-			any = true
+			changed = true
 		default:
 			have.read(f.dir, name, s)
-			any = true
+			changed = true
 		}
 	}
-	return any
+	return changed
 }
 
 // publish makes Objects of all files and rings if they differ from the last.

@@ -229,13 +229,15 @@ func TestFolderKeepsTheLastGoodVersion(t *testing.T) {
 }
 
 func TestFolderObjectMovesToAnotherFile(t *testing.T) {
-	runFolder(t, []string{"a.yaml", ingress("a", "a.example") + ingress("b", "b.example")}, func(ft folderTest) {
-		ft.write("a.yaml", ingress("a", "a.example")+"---\nbroken: {\n")
-		ft.write("z.yaml", ingress("b", "moved.example"))
-		ft.rounds(2)
-		ft.want("a=a.example", "b=moved.example")
-		ft.wantProblems("a.yaml:6: document 2")
-	})
+	for _, to := range []string{"0.yaml", "z.yaml"} {
+		runFolder(t, []string{"a.yaml", ingress("a", "a.example") + ingress("b", "b.example")}, func(ft folderTest) {
+			ft.write("a.yaml", ingress("a", "a.example")+"---\nbroken: {\n")
+			ft.write(to, ingress("b", "moved.example"))
+			ft.rounds(2)
+			ft.want("a=a.example", "b=moved.example")
+			ft.wantProblems("a.yaml:6: document 2")
+		})
+	}
 }
 
 func TestFolderThatCannotBeReadChangesNothing(t *testing.T) {
