@@ -67,13 +67,18 @@ func (k *keeper) noticed(c addr.Change) {
 }
 
 // first is the round before VRRP starts. Without the needed privilege there
-// is no point in going on.
+// is no point in going on: an Active must be able to put up its addresses.
 func (k *keeper) first(ctx context.Context) error {
 	err := k.round(ctx)
+	if err == nil && len(k.settled) > 0 {
+		// The kernel may have had all there is to have. It asks for the
+		// privilege before it says that the address is there.
+		err = addr.Apply(addr.Op{Add: true, Address: k.settled[0]})
+	}
 	if errors.Is(err, fs.ErrPermission) {
 		return err
 	}
-	return nil
+	return nil // shown in the status, and tried again
 }
 
 // run repeats rounds until ctx ends, and then does the last one.
@@ -85,7 +90,7 @@ func (k *keeper) run(ctx context.Context) error {
 		timer.Reset(time.Until(next))
 		select {
 		case <-ctx.Done():
-			return k.round(context.WithoutCancel(ctx))
+			return k.round(ctx)
 		case <-k.m.work:
 		case <-k.bell:
 			if quiet := last.Add(calmDown); time.Now().Before(quiet) {
@@ -213,7 +218,8 @@ func (k *keeper) sync(ctx context.Context) {
 	if k.m.opts.Sync == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, syncLimit)
+	// At the end of Run too it gets its time.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), syncLimit)
 	defer cancel()
 	k.m.opts.Sync(ctx)
 	if ctx.Err() != nil {
