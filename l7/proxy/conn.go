@@ -1,0 +1,273 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/netip"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/portico-lb/portico/l7/http1"
+)
+
+// A conn is one client connection. One goroutine serves it; the sweeper and
+// the drain reach in through deadline and interrupt.
+type conn struct {
+	s   *server
+	p   *Proxy
+	raw net.Conn     // as accepted
+	rw  net.Conn     // raw, or the TLS connection over it
+	tls *tls.Conn    // nil without TLS
+	tcp *net.TCPConn // raw, where nothing lies over it: it can be spliced
+	fd  syscall.RawConn
+
+	peer    netip.Addr
+	trusted bool
+	// forwarded are the field lines about the client that are the same in
+	// all its requests.
+	forwarded []byte
+
+	deadline deadline
+	// backend is the connection to an endpoint that a cut has to interrupt.
+	backend atomic.Pointer[backend]
+	mu      sync.Mutex // held while a cut is carried out or taken back
+
+	in    buffer
+	stats *shard
+	torn  bool // the last response broke off
+}
+
+func newConn(s *server, raw net.Conn) *conn {
+	c := &conn{s: s, p: s.p, raw: raw, stats: s.p.counters.pick()}
+	c.rw, c.tls = s.secure(raw)
+	if tcp, ok := raw.(*net.TCPConn); ok {
+		if c.tls == nil {
+			c.tcp = tcp
+		}
+		c.fd, _ = tcp.SyscallConn()
+	}
+	if a, ok := raw.RemoteAddr().(*net.TCPAddr); ok {
+		c.peer = a.AddrPort().Addr().Unmap().WithZone("")
+	}
+	c.trusted = s.trusts(c.peer)
+	c.forwarded = appendClient(nil, c)
+	return c
+}
+
+// serve answers the connection's requests until one side has enough.
+func (c *conn) serve() {
+	c.stats.connections.Add(1)
+	c.in.b = getSmall()
+	defer func() {
+		if v := recover(); v != nil {
+			c.p.log.Error("connection ended by a fault of the engine", "entrypoint", c.s.entry.Name,
+				"fault", v, "stack", string(debug.Stack()))
+			c.abandon()
+		}
+		if c.tls != nil && !c.torn {
+			c.tls.CloseWrite() // says that nothing was cut off
+		}
+		c.raw.Close()
+		putSmall(c.in.b)
+		c.stats.connections.Add(-1)
+	}()
+	if !c.handshake() {
+		return
+	}
+	for {
+		head, err := c.readHead()
+		if err != nil {
+			c.refuse(err)
+			return
+		}
+		if !c.handle(head) {
+			return
+		}
+	}
+}
+
+// handshake is TLS's, within the time for a head.
+func (c *conn) handshake() bool {
+	if c.tls == nil {
+		return true
+	}
+	if !c.arm(c.p.timeouts.Head) {
+		return false
+	}
+	err := c.tls.Handshake()
+	var record tls.RecordHeaderError
+	if errors.As(err, &record) && record.Conn != nil && looksLikeHTTP(record.RecordHeader) {
+		// In clear, as the client speaks. The browser's user reads it.
+		c.rw = c.raw
+		c.answer(nil, 400, "this port speaks HTTPS", false)
+	}
+	return err == nil
+}
+
+// looksLikeHTTP tells a request head's first bytes from a TLS record.
+func looksLikeHTTP(b [5]byte) bool {
+	switch string(b[:]) {
+	case "GET /", "HEAD ", "POST ", "PUT /", "OPTIO", "DELET", "PATCH":
+		return true
+	}
+	return false
+}
+
+// errEnded says that a connection ends without a word.
+var errEnded = errors.New("connection ended")
+
+// readHead waits for a whole request head and returns it. It stays where it is
+// in the buffer until handle consumes it.
+func (c *conn) readHead() ([]byte, error) {
+	searched, timed := 0, false
+	for {
+		if searched == 0 {
+			c.skipEmptyLine()
+		}
+		have := c.in.bytes()
+		if len(have) > searched {
+			if end := http1.HeadEnd(have, searched); end > 0 {
+				return have[:end], nil
+			}
+			if err := http1.Partial(have, searched, c.p.limits); err != nil {
+				return nil, err
+			}
+			searched = len(have)
+		}
+		switch {
+		case searched == 0:
+			if !c.idle() {
+				return nil, errEnded
+			}
+		case !timed:
+			timed = true
+			if !c.arm(c.p.timeouts.Head) {
+				return nil, errEnded
+			}
+		}
+		if _, err := c.in.fill(c.rw, c.p.limits.Head); err != nil {
+			if searched > 0 || !c.reprieve() {
+				return nil, c.headError(searched)
+			}
+		}
+	}
+}
+
+// skipEmptyLine steps over a line that some clients send behind a body
+// (RFC 9112, section 2.2).
+func (c *conn) skipEmptyLine() {
+	if have := c.in.bytes(); len(have) >= 2 && have[0] == '\r' && have[1] == '\n' {
+		c.in.r += 2
+	}
+}
+
+// headError says what a client is told that did not finish its head.
+func (c *conn) headError(have int) error {
+	if have > 0 && c.deadline.cut() == cutTimeout {
+		return errSlowHead
+	}
+	return errEnded
+}
+
+var errSlowHead = errors.New("request head took too long")
+
+// idle begins the wait for a request. It reports false when the connection
+// has to end now.
+func (c *conn) idle() bool {
+	if len(c.in.b) != smallSize { // grown by the last head
+		c.in = buffer{b: getSmall()}
+	}
+	if !c.deadline.move(c.until(c.p.timeouts.Idle), true) {
+		return c.reprieve()
+	}
+	return !c.s.draining.Load() || c.pending()
+}
+
+// reprieve lets a connection that was cut because it was idle answer what has
+// arrived nevertheless.
+func (c *conn) reprieve() bool {
+	return c.deadline.cut() == cutDrain && c.pending() && c.revive(c.p.timeouts.Head)
+}
+
+// pending reports whether the kernel holds bytes from the client.
+func (c *conn) pending() bool {
+	if c.fd == nil {
+		return false
+	}
+	var b [1]byte
+	n := 0
+	err := c.fd.Control(func(fd uintptr) {
+		n, _, _ = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	})
+	return err == nil && n > 0
+}
+
+// until is the clock time at which a wait of d that begins now is over; the
+// clock may be a grain behind.
+func (c *conn) until(d time.Duration) int64 {
+	return c.p.clock.now() + int64(c.p.grain) + int64(d)
+}
+
+// arm begins a wait and reports whether the connection may go on.
+func (c *conn) arm(d time.Duration) bool { return c.deadline.move(c.until(d), false) }
+
+// revive takes a cut back, to say something before the end.
+func (c *conn) revive(d time.Duration) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.deadline.revive(c.until(d)) {
+		return false
+	}
+	c.raw.SetDeadline(time.Time{})
+	return true
+}
+
+// cut interrupts the connection if decide says so. The lock keeps a revival
+// from coming between the decision and the interruption.
+func (c *conn) cut(decide func() bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if decide() {
+		c.interruptLocked()
+	}
+}
+
+func (c *conn) interruptLocked() {
+	past := time.Unix(1, 0)
+	c.raw.SetDeadline(past)
+	if b := c.backend.Load(); b != nil {
+		b.tcp.SetDeadline(past)
+	}
+}
+
+// linger gives the client time to read the last response. Closing a socket
+// that holds unread bytes resets the connection, and the reset overtakes or
+// discards what was sent (RFC 9112, section 9.6).
+func (c *conn) linger() {
+	const most = 256 << 10
+	half, ok := c.rw.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	if !c.revive(c.p.timeouts.Stall) {
+		return
+	}
+	c.raw.SetReadDeadline(time.Now().Add(lingerTime))
+	for got := 0; got < most; {
+		c.in.clear()
+		n, err := c.in.fill(c.rw, len(c.in.b))
+		if got += n; err != nil {
+			return
+		}
+	}
+}
+
+// lingerTime is how long a client may take to notice that it is not listened
+// to any more.
+const lingerTime = time.Second

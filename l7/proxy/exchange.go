@@ -1,0 +1,107 @@
+package proxy
+
+import (
+	"io"
+	"net"
+	"sync"
+
+	"github.com/portico-lb/portico/l7/http1"
+)
+
+// An exchange is what a connection needs while it carries one request, reused
+// by the next request of any connection.
+type exchange struct {
+	req  http1.Request
+	resp http1.Response
+
+	host, path []byte // canonical
+	out        []byte // the request head as sent, with a small body behind it
+	first      []byte // what of the body came with the head and is not in out
+	up, down   body
+	upgrade    bool // the client asks for another protocol
+
+	in     buffer // from the endpoint
+	tried  []*endpoint
+	fresh  bool // pooled connections are not to be trusted any more
+	pieces [2][]byte
+	vector net.Buffers
+	part   io.LimitedReader
+}
+
+// headroom is what may be put before a response head in place: the longest is
+// "Connection: keep-alive".
+const headroom = 64
+
+var exchanges = sync.Pool{New: func() any {
+	return &exchange{in: buffer{b: make([]byte, largeSize), base: headroom}}
+}}
+
+func getExchange() *exchange {
+	x := exchanges.Get().(*exchange)
+	x.in.clear()
+	x.tried, x.fresh = x.tried[:0], false
+	return x
+}
+
+func putExchange(x *exchange) {
+	if len(x.in.b) > largeSize || cap(x.out) > largeSize {
+		return // a rare giant is not kept
+	}
+	clear(x.tried)
+	x.first, x.pieces, x.vector, x.part.R = nil, [2][]byte{}, nil, nil
+	exchanges.Put(x)
+}
+
+// A body knows how much of it is still to come.
+type body struct {
+	framing http1.Framing
+	left    int64
+	chunks  http1.ChunkReader
+	done    bool
+}
+
+func newBody(h *http1.Head) body {
+	return body{
+		framing: h.Framing,
+		left:    h.Length,
+		done:    h.Framing == http1.None || h.Framing == http1.Length && h.Length == 0,
+	}
+}
+
+// take returns how much of b, which comes next, belongs to the body.
+func (d *body) take(b []byte) (n int, err error) {
+	switch {
+	case d.done:
+	case d.framing == http1.Length:
+		n = int(min(d.left, int64(len(b))))
+		d.advance(int64(n))
+	case d.framing == http1.Chunked:
+		n, err = d.chunks.Skip(b)
+		d.done = d.chunks.Done()
+	default:
+		n = len(b)
+	}
+	return n, err
+}
+
+// advance steps over n bytes of a body with a length.
+func (d *body) advance(n int64) {
+	d.left -= n
+	d.done = d.left == 0
+}
+
+// unchunk is take for a recipient that does not know the chunked coding: the
+// data moves to the front of b. It returns how much data that is and how much
+// of b was read.
+func (d *body) unchunk(b []byte) (size, n int, err error) {
+	for n < len(b) && !d.chunks.Done() {
+		data, m, err := d.chunks.Next(b[n:])
+		if err != nil {
+			return size, n, err
+		}
+		size += copy(b[size:], data)
+		n += m
+	}
+	d.done = d.chunks.Done()
+	return size, n, nil
+}

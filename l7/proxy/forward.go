@@ -1,0 +1,223 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+
+	"github.com/portico-lb/portico/l7/http1"
+)
+
+// A verdict says what became of an attempt to carry a request.
+type verdict uint8
+
+const (
+	served  verdict = iota // answered; the connection goes on
+	closes                 // answered, or beyond an answer; the connection ends
+	again                  // nothing has happened; another connection may do better
+	broken                 // the endpoint answered nothing of use
+	late                   // the endpoint took too long
+	garbled                // the request's body is malformed
+	slow                   // the request's body did not come
+)
+
+// forward carries a request to an endpoint of pl and its response back.
+func (c *conn) forward(x *exchange, pl *pool) bool {
+	x.pack()
+	for {
+		b, status, reason := c.connect(x, pl)
+		if b == nil {
+			return c.reject(x, status, reason)
+		}
+		v := c.attempt(x, b)
+		switch v {
+		case served, closes:
+			return v == served
+		case again:
+			pl.retries.Add(1)
+			x.fresh = true
+			if !b.pooled {
+				x.tried = append(x.tried, b.ep)
+			}
+			continue
+		}
+		return c.apologise(x, v)
+	}
+}
+
+// apologise answers for an endpoint that did not. What is left of the body is
+// not waited for.
+func (c *conn) apologise(x *exchange, v verdict) bool {
+	if !c.revive(c.p.timeouts.Stall) {
+		return false
+	}
+	switch v {
+	case late:
+		return c.reject(x, 504, "the endpoint did not answer in time")
+	case garbled:
+		x.up.done = false
+		return c.reject(x, 400, "malformed chunk")
+	case slow:
+		return c.reject(x, 408, "request body took too long")
+	}
+	return c.reject(x, 502, "the endpoint's answer could not be used")
+}
+
+// copyMost is up to where copying a body behind its head is cheaper than a
+// second element in a write.
+const copyMost = 2 << 10
+
+// pack puts what is to be written first into as few pieces as pays.
+func (x *exchange) pack() {
+	if len(x.first) <= copyMost {
+		x.out = append(x.out, x.first...)
+		x.first = nil
+	}
+}
+
+// send writes the head and what of the body is here, in one system call.
+func (x *exchange) send(b *backend) (int64, error) {
+	if x.first == nil {
+		n, err := b.tcp.Write(x.out)
+		return int64(n), err
+	}
+	x.pieces = [2][]byte{x.out, x.first}
+	x.vector = x.pieces[:]
+	return x.vector.WriteTo(b.tcp)
+}
+
+// attempt carries the request over b, and gives b up or back.
+func (c *conn) attempt(x *exchange, b *backend) verdict {
+	c.backend.Store(b)
+	if !c.arm(c.p.timeouts.Response) {
+		c.release(b, false)
+		return closes
+	}
+	x.in.clear()
+	n, err := x.send(b)
+	b.sending = n
+	var up *upload
+	if err == nil && !x.up.done {
+		up = c.startUpload(x, b)
+	}
+	// Even when not all could be written there may be an answer: a server that
+	// does not want the rest says so and closes.
+	got, rerr := c.readResponse(x, b)
+	if rerr == nil {
+		return c.relay(x, b, up)
+	}
+	up.stop()
+	died := !got && c.deadline.cut() == 0
+	delivered := n > 0 && b.delivered(rerr)
+	c.release(b, false)
+	switch {
+	case up != nil && up.failed == failedChunk:
+		return garbled
+	case up != nil && up.failed == failedClient && c.deadline.cut() == 0:
+		return closes
+	case c.deadline.cut() == cutTimeout && up != nil && !up.complete:
+		return slow
+	case c.deadline.cut() == cutTimeout:
+		return late
+	case c.deadline.cut() != 0:
+		return closes
+	case died && !up.consumedAny() && (!delivered || x.req.Method.Idempotent()):
+		// An idempotent request may be executed twice (RFC 9110, section
+		// 9.2.2); any other only when the endpoint has seen nothing of it.
+		return again
+	}
+	return broken
+}
+
+// release gives a connection back to its endpoint's pool, or closes it.
+func (c *conn) release(b *backend, fit bool) {
+	// In this order: a cut that comes later finds no connection to interrupt,
+	// one that came before is found here and takes the connection along.
+	c.backend.Store(nil)
+	if !fit || c.deadline.cut() != 0 {
+		b.tcp.Close()
+		b.ep.done()
+		return
+	}
+	b.pooled = true
+	b.sent += b.sending
+	b.ep.put(b, c.p.clock.now())
+}
+
+// errInterim says that a switch of protocols came unasked.
+var errInterim = errors.New("endpoint switched protocols unasked")
+
+// readResponse reads up to the final response's head, which it leaves at the
+// start of x.in, and passes on the interim ones before it. got is whether
+// anything was read at all.
+func (c *conn) readResponse(x *exchange, b *backend) (got bool, err error) {
+	searched := 0
+	for {
+		end := http1.HeadEnd(x.in.bytes(), searched)
+		if end == 0 {
+			if searched = x.in.len(); searched >= c.p.limits.Head {
+				return true, http1.ErrHeadLarge
+			}
+			if _, err := x.in.fill(b.tcp, headroom+c.p.limits.Head); err != nil {
+				return got || searched > 0, err
+			}
+			continue
+		}
+		got, searched = true, 0
+		if err := x.resp.Parse(x.in.bytes()[:end], x.req.Method, c.p.limits); err != nil {
+			return true, err
+		}
+		switch {
+		case x.resp.Status == 101 && !x.upgrade:
+			return true, errInterim
+		case x.resp.Status >= 200 || x.resp.Status == 101:
+			return true, nil
+		}
+		if err := c.relayInterim(x); err != nil {
+			return true, err
+		}
+	}
+}
+
+// relayInterim passes a 1xx response on. HTTP/1.0 does not know them (RFC 9110,
+// section 15.2).
+func (c *conn) relayInterim(x *exchange) error {
+	head := x.in.r
+	x.in.r += x.resp.Size
+	if x.req.Minor == 0 {
+		return nil
+	}
+	start := x.editHead(head, "")
+	_, err := c.rw.Write(x.in.b[start:x.in.r])
+	return err
+}
+
+// editHead prepares a response head in place: the fields of the endpoint's
+// connection leave, line comes in. What stays moves up against the body, so
+// that both go out in one piece. It returns where the head starts now.
+func (x *exchange) editHead(head int, line string) int {
+	r := &x.resp
+	b := x.in.b[head : head+r.Size]
+	b[7] = '1' // a proxy speaks its own version
+	if r.Dropped == 0 && line == "" {
+		return head
+	}
+	to, end := r.Size, r.Size // kept bytes move from before end to before to
+	for i := len(r.Fields) - 1; i >= 0 && r.Dropped > 0; i-- {
+		f := &r.Fields[i]
+		if !f.Drop {
+			continue
+		}
+		r.Dropped--
+		to -= copy(b[to-(end-int(f.End)):to], b[f.End:end])
+		end = int(f.Name.Start)
+	}
+	to -= copy(b[to-(end-r.FieldsStart):to], b[r.FieldsStart:end])
+	// The status line goes before what was put in, down into the headroom.
+	start := head + to - len(line) - r.FieldsStart
+	copy(x.in.b[start:], b[:r.FieldsStart])
+	copy(x.in.b[start+r.FieldsStart:], line)
+	return start
+}
+
+// eof reports whether an endpoint has ended its stream in order.
+func eof(err error) bool { return errors.Is(err, io.EOF) }

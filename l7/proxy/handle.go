@@ -1,0 +1,133 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"net"
+
+	"github.com/portico-lb/portico/l7/http1"
+	"github.com/portico-lb/portico/l7/route"
+)
+
+// handle carries the request whose head is given, which lies at the start of
+// the input, and reports whether the connection may go on.
+func (c *conn) handle(head []byte) bool {
+	c.in.r += len(head) // the bytes stay until the next fill
+	x := getExchange()
+	defer putExchange(x)
+	if err := x.req.Parse(head, c.p.limits); err != nil {
+		c.refuse(err)
+		return false
+	}
+	pl, status, reason := c.understand(x, head)
+	switch {
+	case status == 400 || status == 501:
+		c.stats.requests.Add(1)
+		if c.answer(x, status, reason, false) {
+			c.linger()
+		}
+		return false
+	case pl == nil:
+		c.stats.requests.Add(1)
+		return c.reject(x, status, reason)
+	}
+	c.stats.requests.Add(1)
+	x.upgrade = upgrades(&x.req, head)
+	c.compose(x, head)
+	return c.forward(x, pl)
+}
+
+// understand decides where a request goes; without a pool it is answered with
+// a status.
+func (c *conn) understand(x *exchange, head []byte) (pl *pool, status int, reason string) {
+	r := &x.req
+	if r.Method == http1.CONNECT || r.Method == http1.TRACE {
+		// Tunnels to anywhere are not what an edge is for; TRACE shows the
+		// fields that were added behind the client's back.
+		return nil, 501, "this method is not forwarded"
+	}
+	var err error
+	if x.host, err = route.CanonicalHost(x.host[:0], r.Host.Of(head)); err != nil {
+		return nil, 400, err.Error()
+	}
+	if r.Form == http1.Asterisk {
+		x.path = append(x.path[:0], '*')
+	} else if x.path, err = route.CanonicalPath(x.path[:0], r.Path.Of(head)); err != nil {
+		return nil, 400, err.Error()
+	}
+	x.up = newBody(&r.Head)
+	have := c.in.bytes()
+	n, err := x.up.take(have)
+	if err != nil {
+		return nil, 400, err.Error()
+	}
+	x.first = have[:n]
+	c.in.r += n
+
+	routing := c.p.routing.Load()
+	if routing == nil {
+		return nil, 503, "no routes are known yet"
+	}
+	rt := routing.table.Lookup(x.host, x.path)
+	if rt == nil {
+		return nil, 404, "no route for this host and path"
+	}
+	return routing.pools[rt], 0, ""
+}
+
+// upgrades reports whether the client's wish for another protocol is passed
+// on. h2c is not: behind an upgrade to it requests would pass that nobody has
+// matched against the routes. A body would have to be read in the old protocol
+// first (RFC 9110, section 7.8), and no client in use sends one.
+func upgrades(r *http1.Request, head []byte) bool {
+	f := r.Field(http1.Upgrade)
+	return r.UpgradeOption && f != nil && (r.Framing == http1.None || r.Framing == http1.Length && r.Length == 0) &&
+		!http1.HasElement(f.Value.Of(head), "h2c") && !bytes.ContainsRune(f.Value.Of(head), ',')
+}
+
+// connect returns a connection to the endpoint whose turn it is, or the status
+// that answers the request when none can be had.
+func (c *conn) connect(x *exchange, pl *pool) (b *backend, status int, reason string) {
+	status, reason = 503, "no endpoint"
+	for {
+		ep := pl.pick(x.tried, c.p.clock.now())
+		if ep == nil {
+			if len(x.tried) > 0 && status == 503 {
+				status, reason = 502, "no endpoint answered"
+			}
+			return nil, status, reason
+		}
+		if !x.fresh {
+			if b := c.pooled(ep); b != nil {
+				return b, 0, ""
+			}
+		} else {
+			ep.begin()
+		}
+		b, err := dial(c.s.ctx, ep, c.p.timeouts.Dial)
+		if err == nil {
+			return b, 0, ""
+		}
+		ep.failed(c.p.clock.now())
+		x.tried = append(x.tried, ep)
+		pl.retries.Add(1)
+		c.p.log.Debug("endpoint does not take connections", "backend", pl.backend, "endpoint", ep.addr, "err", err)
+		var timeout net.Error
+		if status, reason = 502, "no endpoint takes connections"; errors.As(err, &timeout) && timeout.Timeout() {
+			status, reason = 504, "no endpoint takes connections in time"
+		}
+	}
+}
+
+// pooled returns a connection from ep's pool that is fit to be used, or nil;
+// a request in flight is counted in both cases.
+func (c *conn) pooled(ep *endpoint) *backend {
+	for {
+		b := ep.take()
+		if b == nil || b.fit() {
+			return b
+		}
+		b.tcp.Close()
+		ep.undo()
+	}
+}

@@ -1,0 +1,193 @@
+// Package proxy carries HTTP/1.1 requests from clients to endpoints.
+//
+// One goroutine serves a client connection and carries request and response
+// inline, over the wire engine of l7/http1: it reads a head, makes host and
+// path canonical once, finds the route, takes a pooled connection to an
+// endpoint, and relays. A second goroutine runs only while a request body is
+// still coming when the response may begin, and for the way back of a tunnel.
+//
+// Routes and endpoints are replaced while requests run: what is in flight
+// keeps what it has, everything that stays keeps its state.
+package proxy
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/portico-lb/portico/l7/http1"
+	"github.com/portico-lb/portico/l7/route"
+)
+
+// Options are what a Proxy needs. Zero durations and limits mean the default.
+type Options struct {
+	Log *slog.Logger
+	// Drain is how long requests and tunnels may go on once Serve's context
+	// has ended. 0 cuts them at once.
+	Drain    time.Duration
+	Timeouts Timeouts
+	Limits   http1.Limits
+}
+
+// Timeouts bound every wait. They are kept with a grain of an eighth of the
+// shortest of them, a second at most.
+type Timeouts struct {
+	Head        time.Duration // a request head, from its first byte; a TLS handshake (10s)
+	Idle        time.Duration // a client connection between requests (75s)
+	Stall       time.Duration // a client that neither sends nor takes any byte of a body (60s)
+	Dial        time.Duration // connecting to one endpoint (2s)
+	Response    time.Duration // an endpoint that sends nothing (5m)
+	BackendIdle time.Duration // a pooled connection between requests (30s)
+}
+
+func (t Timeouts) withDefaults() Timeouts {
+	for _, d := range []struct {
+		to    *time.Duration
+		value time.Duration
+	}{
+		{&t.Head, 10 * time.Second},
+		{&t.Idle, 75 * time.Second},
+		{&t.Stall, time.Minute},
+		{&t.Dial, 2 * time.Second},
+		{&t.Response, 5 * time.Minute},
+		{&t.BackendIdle, 30 * time.Second},
+	} {
+		if *d.to == 0 {
+			*d.to = d.value
+		}
+	}
+	return t
+}
+
+// grain is how often deadlines are looked at.
+func (t Timeouts) grain() time.Duration {
+	shortest := min(t.Head, t.Idle, t.Stall, t.Response, t.BackendIdle)
+	return min(max(shortest/8, time.Millisecond), time.Second)
+}
+
+// An Entrypoint says how the connections of one listener are treated.
+type Entrypoint struct {
+	Name string
+	// TLS makes the listener speak TLS.
+	TLS *tls.Config
+	// TrustedProxies are the peers whose X-Forwarded-* and Forwarded fields
+	// are believed.
+	TrustedProxies []netip.Prefix
+}
+
+// A Proxy is the engine. New starts nothing; each Serve blocks.
+type Proxy struct {
+	log      *slog.Logger
+	drain    time.Duration
+	timeouts Timeouts
+	grain    time.Duration
+	limits   http1.Limits
+
+	clock    clock
+	counters counters
+	// routing is nil until routes were set once.
+	routing atomic.Pointer[routing]
+
+	mu      sync.Mutex
+	pools   map[route.Backend]*pool
+	serving map[*server]struct{}
+}
+
+// routing is a table with the pool that each of its routes leads to.
+type routing struct {
+	table *route.Table
+	pools map[*route.Route]*pool
+}
+
+// New returns a Proxy that answers 503 until SetRoutes was called.
+func New(o Options) *Proxy {
+	p := &Proxy{
+		log:      o.Log,
+		drain:    o.Drain,
+		timeouts: o.Timeouts.withDefaults(),
+		limits:   o.Limits,
+		pools:    make(map[route.Backend]*pool),
+		serving:  make(map[*server]struct{}),
+	}
+	if p.limits == (http1.Limits{}) {
+		p.limits = http1.DefaultLimits
+	}
+	p.grain = p.timeouts.grain()
+	p.clock.start = time.Now()
+	return p
+}
+
+// SetRoutes makes t the table of all requests that begin from now on.
+func (p *Proxy) SetRoutes(t *route.Table) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := &routing{table: t, pools: make(map[*route.Route]*pool)}
+	for _, rt := range t.Routes() {
+		r.pools[rt] = p.pool(rt.Backend)
+	}
+	p.routing.Store(r)
+	p.forget()
+}
+
+// SetEndpoints makes the endpoints of each backend those of m, and leaves a
+// backend that m does not name without any. An endpoint that stays keeps its
+// connections; one that leaves gets no new request from now on, its idle
+// connections are closed, and what it has in flight finishes.
+func (p *Proxy) SetEndpoints(m map[route.Backend][]route.Endpoint) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for b, eps := range m {
+		p.pool(b).set(eps)
+	}
+	for b, pl := range p.pools {
+		if _, ok := m[b]; !ok {
+			pl.set(nil)
+		}
+	}
+	p.forget()
+}
+
+// pool returns b's pool and makes it where it is missing. The caller holds mu.
+func (p *Proxy) pool(b route.Backend) *pool {
+	pl := p.pools[b]
+	if pl == nil {
+		pl = newPool(b)
+		p.pools[b] = pl
+	}
+	return pl
+}
+
+// forget drops the pools that have no endpoint and no route. The caller holds
+// mu.
+func (p *Proxy) forget() {
+	used := make(map[*pool]bool)
+	if r := p.routing.Load(); r != nil {
+		for _, pl := range r.pools {
+			used[pl] = true
+		}
+	}
+	for b, pl := range p.pools {
+		if !used[pl] && len(*pl.endpoints.Load()) == 0 {
+			delete(p.pools, b)
+		}
+	}
+}
+
+// reap closes pooled connections that nobody has used for long; all of them
+// when everything is set.
+func (p *Proxy) reap(everything bool) {
+	before := p.clock.now() - int64(p.timeouts.BackendIdle)
+	if everything {
+		before = 1<<63 - 1
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, pl := range p.pools {
+		for _, ep := range *pl.endpoints.Load() {
+			ep.reap(before)
+		}
+	}
+}

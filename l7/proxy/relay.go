@@ -1,0 +1,159 @@
+package proxy
+
+import (
+	"io"
+	"net"
+
+	"github.com/portico-lb/portico/l7/http1"
+)
+
+// Bodies of at least spliceFrom bytes go from socket to socket without passing
+// through our memory; below that, setting the pipe up costs more than copying.
+// They go in parts of spliceMost bytes, so that a client that takes any within
+// the time to stall is not cut.
+const (
+	spliceFrom = 64 << 10
+	spliceMost = 256 << 10
+)
+
+func newPart(from *net.TCPConn, left int64) *io.LimitedReader {
+	return &io.LimitedReader{R: from, N: min(left, spliceMost)}
+}
+
+// relay sends the response whose head is at the start of x.in to the client,
+// and gives b up or back.
+func (c *conn) relay(x *exchange, b *backend, up *upload) verdict {
+	r := &x.resp
+	if r.Status == 101 {
+		return c.tunnel(x, b)
+	}
+	head := x.in.r
+	x.in.r += r.Size
+	x.down = newBody(&r.Head)
+	plain := r.Framing == http1.Chunked && x.req.Minor == 0
+	n, err := x.takeDown(plain)
+	if err != nil {
+		up.stop()
+		c.release(b, false)
+		return broken
+	}
+	uploaded := up.finished()
+	keep := x.req.KeepAlive && uploaded && r.Framing != http1.Close && !plain && !c.s.draining.Load()
+	if plain {
+		r.Discard(r.Field(http1.TransferEncoding))
+	}
+	start := x.editHead(head, connectionLine(x, keep))
+	c.stats.responded(r.Status)
+	whole := x.down.done
+	if whole && uploaded {
+		// Not after the write: a slow client need not hold it.
+		c.release(b, r.KeepAlive && x.in.len() == 0)
+	}
+	if c.arm(c.p.timeouts.Stall) {
+		_, err = c.rw.Write(x.in.b[start : head+r.Size+n])
+	} else {
+		err = errEnded
+	}
+	if whole && uploaded {
+		return c.ended(x, keep && err == nil, err)
+	}
+	if err == nil {
+		err = c.stream(x, b, plain)
+	}
+	complete := up.finished()
+	up.stop()
+	c.release(b, err == nil && complete && x.down.done && r.KeepAlive && x.in.len() == 0)
+	return c.ended(x, keep && err == nil, err)
+}
+
+// takeDown takes what of the response's body is in x.in; plain removes the
+// chunked coding. It returns how many of the next bytes are to be sent.
+func (x *exchange) takeDown(plain bool) (size int, err error) {
+	n := 0
+	if plain {
+		size, n, err = x.down.unchunk(x.in.bytes())
+	} else {
+		n, err = x.down.take(x.in.bytes())
+		size = n
+	}
+	x.in.r += n
+	return size, err
+}
+
+// stream relays the rest of a response's body as it comes.
+func (c *conn) stream(x *exchange, b *backend, plain bool) error {
+	for !x.down.done {
+		if x.down.framing == http1.Length && x.down.left >= spliceFrom && c.tcp != nil {
+			if err := c.spliceDown(x, b); err != nil {
+				return err
+			}
+			continue
+		}
+		if !c.arm(c.p.timeouts.Response) {
+			return errEnded
+		}
+		// What was held is sent: the buffer is empty, or holds what the
+		// endpoint sent too much.
+		x.in.clear()
+		_, err := x.in.fill(b.tcp, len(x.in.b))
+		if eof(err) && x.down.framing == http1.Close {
+			x.down.done = true
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		from := x.in.r
+		size, err := x.takeDown(plain)
+		if err != nil {
+			return err
+		}
+		if !c.arm(c.p.timeouts.Stall) {
+			return errEnded
+		}
+		if _, err := c.rw.Write(x.in.b[from : from+size]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// spliceDown moves a part of a large body.
+func (c *conn) spliceDown(x *exchange, b *backend) error {
+	if !c.arm(max(c.p.timeouts.Stall, c.p.timeouts.Response)) {
+		return errEnded
+	}
+	x.part = io.LimitedReader{R: b.tcp, N: min(x.down.left, spliceMost)}
+	n, err := c.tcp.ReadFrom(&x.part)
+	x.down.advance(n)
+	if err == nil && x.part.N > 0 {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// ended says what a response that went out, or broke off with err, means for
+// the client's connection.
+func (c *conn) ended(x *exchange, keep bool, err error) verdict {
+	switch {
+	case err == nil && keep:
+		return served
+	case err == nil:
+		if !x.up.done || c.in.len() > 0 {
+			c.linger()
+		}
+	default:
+		c.abandon()
+	}
+	return closes
+}
+
+// abandon ends a connection in the middle of a response. A body that ends with
+// the connection would look whole to the client after an orderly end, so the
+// connection is reset, or left without TLS's farewell.
+func (c *conn) abandon() {
+	c.torn = true
+	if c.tcp != nil {
+		c.tcp.SetLinger(0)
+	}
+}

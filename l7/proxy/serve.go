@@ -1,0 +1,180 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A server is one Serve.
+type server struct {
+	p     *Proxy
+	entry Entrypoint
+	// ctx ends when the drain is over; dials end with it.
+	ctx      context.Context
+	draining atomic.Bool
+
+	mu     sync.Mutex
+	conns  map[*conn]struct{}
+	killed bool
+	group  sync.WaitGroup
+}
+
+// Serve accepts connections from l until ctx ends, then closes l and the idle
+// connections, waits until all requests have been answered and all tunnels
+// have ended, but no longer than Options.Drain, and returns when every
+// goroutine has. It may be called several times at once. The error is that of
+// a listener that failed by itself.
+func (p *Proxy) Serve(ctx context.Context, l net.Listener, e Entrypoint) error {
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	s := &server{p: p, entry: e, ctx: life, conns: make(map[*conn]struct{})}
+	p.join(s)
+	defer p.leave(s)
+
+	var sweeper sync.WaitGroup
+	defer sweeper.Wait()
+	defer end()
+	sweeper.Go(func() { s.sweep(life) })
+
+	stop := context.AfterFunc(ctx, func() { l.Close() })
+	err := s.accept(ctx, l)
+	if stop() {
+		l.Close()
+	}
+	s.drain(end)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("accept on %s: %w", l.Addr(), err)
+}
+
+// join and leave count the servers: the last one to leave closes the pooled
+// connections, which nobody would watch any more.
+func (p *Proxy) join(s *server) {
+	p.mu.Lock()
+	p.serving[s] = struct{}{}
+	p.mu.Unlock()
+	p.clock.advance()
+}
+
+func (p *Proxy) leave(s *server) {
+	p.mu.Lock()
+	delete(p.serving, s)
+	last := len(p.serving) == 0
+	p.mu.Unlock()
+	if last {
+		p.reap(true)
+	}
+}
+
+// accept serves every connection in a goroutine of its own.
+func (s *server) accept(ctx context.Context, l net.Listener) error {
+	var pause time.Duration
+	for {
+		raw, err := l.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+			s.start(raw)
+		case ctx.Err() != nil || errors.Is(err, net.ErrClosed):
+			return err
+		default:
+			// Out of file descriptors, mostly: it passes, and those that are
+			// connected are served on.
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			s.p.log.Warn("accept", "entrypoint", s.entry.Name, "err", err, "pause", pause)
+			select {
+			case <-ctx.Done():
+			case <-time.After(pause):
+			}
+		}
+	}
+}
+
+func (s *server) start(raw net.Conn) {
+	c := newConn(s, raw)
+	s.mu.Lock()
+	s.conns[c] = struct{}{}
+	s.mu.Unlock()
+	s.group.Go(func() {
+		defer func() {
+			s.mu.Lock()
+			delete(s.conns, c)
+			s.mu.Unlock()
+		}()
+		c.serve()
+	})
+}
+
+// sweep moves the clock on, cuts the connections whose time is over, and
+// reaps pooled ones.
+func (s *server) sweep(ctx context.Context) {
+	tick := time.NewTicker(s.p.grain)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		s.p.clock.advance()
+		now := s.p.clock.now()
+		s.each(func(c *conn) {
+			c.cut(func() bool { return c.deadline.expire(now) })
+		})
+		s.p.reap(false)
+	}
+}
+
+func (s *server) each(do func(*conn)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		do(c)
+	}
+}
+
+// drain ends every connection as soon as it has nothing to answer, and all of
+// them when the time is over.
+func (s *server) drain(end func()) {
+	// First the flag, then the walk: a connection becomes idle first and looks
+	// at the flag then, so that one of the two sees the other.
+	s.draining.Store(true)
+	s.each(func(c *conn) {
+		c.cut(func() bool { return c.deadline.cutIdle() })
+	})
+	over := time.AfterFunc(s.p.drain, func() {
+		end()
+		s.each(func(c *conn) {
+			c.cut(func() bool { c.deadline.kill(); return true })
+		})
+	})
+	s.group.Wait()
+	over.Stop()
+}
+
+// trusts reports whether what a peer says about others is believed.
+func (s *server) trusts(a netip.Addr) bool {
+	for _, p := range s.entry.TrustedProxies {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// secure wraps raw in TLS where the entrypoint speaks it.
+func (s *server) secure(raw net.Conn) (net.Conn, *tls.Conn) {
+	if s.entry.TLS == nil {
+		return raw, nil
+	}
+	t := tls.Server(raw, s.entry.TLS)
+	return t, t
+}

@@ -1,0 +1,117 @@
+package proxy
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+
+	"github.com/portico-lb/portico/l7/route"
+)
+
+// A Status tells what the engine does and has done since it was made.
+type Status struct {
+	Requests    uint64          `json:"requests"`
+	Responses   Responses       `json:"responses"`
+	Connections int64           `json:"connections"` // of clients, now
+	Tunnels     int64           `json:"tunnels"`     // now
+	Retries     uint64          `json:"retries"`
+	Backends    []BackendStatus `json:"backends"`
+}
+
+// Responses counts final responses by class, whoever made them.
+type Responses struct {
+	Switched    uint64 `json:"1xx"` // 101: tunnels
+	Success     uint64 `json:"2xx"`
+	Redirection uint64 `json:"3xx"`
+	ClientError uint64 `json:"4xx"`
+	ServerError uint64 `json:"5xx"`
+}
+
+// A BackendStatus tells of one backend's pool.
+type BackendStatus struct {
+	Backend   route.Backend    `json:"backend"`
+	Endpoints []EndpointStatus `json:"endpoints"`
+	// Retries counts requests that went to another connection because the
+	// first died without an answer, or could not be made.
+	Retries uint64 `json:"retries"`
+}
+
+// An EndpointStatus tells of one endpoint.
+type EndpointStatus struct {
+	Addr        netip.AddrPort `json:"addr"`
+	Requests    uint64         `json:"requests"`
+	InFlight    int            `json:"in_flight"`
+	Idle        int            `json:"idle"` // pooled connections
+	FailedDials uint64         `json:"failed_dials"`
+}
+
+// shards keeps processors from writing to one cache line. More than a node
+// has processors is of no use, fewer only cost speed.
+const shards = 16
+
+// counters are spread by connection.
+type counters struct {
+	next  atomic.Uint32
+	shard [shards]shard
+}
+
+// A shard is as long as two cache lines, which processors fetch in pairs.
+type shard struct {
+	requests    atomic.Uint64
+	classes     [6]atomic.Uint64 // by first digit of the status
+	connections atomic.Int64
+	tunnels     atomic.Int64
+	_           [128 - 9*8]byte
+}
+
+// pick returns the shard for a new connection.
+func (c *counters) pick() *shard { return &c.shard[c.next.Add(1)%shards] }
+
+func (s *shard) responded(status int) { s.classes[min(status/100, 5)].Add(1) }
+
+// Status returns what the engine does now, backends in order.
+func (p *Proxy) Status() Status {
+	var s Status
+	for i := range p.counters.shard {
+		c := &p.counters.shard[i]
+		s.Requests += c.requests.Load()
+		s.Connections += c.connections.Load()
+		s.Tunnels += c.tunnels.Load()
+		s.Responses.Switched += c.classes[1].Load()
+		s.Responses.Success += c.classes[2].Load()
+		s.Responses.Redirection += c.classes[3].Load()
+		s.Responses.ClientError += c.classes[4].Load()
+		s.Responses.ServerError += c.classes[5].Load()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, pl := range p.pools {
+		if pl.backend == (route.Backend{}) {
+			continue
+		}
+		b := pl.status()
+		s.Retries += b.Retries
+		s.Backends = append(s.Backends, b)
+	}
+	slices.SortFunc(s.Backends, func(a, b BackendStatus) int {
+		return cmp.Compare(a.Backend.String(), b.Backend.String())
+	})
+	return s
+}
+
+func (p *pool) status() BackendStatus {
+	b := BackendStatus{Backend: p.backend, Retries: p.retries.Load()}
+	for _, ep := range *p.endpoints.Load() {
+		ep.mu.Lock()
+		b.Endpoints = append(b.Endpoints, EndpointStatus{
+			Addr:        ep.addr,
+			Requests:    ep.requests,
+			InFlight:    ep.inFlight,
+			Idle:        len(ep.idle),
+			FailedDials: ep.failures,
+		})
+		ep.mu.Unlock()
+	}
+	return b
+}
