@@ -1,0 +1,122 @@
+package l7
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/portico-lb/portico/l7/certs"
+	"github.com/portico-lb/portico/l7/kube"
+	"github.com/portico-lb/portico/l7/route"
+)
+
+// A build is what the last objects were turned into.
+type build struct {
+	gen       kube.Generations
+	result    kube.Result
+	conflicts []route.Conflict
+	backends  []route.Backend
+	endpoints map[route.Backend][]route.Endpoint
+	problems  []kube.Problem
+	// certFaults are the certificates that cannot be used.
+	certFaults []string
+}
+
+// takeOver replaces the source by the one that has become ready.
+func (r *runner) takeOver() {
+	r.source.stop()
+	r.source, r.coming = r.coming, nil
+	r.l.publish(func(s *state) { s.sourceErr = "" })
+	r.rebuildAll()
+}
+
+// rebuild applies what changed at the source.
+func (r *runner) rebuild() {
+	o, old := r.source.Objects(), r.build.gen
+	if o.Gen.Ingresses != old.Ingresses || o.Gen.Classes != old.Classes || o.Gen.Secrets != old.Secrets {
+		r.rebuildAll()
+		return
+	}
+	r.setEndpoints(o)
+}
+
+// rebuildAll builds routes, certificates and endpoints anew.
+func (r *runner) rebuildAll() {
+	pairs := r.filePairs()
+	if r.source == nil {
+		r.setCertificates(pairs)
+		return
+	}
+	o := r.source.Objects()
+	result := kube.Routes(o, kube.Options{IngressClass: r.source.config.IngressClass})
+	table, conflicts := route.NewTable(result.Specs)
+	for _, t := range result.TLS {
+		pairs = append(pairs, certs.Pair{Name: t.Secret, Hosts: t.Hosts, CertPEM: t.Cert, KeyPEM: t.Key})
+	}
+	r.setCertificates(pairs)
+	r.build.result, r.build.conflicts = result, conflicts
+
+	// A backend's endpoints stand before its first route and leave after its
+	// last, so that no request falls between the two.
+	before := r.build.endpoints
+	r.build.backends = table.Backends()
+	endpoints, _ := kube.Endpoints(o, r.build.backends)
+	union := maps.Clone(endpoints)
+	for b, e := range before {
+		if _, ok := union[b]; !ok {
+			union[b] = e
+		}
+	}
+	r.l.engine.SetEndpoints(union)
+	r.l.engine.SetRoutes(table)
+	r.setEndpoints(o)
+}
+
+// setEndpoints applies the endpoints alone: the common change, and the one
+// that must be quick.
+func (r *runner) setEndpoints(o *kube.Objects) {
+	endpoints, problems := kube.Endpoints(o, r.build.backends)
+	r.l.engine.SetEndpoints(endpoints)
+	r.build.endpoints, r.build.gen = endpoints, o.Gen
+	r.report(slices.Concat(r.build.result.Problems, problems))
+	r.l.publish(func(s *state) {
+		s.configured = s.configured || len(r.build.result.Specs) > 0
+		s.source = r.source.Source
+		s.routes = r.build.result.Specs
+		s.endpoints = endpoints
+		s.conflicts = r.build.conflicts
+		s.problems = r.build.problems
+	})
+}
+
+// report logs the problems that were not there before, once each.
+func (r *runner) report(problems []kube.Problem) {
+	for _, p := range problems {
+		if !slices.Contains(r.build.problems, p) {
+			r.l.log.Warn("object has a problem", "object", p.Object, "field", p.Field, "problem", p.Text)
+		}
+	}
+	r.build.problems = problems
+}
+
+// setCertificates logs what is wrong with a pair once, not at each rebuild.
+func (r *runner) setCertificates(pairs []certs.Pair) {
+	var faults []string
+	for _, err := range r.l.certs.Set(pairs) {
+		faults = append(faults, err.Error())
+		if !slices.Contains(r.build.certFaults, err.Error()) {
+			r.l.log.Warn("certificate not usable", "err", err)
+		}
+	}
+	r.build.certFaults = faults
+	r.l.publish(func(s *state) { s.certFaults = faults })
+}
+
+// filePairs returns the certificates that the configuration names. The first of
+// all is the default.
+func (r *runner) filePairs() []certs.Pair {
+	var out []certs.Pair
+	for _, e := range r.config.Entrypoints {
+		out = append(out, e.Certificates...)
+	}
+	return out
+}

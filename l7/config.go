@@ -1,0 +1,264 @@
+package l7
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/portico-lb/portico/l7/certs"
+)
+
+// A Section is [l7] as the operator writes it.
+type Section struct {
+	ReadyListen *string             `toml:"ready_listen"`
+	Drain       string              `toml:"drain"`
+	Entrypoint  []EntrypointSection `toml:"entrypoint"`
+	Kubernetes  KubernetesSection   `toml:"kubernetes"`
+}
+
+// An EntrypointSection is one [[l7.entrypoint]].
+type EntrypointSection struct {
+	Name           string      `toml:"name"`
+	Listen         string      `toml:"listen"`
+	TLS            *TLSSection `toml:"tls"`
+	TrustedProxies []string    `toml:"trusted_proxies"`
+}
+
+// A TLSSection makes an entrypoint speak TLS; an empty one does too.
+type TLSSection struct {
+	MinVersion   string        `toml:"min_version"`
+	Certificates []PairSection `toml:"certificates"`
+}
+
+// A PairSection names a certificate and its key on disk.
+type PairSection struct {
+	CertFile string `toml:"cert_file"`
+	KeyFile  string `toml:"key_file"`
+}
+
+// A KubernetesSection says where routes come from.
+type KubernetesSection struct {
+	Kubeconfig    string   `toml:"kubeconfig"`
+	Endpoints     []string `toml:"endpoints"`
+	TokenFile     string   `toml:"token_file"`
+	CAFile        string   `toml:"ca_file"`
+	Manifests     string   `toml:"manifests"`
+	Namespaces    []string `toml:"namespaces"`
+	LabelSelector string   `toml:"label_selector"`
+	IngressClass  string   `toml:"ingress_class"`
+}
+
+// A Config is a valid [l7].
+type Config struct {
+	// ReadyListen is the TCP address of /ready; "" is off. Default ":9181".
+	ReadyListen string
+	// Drain is how long in-flight requests may go on after a stop. Default 30s.
+	Drain       time.Duration
+	Entrypoints []Entrypoint
+	Kubernetes  Kubernetes
+}
+
+// An Entrypoint is one listener.
+type Entrypoint struct {
+	Name   string
+	Listen string
+	// TLS says whether the listener speaks it; the fields below count only then.
+	TLS        bool
+	MinVersion uint16
+	// Certificates are those read from files; the first of all entrypoints
+	// answers clients that name no known host.
+	Certificates []certs.Pair
+	// Trusted lists the peers whose X-Forwarded-* fields are believed.
+	Trusted []netip.Prefix
+}
+
+// Kubernetes is a valid [l7.kubernetes]: a folder of manifests where
+// Manifests is set, else an API server where Kubeconfig or Endpoints is, else
+// no source at all.
+type Kubernetes struct {
+	Kubeconfig    string
+	Endpoints     []string
+	TokenFile     string
+	CAFile        string
+	Manifests     string
+	Namespaces    []string
+	LabelSelector string
+	IngressClass  string
+}
+
+// Parse checks s. Every fault is told to bad with the key it stands at;
+// readFile reads the certificates that the section names.
+func Parse(s Section, readFile func(string) ([]byte, error), bad func(key, problem string)) Config {
+	c := Config{
+		ReadyListen: ":9181",
+		Drain:       30 * time.Second,
+		Kubernetes:  parseKubernetes(s.Kubernetes, bad),
+	}
+	if s.ReadyListen != nil {
+		c.ReadyListen = *s.ReadyListen
+	}
+	if c.ReadyListen != "" {
+		checkListen(c.ReadyListen, "l7.ready_listen", bad)
+	}
+	if s.Drain != "" {
+		d, err := time.ParseDuration(s.Drain)
+		if err != nil || d < 0 || d > time.Hour {
+			bad("l7.drain", fmt.Sprintf("%q is not a drain time: allowed are durations from 0s to 1h", s.Drain))
+		}
+		c.Drain = d
+	}
+	for i, e := range s.Entrypoint {
+		key := fmt.Sprintf("l7.entrypoint[%d]", i)
+		if slices.ContainsFunc(c.Entrypoints, func(o Entrypoint) bool { return o.Name == e.Name && e.Name != "" }) {
+			bad(key+".name", fmt.Sprintf("%q is taken by another entrypoint: names must differ", e.Name))
+		}
+		if taker := c.taker(e.Listen); taker != "" {
+			bad(key+".listen", fmt.Sprintf("%q is taken by %s: addresses must differ", e.Listen, taker))
+		}
+		c.Entrypoints = append(c.Entrypoints, parseEntrypoint(e, key, readFile, bad))
+	}
+	return c
+}
+
+// taker names what listens on the address already, or returns "".
+func (c Config) taker(listen string) string {
+	if listen == "" {
+		return ""
+	}
+	if listen == c.ReadyListen {
+		return "l7.ready_listen"
+	}
+	for _, e := range c.Entrypoints {
+		if e.Listen == listen {
+			return fmt.Sprintf("entrypoint %q", e.Name)
+		}
+	}
+	return ""
+}
+
+func parseEntrypoint(s EntrypointSection, key string, readFile func(string) ([]byte, error), bad func(key, problem string)) Entrypoint {
+	e := Entrypoint{Name: s.Name, Listen: s.Listen}
+	if s.Name == "" {
+		bad(key+".name", "missing: an entrypoint needs a name, such as \"http\"")
+	}
+	if s.Listen == "" {
+		bad(key+".listen", "missing: an entrypoint needs an address, such as \":80\"")
+	} else {
+		checkListen(s.Listen, key+".listen", bad)
+	}
+	for i, p := range s.TrustedProxies {
+		prefix, err := parsePrefix(p)
+		if err != nil {
+			bad(fmt.Sprintf("%s.trusted_proxies[%d]", key, i), fmt.Sprintf("%q is no address and no network: want one such as \"10.0.0.0/8\"", p))
+			continue
+		}
+		e.Trusted = append(e.Trusted, prefix)
+	}
+	if s.TLS != nil {
+		e.TLS = true
+		e.MinVersion = parseVersion(s.TLS.MinVersion, key+".tls.min_version", bad)
+		for i, p := range s.TLS.Certificates {
+			if pair, ok := readPair(p, fmt.Sprintf("%s.tls.certificates[%d]", key, i), readFile, bad); ok {
+				e.Certificates = append(e.Certificates, pair)
+			}
+		}
+	}
+	return e
+}
+
+func parseVersion(s, key string, bad func(key, problem string)) uint16 {
+	switch s {
+	case "", "1.2":
+		return tls.VersionTLS12
+	case "1.3":
+		return tls.VersionTLS13
+	}
+	bad(key, fmt.Sprintf("%q is no supported TLS version: allowed are \"1.2\", \"1.3\"", s))
+	return tls.VersionTLS12
+}
+
+// readPair reads and checks a certificate now, so that a wrong file is an
+// error of the configuration and not of the first handshake.
+func readPair(s PairSection, key string, readFile func(string) ([]byte, error), bad func(key, problem string)) (certs.Pair, bool) {
+	p := certs.Pair{Name: s.CertFile, Default: true}
+	ok := true
+	read := func(path, name string) []byte {
+		if path == "" {
+			bad(key+"."+name, "missing: a certificate needs cert_file and key_file")
+			ok = false
+			return nil
+		}
+		data, err := readFile(path)
+		if err != nil {
+			bad(key+"."+name, err.Error())
+			ok = false
+		}
+		return data
+	}
+	p.CertPEM, p.KeyPEM = read(s.CertFile, "cert_file"), read(s.KeyFile, "key_file")
+	if !ok {
+		return p, false
+	}
+	if _, err := tls.X509KeyPair(p.CertPEM, p.KeyPEM); err != nil {
+		bad(key+".cert_file", fmt.Sprintf("no certificate with its key: %v", err))
+		return p, false
+	}
+	return p, true
+}
+
+func parseKubernetes(s KubernetesSection, bad func(key, problem string)) Kubernetes {
+	const key = "l7.kubernetes"
+	k := Kubernetes{
+		Kubeconfig: s.Kubeconfig, Endpoints: s.Endpoints, TokenFile: s.TokenFile, CAFile: s.CAFile,
+		Manifests: s.Manifests, Namespaces: s.Namespaces, LabelSelector: s.LabelSelector, IngressClass: s.IngressClass,
+	}
+	if k.IngressClass == "" {
+		k.IngressClass = "portico"
+	}
+	var named []string
+	for _, source := range []struct {
+		key string
+		set bool
+	}{{"kubeconfig", s.Kubeconfig != ""}, {"endpoints", len(s.Endpoints) > 0}, {"manifests", s.Manifests != ""}} {
+		if source.set {
+			named = append(named, source.key)
+		}
+	}
+	if len(named) > 1 {
+		bad(key+"."+named[1], fmt.Sprintf("stands beside %s: routes come from one of kubeconfig, endpoints, manifests", named[0]))
+	}
+	if len(s.Endpoints) == 0 && (s.TokenFile != "" || s.CAFile != "") {
+		bad(key, "token_file and ca_file belong to endpoints, which is missing")
+	}
+	for i, e := range s.Endpoints {
+		if !strings.HasPrefix(e, "https://") {
+			bad(fmt.Sprintf("%s.endpoints[%d]", key, i), fmt.Sprintf("%q is no API server: want one such as \"https://172.16.0.36:6443\"", e))
+		}
+	}
+	return k
+}
+
+func checkListen(listen, key string, bad func(key, problem string)) {
+	host, port, err := net.SplitHostPort(listen)
+	if err == nil && host != "" {
+		_, err = netip.ParseAddr(host)
+	}
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil || port == "" {
+		bad(key, fmt.Sprintf("%q is no TCP address: want ADDRESS:PORT or :PORT", listen))
+	}
+}
+
+func parsePrefix(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	return p.Masked(), err
+}

@@ -1,0 +1,87 @@
+package l7_test
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/portico-lb/portico/l7"
+)
+
+func TestParse(t *testing.T) {
+	for _, c := range []struct{ name, in, want string }{
+		{"empty", "", ""},
+		{"entrypoint", "[[entrypoint]]\nname = 'http'\nlisten = ':80'\ntrusted_proxies = ['10.0.0.0/8', '192.0.2.1']", ""},
+		{"entrypoint without name and address", "[[entrypoint]]",
+			"l7.entrypoint[0].name: missing: an entrypoint needs a name, such as \"http\"\n" +
+				"l7.entrypoint[0].listen: missing: an entrypoint needs an address, such as \":80\""},
+		{"same name", "[[entrypoint]]\nname = 'a'\nlisten = ':80'\n[[entrypoint]]\nname = 'a'\nlisten = ':81'",
+			"l7.entrypoint[1].name: \"a\" is taken by another entrypoint: names must differ"},
+		{"same address", "[[entrypoint]]\nname = 'a'\nlisten = ':80'\n[[entrypoint]]\nname = 'b'\nlisten = ':80'",
+			"l7.entrypoint[1].listen: \":80\" is taken by entrypoint \"a\": addresses must differ"},
+		{"address of /ready", "[[entrypoint]]\nname = 'a'\nlisten = ':9181'",
+			"l7.entrypoint[0].listen: \":9181\" is taken by l7.ready_listen: addresses must differ"},
+		{"bad addresses", "ready_listen = 'x'\n[[entrypoint]]\nname = 'a'\nlisten = 'example.com:80'\n[[entrypoint]]\nname = 'b'\nlisten = ':99999'",
+			"l7.ready_listen: \"x\" is no TCP address: want ADDRESS:PORT or :PORT\n" +
+				"l7.entrypoint[0].listen: \"example.com:80\" is no TCP address: want ADDRESS:PORT or :PORT\n" +
+				"l7.entrypoint[1].listen: \":99999\" is no TCP address: want ADDRESS:PORT or :PORT"},
+		{"bad network", "[[entrypoint]]\nname = 'a'\nlisten = ':80'\ntrusted_proxies = ['10.0.0.0/8', 'all']",
+			"l7.entrypoint[0].trusted_proxies[1]: \"all\" is no address and no network: want one such as \"10.0.0.0/8\""},
+		{"bad drain", "drain = '-1s'", "l7.drain: \"-1s\" is not a drain time: allowed are durations from 0s to 1h"},
+		{"bad version", "[[entrypoint]]\nname = 'a'\nlisten = ':443'\ntls = { min_version = '1.1' }",
+			"l7.entrypoint[0].tls.min_version: \"1.1\" is no supported TLS version: allowed are \"1.2\", \"1.3\""},
+		{"certificate file missing", "[[entrypoint]]\nname = 'a'\nlisten = ':443'\ntls = { certificates = [ { cert_file = '/c' } ] }",
+			"l7.entrypoint[0].tls.certificates[0].cert_file: open /c: file does not exist\n" +
+				"l7.entrypoint[0].tls.certificates[0].key_file: missing: a certificate needs cert_file and key_file"},
+		{"two sources", "[kubernetes]\nkubeconfig = '/k'\nmanifests = '/m'",
+			"l7.kubernetes.manifests: stands beside kubeconfig: routes come from one of kubeconfig, endpoints, manifests"},
+		{"token without endpoints", "[kubernetes]\ntoken_file = '/t'",
+			"l7.kubernetes: token_file and ca_file belong to endpoints, which is missing"},
+		{"endpoint without TLS", "[kubernetes]\nendpoints = ['http://172.16.0.36:8080']",
+			"l7.kubernetes.endpoints[0]: \"http://172.16.0.36:8080\" is no API server: want one such as \"https://172.16.0.36:6443\""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if _, got := parse(t, c.in); got != c.want {
+				t.Errorf("got\n%s\nwant\n%s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestParseDefaults(t *testing.T) {
+	c, faults := parse(t, "[[entrypoint]]\nname = 'https'\nlisten = ':443'\ntls = {}")
+	if faults != "" {
+		t.Fatal(faults)
+	}
+	if c.ReadyListen != ":9181" || c.Drain != 30*time.Second || c.Kubernetes.IngressClass != "portico" {
+		t.Errorf("defaults are %+v", c)
+	}
+	if e := c.Entrypoints[0]; !e.TLS || e.MinVersion != tls.VersionTLS12 {
+		t.Errorf("an empty tls table gives %+v", e)
+	}
+	if c, _ = parse(t, "ready_listen = ''"); c.ReadyListen != "" {
+		t.Errorf("an empty ready_listen gives %q, want off", c.ReadyListen)
+	}
+}
+
+// parse parses TOML as [l7]; every file it names is missing.
+func parse(t *testing.T, in string) (l7.Config, string) {
+	t.Helper()
+	var s l7.Section
+	if err := toml.Unmarshal([]byte(in), &s); err != nil {
+		t.Fatal(err)
+	}
+	var faults []string
+	c := l7.Parse(s,
+		func(path string) ([]byte, error) {
+			return nil, fmt.Errorf("open %s: %w", path, errors.New("file does not exist"))
+		},
+		func(key, problem string) { faults = append(faults, key+": "+problem) })
+	return c, strings.Join(slices.Compact(faults), "\n")
+}

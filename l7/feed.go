@@ -1,0 +1,85 @@
+package l7
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+
+	"github.com/portico-lb/portico/l7/kube"
+)
+
+// A feed is a source that runs.
+type feed struct {
+	kube.Source
+	config Kubernetes
+	// synced is closed once the source has read everything.
+	synced chan struct{}
+	cancel context.CancelFunc
+}
+
+// newFeed makes the source that k names; nil when it names none.
+func newFeed(log *slog.Logger, k Kubernetes) (*feed, error) {
+	f := &feed{config: k, synced: make(chan struct{})}
+	var err error
+	switch {
+	case k.Manifests != "":
+		f.Source, err = kube.NewFolder(k.Manifests, log)
+	case k.Kubeconfig != "" || len(k.Endpoints) > 0:
+		f.Source, err = kube.NewWatcher(kube.WatchOptions{
+			Log:           log,
+			Kubeconfig:    k.Kubeconfig,
+			Endpoints:     k.Endpoints,
+			TokenFile:     k.TokenFile,
+			CAFile:        k.CAFile,
+			Namespaces:    k.Namespaces,
+			LabelSelector: k.LabelSelector,
+		})
+	default:
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *feed) start(ctx context.Context, group *sync.WaitGroup, fail func(error)) {
+	ctx, f.cancel = context.WithCancel(ctx)
+	group.Go(func() {
+		err := f.Run(ctx, sync.OnceFunc(func() { close(f.synced) }))
+		if err != nil && ctx.Err() == nil {
+			fail(err)
+		}
+	})
+}
+
+// stop ends the source; that of a nil feed is none.
+func (f *feed) stop() {
+	if f != nil {
+		f.cancel()
+	}
+}
+
+// reread has a folder read again now, as SIGHUP asks; a watch is always up to
+// date.
+func (f *feed) reread() {
+	if folder, ok := f.Source.(*kube.Folder); ok {
+		folder.Reload()
+	}
+}
+
+// ready is closed once a new source has read everything; that of none never is.
+func (f *feed) ready() <-chan struct{} {
+	if f == nil {
+		return nil
+	}
+	return f.synced
+}
+
+// changed rings when the source has something new; that of none never does.
+func (f *feed) changed() <-chan struct{} {
+	if f == nil {
+		return nil
+	}
+	return f.Changed()
+}

@@ -1,0 +1,160 @@
+// Package l7 proxies HTTP by Ingress host and path straight to Pod addresses.
+//
+// It is one part of portico: listeners (entrypoints) feed the engine in
+// l7/proxy; a source in l7/kube yields objects, which become routes, endpoints
+// and certificates and are swapped into the engine without touching a
+// connection.
+package l7
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"github.com/portico-lb/portico/l7/certs"
+	"github.com/portico-lb/portico/l7/proxy"
+)
+
+// Options are what an L7 needs beside its Config.
+type Options struct {
+	Log *slog.Logger
+	// Config is the first configuration. Its listeners are bound by Run.
+	Config Config
+	// Sockets are listeners of the process before this one, by address. They
+	// are used where the configuration names the address, and closed otherwise.
+	Sockets map[string]net.Listener
+}
+
+// An L7 is the proxy part. New starts nothing; Run blocks.
+type L7 struct {
+	log    *slog.Logger
+	engine *proxy.Proxy
+	certs  *certs.Store
+
+	// next is the configuration that Run shall apply, bell tells it so.
+	next atomic.Pointer[prepared]
+	bell chan struct{}
+	// successor says that sockets came from the process before this one.
+	successor bool
+
+	state atomic.Pointer[state]
+
+	mu sync.Mutex
+	// sockets holds every bound address. Prepare adds, Run removes.
+	sockets map[string]net.Listener
+}
+
+// prepared is a configuration whose listeners are all bound.
+type prepared struct{ config Config }
+
+// New returns an L7 that Run starts.
+func New(o Options) *L7 {
+	l := &L7{
+		log:     o.Log,
+		engine:  proxy.New(proxy.Options{Log: o.Log, Drain: o.Config.Drain}),
+		certs:   certs.New(),
+		bell:    make(chan struct{}, 1),
+		sockets: map[string]net.Listener{},
+
+		successor: len(o.Sockets) > 0,
+	}
+	maps.Copy(l.sockets, o.Sockets)
+	l.next.Store(&prepared{o.Config})
+	l.state.Store(&state{})
+	return l
+}
+
+// Prepare does everything about c that can fail, touching nothing that is
+// served. The returned commit makes c live; discard gives up what was bound.
+// Exactly one of them is to be called.
+func (l *L7) Prepare(c Config) (commit, discard func(), err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fresh := map[string]net.Listener{}
+	discard = func() {
+		for _, s := range fresh {
+			s.Close()
+		}
+	}
+	for _, addr := range c.listens() {
+		if l.sockets[addr] != nil || fresh[addr] != nil {
+			continue
+		}
+		s, err := listen(addr)
+		if err != nil {
+			discard()
+			return nil, nil, err
+		}
+		fresh[addr] = s
+	}
+	commit = func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for addr, s := range fresh {
+			l.sockets[addr] = s
+		}
+		l.next.Store(&prepared{c})
+		l.ring()
+	}
+	return commit, discard, nil
+}
+
+// listens returns every address that c wants bound.
+func (c Config) listens() []string {
+	var out []string
+	for _, e := range c.Entrypoints {
+		out = append(out, e.Listen)
+	}
+	if c.ReadyListen != "" {
+		out = append(out, c.ReadyListen)
+	}
+	return out
+}
+
+func listen(addr string) (net.Listener, error) {
+	s, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("%w: another process listens there, or the address is not on this node: ss -ltnp", err)
+	}
+	return s, nil
+}
+
+func (l *L7) ring() {
+	select {
+	case l.bell <- struct{}{}:
+	default: // already rung
+	}
+}
+
+// Run binds the listeners, serves until ctx ends, and returns when the last
+// request has been answered or Drain has passed. It is ready when it listens;
+// whether it has a configuration is /ready's to say. A successor listens only
+// once it has one: until then the process before it serves.
+func (l *L7) Run(ctx context.Context, ready func()) error {
+	commit, _, err := l.Prepare(l.next.Load().config)
+	if err != nil {
+		return err
+	}
+	commit()
+	r := newRunner(l, ready)
+	defer r.stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-r.failed:
+			return err
+		case <-l.bell:
+			r.apply(ctx, l.next.Load().config)
+		case <-r.coming.ready():
+			r.takeOver()
+			r.open(ctx)
+		case <-r.source.changed():
+			r.rebuild()
+		}
+	}
+}

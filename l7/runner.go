@@ -1,0 +1,189 @@
+package l7
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"reflect"
+	"sync"
+
+	"github.com/portico-lb/portico/l7/proxy"
+)
+
+// A runner is what Run owns while it runs. Only Run's goroutine touches it,
+// but for failed and the wait group.
+type runner struct {
+	l       *L7
+	config  Config
+	entries map[string]*serving
+	ready   *serving
+	source  *feed
+	// coming is a source that replaces source once it has read everything, so
+	// that a reload never goes through a moment without routes.
+	coming *feed
+	build  build
+	// opened says that entrypoints are served; told when they first are.
+	opened bool
+	told   func()
+	failed chan error
+	group  sync.WaitGroup
+}
+
+// serving is one goroutine that serves a listener.
+type serving struct {
+	entry Entrypoint
+	stop  context.CancelFunc
+}
+
+func newRunner(l *L7, told func()) *runner {
+	return &runner{l: l, entries: map[string]*serving{}, failed: make(chan error, 1), told: told}
+}
+
+// apply makes c live: only what differs is touched.
+func (r *runner) apply(ctx context.Context, c Config) {
+	r.applySource(ctx, c.Kubernetes)
+	r.config = c
+	r.rebuildAll()
+	if r.opened || !r.l.successor || r.coming == nil {
+		r.open(ctx)
+	}
+}
+
+// open serves the entrypoints of the configuration, and those alone.
+func (r *runner) open(ctx context.Context) {
+	for _, e := range r.config.Entrypoints {
+		old := r.entries[e.Name]
+		if old != nil && reflect.DeepEqual(old.entry, e) {
+			continue
+		}
+		// The new one accepts before the old one stops: both do so on the
+		// same socket, so no connection is refused in between.
+		r.entries[e.Name] = r.serve(ctx, e, r.serveEntry(e))
+		if old != nil {
+			old.stop()
+		}
+	}
+	for name, s := range r.entries {
+		if !r.config.has(name) {
+			s.stop()
+			delete(r.entries, name)
+			r.l.log.Info("entrypoint removed", "entrypoint", name, "listen", s.entry.Listen)
+		}
+	}
+	r.openReady(ctx, r.config.ReadyListen)
+	r.l.forget(r.config.listens())
+	if !r.opened {
+		r.opened = true
+		r.told()
+	}
+}
+
+func (c Config) has(name string) bool {
+	for _, e := range c.Entrypoints {
+		if e.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *runner) openReady(ctx context.Context, listen string) {
+	if r.ready != nil && r.ready.entry.Listen == listen {
+		return
+	}
+	old := r.ready
+	r.ready = nil
+	if listen != "" {
+		r.ready = r.serve(ctx, Entrypoint{Name: "ready", Listen: listen}, r.l.serveReady)
+	}
+	if old != nil {
+		old.stop()
+	}
+}
+
+// applySource makes k the source of routes. The one before serves until the
+// new one has read everything.
+func (r *runner) applySource(ctx context.Context, k Kubernetes) {
+	latest := r.coming
+	if latest == nil {
+		latest = r.source
+	}
+	if latest != nil && reflect.DeepEqual(k, latest.config) {
+		latest.reread()
+		return
+	}
+	r.coming.stop()
+	r.coming = nil
+	f, err := newFeed(r.l.log, k)
+	switch {
+	case err != nil:
+		// The configuration was valid, what it names is not: the routes of
+		// before are still served.
+		r.l.log.Error("source of routes", "err", err)
+		r.l.publish(func(s *state) { s.sourceErr = err.Error() })
+	case f == nil:
+		r.source.stop()
+		r.source = nil
+		r.l.publish(func(s *state) {
+			s.configured = false
+			s.sourceErr = "no source of routes: set l7.kubernetes.manifests, kubeconfig or endpoints"
+		})
+	default:
+		r.coming = f
+		f.start(ctx, &r.group, r.fail)
+	}
+}
+
+// serve runs f on a socket of its own that shares e's address.
+func (r *runner) serve(ctx context.Context, e Entrypoint, f func(context.Context, net.Listener) error) *serving {
+	ctx, stop := context.WithCancel(ctx)
+	s := &serving{entry: e, stop: stop}
+	l, err := r.l.share(e.Listen)
+	if err != nil {
+		r.fail(err)
+		return s
+	}
+	r.l.log.Info("entrypoint listens", "entrypoint", e.Name, "listen", e.Listen)
+	r.group.Go(func() {
+		if err := f(ctx, l); err != nil && !errors.Is(err, context.Canceled) {
+			r.fail(err)
+		}
+	})
+	return s
+}
+
+func (r *runner) serveEntry(e Entrypoint) func(context.Context, net.Listener) error {
+	p := proxy.Entrypoint{Name: e.Name, TrustedProxies: e.Trusted}
+	if e.TLS {
+		p.TLS = &tls.Config{
+			MinVersion:     e.MinVersion,
+			NextProtos:     []string{"http/1.1"},
+			GetCertificate: r.l.certs.GetCertificate,
+		}
+	}
+	return func(ctx context.Context, l net.Listener) error { return r.l.engine.Serve(ctx, l, p) }
+}
+
+func (r *runner) fail(err error) {
+	select {
+	case r.failed <- err:
+	default: // one reason is enough to end
+	}
+}
+
+// stop ends everything in an order that answers what has begun: /ready says
+// no first, then listeners close and requests finish.
+func (r *runner) stop() {
+	r.l.publish(func(s *state) { s.stopping = true })
+	for _, s := range r.entries {
+		s.stop()
+	}
+	r.coming.stop()
+	r.source.stop()
+	if r.ready != nil {
+		r.ready.stop()
+	}
+	r.l.forget(nil)
+	r.group.Wait()
+}

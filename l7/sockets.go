@@ -1,0 +1,57 @@
+package l7
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"slices"
+)
+
+// share returns a second listener on the socket bound to addr. What one of
+// them accepts the other does not see, and closing one leaves the other open.
+func (l *L7) share(addr string) (net.Listener, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s, ok := l.sockets[addr].(*net.TCPListener)
+	if !ok {
+		return nil, fmt.Errorf("listen on %s: not bound", addr)
+	}
+	f, err := s.File()
+	if err != nil {
+		return nil, fmt.Errorf("share %s: %w", addr, err)
+	}
+	defer f.Close()
+	return net.FileListener(f)
+}
+
+// Files returns a copy of every listening socket, by address, for a successor
+// process. The caller closes them.
+func (l *L7) Files() (map[string]*os.File, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := map[string]*os.File{}
+	for addr, s := range l.sockets {
+		t, ok := s.(*net.TCPListener)
+		if !ok {
+			continue
+		}
+		f, err := t.File()
+		if err != nil {
+			return nil, fmt.Errorf("share %s: %w", addr, err)
+		}
+		out[addr] = f
+	}
+	return out, nil
+}
+
+// forget closes every socket that is not bound to one of addrs.
+func (l *L7) forget(addrs []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for addr, s := range l.sockets {
+		if !slices.Contains(addrs, addr) {
+			s.Close()
+			delete(l.sockets, addr)
+		}
+	}
+}

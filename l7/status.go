@@ -1,0 +1,119 @@
+package l7
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/portico-lb/portico/l7/certs"
+	"github.com/portico-lb/portico/l7/kube"
+	"github.com/portico-lb/portico/l7/proxy"
+	"github.com/portico-lb/portico/l7/route"
+)
+
+// state is what Run last published; a value is never changed.
+type state struct {
+	// configured says that there has been at least one route: a source that is
+	// read but empty is a fault of this node more often than the operator's
+	// wish, and one node without routes must not be sent connections.
+	configured, stopping bool
+	sourceErr            string
+	source               kube.Source
+	routes               []route.Spec
+	endpoints            map[route.Backend][]route.Endpoint
+	conflicts            []route.Conflict
+	problems             []kube.Problem
+	certFaults           []string
+}
+
+// publish replaces the state by a copy that change has been applied to. Only
+// Run's goroutine calls it.
+func (l *L7) publish(change func(*state)) {
+	s := *l.state.Load()
+	change(&s)
+	l.state.Store(&s)
+}
+
+// A Status describes the proxy.
+type Status struct {
+	// Ready is what /ready says: connections may be sent here.
+	Ready bool `json:"ready"`
+	// Reason is why not.
+	Reason string `json:"reason,omitempty"`
+	// Source is where the routes come from; nil before the first is read.
+	Source       *kube.SourceStatus  `json:"source,omitempty"`
+	Routes       int                 `json:"routes"`
+	Backends     int                 `json:"backends"`
+	Endpoints    int                 `json:"endpoints"`
+	Conflicts    []route.Conflict    `json:"conflicts,omitempty"`
+	Problems     []kube.Problem      `json:"problems,omitempty"`
+	Certificates []certs.Certificate `json:"certificates,omitempty"`
+	// CertificateFaults are the certificates that cannot be used, and why.
+	CertificateFaults []string     `json:"certificate_faults,omitempty"`
+	Engine            proxy.Status `json:"engine"`
+}
+
+// Status returns what the proxy does now.
+func (l *L7) Status() Status {
+	s := l.state.Load()
+	out := Status{
+		Routes:            len(s.routes),
+		Backends:          len(s.endpoints),
+		Conflicts:         s.conflicts,
+		Problems:          s.problems,
+		CertificateFaults: s.certFaults,
+		Certificates:      l.certs.Status(),
+		Engine:            l.engine.Status(),
+	}
+	for _, e := range s.endpoints {
+		out.Endpoints += len(e)
+	}
+	if s.source != nil {
+		source := s.source.Status()
+		out.Source = &source
+	}
+	if err := s.ready(); err != nil {
+		out.Reason = err.Error()
+	} else {
+		out.Ready = true
+	}
+	return out
+}
+
+// ready returns why connections should not be sent here.
+func (s *state) ready() error {
+	switch {
+	case s.stopping:
+		return errors.New("stopping")
+	case s.configured:
+		return nil
+	case s.sourceErr != "":
+		return errors.New(s.sourceErr)
+	case s.source != nil:
+		return fmt.Errorf("no routes: %s holds no Ingress of our class", s.source.Status().From)
+	}
+	return errors.New("no configuration has been read yet")
+}
+
+// serveReady answers /ready: 200 only with a configuration. It is what the
+// directors check before they send connections here.
+func (l *L7) serveReady(ctx context.Context, listener net.Listener) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, _ *http.Request) {
+		if err := l.state.Load().ready(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ready")
+	})
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	stop := context.AfterFunc(ctx, func() { srv.Close() })
+	defer stop()
+	if err := srv.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
