@@ -1,0 +1,60 @@
+GO       ?= go
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS   = -s -w -X github.com/portico-lb/portico/cmd/internal/daemon.Version=$(VERSION)
+LINT      = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
+# Packages whose tests need a kernel with ip_vs, and run inside the guest.
+KERNEL    = ./l4/ipvs ./test/vm/guest ./test/scenario
+# Packages that have a target of their own.
+APART     = /l4/ipvs$$|/test/(scenario|package|cluster|vm/guest|demo)$$
+UNIT      = $(shell $(GO) list ./... | grep -v -E '$(APART)')
+
+export CGO_ENABLED ?= 0
+
+.PHONY: all build deps generate test test-unit test-kernel test-cluster test-package lint package bench demo clean
+
+all: build
+
+build:
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/portico ./cmd/portico
+
+deps:
+	@test/install-deps
+
+generate:
+	$(GO) generate ./...
+
+test: deps lint test-unit test-cluster test-kernel test-package
+
+test-unit: deps
+	PORTICO_LAB=1 CGO_ENABLED=1 $(GO) test -race $(UNIT)
+
+test-kernel: deps build bin/vm
+	PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -p 1 -exec '$(CURDIR)/bin/vm' $(KERNEL)
+
+test-cluster: deps build
+	PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 ./test/cluster ./l7/kube
+
+test-package: deps package bin/vm
+	PORTICO_LAB=1 $(GO) test -count=1 -timeout 20m ./test/package
+
+lint: deps
+	test -z "$$(gofmt -l cmd l4 l7 health vip test)"
+	$(GO) vet ./...
+	$(LINT) run
+
+package: build
+	packaging/build $(VERSION)
+
+bench: build
+	@test/install-deps bench
+	$(GO) run ./test/bench -portico bin/portico
+
+demo: deps build bin/vm
+	$(GO) run ./test/demo
+
+clean:
+	rm -rf bin dist
+
+.PHONY: bin/vm
+bin/vm:
+	$(GO) build -o $@ ./test/vm

@@ -1,0 +1,67 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+)
+
+// ErrNotRunning says that nobody listens on the socket.
+var ErrNotRunning = errors.New("portico is not running: systemctl start portico")
+
+// Get asks the server on socket for path and decodes the answer into v.
+func Get(ctx context.Context, socket, path string, v any) error {
+	body, err := do(ctx, http.MethodGet, socket, path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, v); err != nil {
+		return fmt.Errorf("%s of %s: %w", path, socket, err)
+	}
+	return nil
+}
+
+// Post asks the server on socket to do path. The error is the server's text.
+func Post(ctx context.Context, socket, path string) error {
+	_, err := do(ctx, http.MethodPost, socket, path)
+	return err
+}
+
+func do(ctx context.Context, method, socket, path string) ([]byte, error) {
+	var d net.Dialer
+	c := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return d.DialContext(ctx, "unix", socket)
+		},
+	}}
+	req, err := http.NewRequestWithContext(ctx, method, "http://portico"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.Do(req)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return nil, fmt.Errorf("%s: %w", socket, ErrNotRunning)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("%s: %w: be root or in the group portico", socket, fs.ErrPermission)
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", socket, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, fmt.Errorf("%s of %s: %w", path, socket, err)
+	}
+	if resp.StatusCode >= 300 {
+		return nil, fmt.Errorf("%s of %s: %s", path, socket, strings.TrimSpace(string(body)))
+	}
+	return body, nil
+}

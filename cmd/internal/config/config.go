@@ -1,0 +1,116 @@
+// Package config reads portico.toml. Each package of portico owns its section
+// and checks it; this package nests the sections, finds unknown keys and
+// wrong types, and gives every fault its line and column.
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"reflect"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/portico-lb/portico/l4"
+	"github.com/portico-lb/portico/l7"
+	"github.com/portico-lb/portico/vip"
+)
+
+// DefaultPath is where the packages put the file.
+const DefaultPath = "/etc/portico/portico.toml"
+
+// File is portico.toml as the operator writes it.
+type File struct {
+	Node  NodeSection   `toml:"node"`
+	Log   LogSection    `toml:"log"`
+	Admin AdminSection  `toml:"admin"`
+	VIP   []vip.Section `toml:"vip"`
+	L4    l4.Section    `toml:"l4"`
+	L7    l7.Section    `toml:"l7"`
+}
+
+// A Config is a valid file.
+type Config struct {
+	Node  Node
+	Log   Log
+	Admin Admin
+	VIP   vip.Config
+	L4    l4.Config
+	L7    l7.Config
+}
+
+// Load reads and checks the file at path. The error is of type Faults where
+// the file can be read but not used, and then names every fault. Of the parts,
+// only those for which wants answers true are checked beyond their shape: the
+// proxy's process may not read what only the director may.
+func Load(path string, wants func(part string) bool) (Config, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, err
+	}
+	return parse(path, data, wants, readFile)
+}
+
+// Defaults returns the configuration of an empty file.
+func Defaults() (Config, error) {
+	return parse("", nil, func(string) bool { return false }, readFile)
+}
+
+func parse(path string, data []byte, wants func(part string) bool, readFile func(string) ([]byte, error)) (Config, error) {
+	s := inspect(data, reflect.TypeFor[File]())
+	var f File
+	decoded := toml.Unmarshal(s.sound(data), &f)
+	if decoded != nil && len(s.faults) == 0 {
+		s.decode(data, &f)
+	}
+	var faults Faults
+	bad := func(key, problem string) {
+		if s.faulty(key) {
+			return
+		}
+		p := s.place(key)
+		faults = append(faults, Fault{Line: p.line, Column: p.column, Key: key, Problem: problem})
+	}
+	var c Config
+	if decoded == nil {
+		c = f.parse(wants, readFile, bad)
+	}
+	faults = append(faults, s.faults...)
+	if len(faults) == 0 {
+		return c, nil
+	}
+	for i := range faults {
+		faults[i].Path = path
+	}
+	return Config{}, faults.sorted()
+}
+
+func (f File) parse(wants func(part string) bool, readFile func(string) ([]byte, error), bad func(key, problem string)) Config {
+	c := Config{Node: f.Node.parse(bad), Log: f.Log.parse(bad), Admin: f.Admin.parse(bad)}
+	if wants("vip") || wants("l4") {
+		c.VIP = vip.Parse(f.VIP, c.Node.Interface, readFile, bad)
+		c.L4 = l4.Parse(f.L4, c.VIP.Addrs(), bad)
+	}
+	if wants("l7") {
+		c.L7 = l7.Parse(f.L7, readFile, bad)
+	}
+	return c
+}
+
+// readFile reads a file that the configuration names. One that holds more than
+// certificates holds a secret, and is refused where everybody may read it.
+func readFile(path string) ([]byte, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	public := bytes.Contains(data, []byte("-----BEGIN CERTIFICATE")) && !bytes.Contains(data, []byte("PRIVATE KEY"))
+	if !public && info.Mode().Perm()&0o004 != 0 {
+		return nil, fmt.Errorf("%s holds a secret and everybody may read it: chmod o-r %s", path, path)
+	}
+	return data, nil
+}

@@ -1,0 +1,97 @@
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+)
+
+// A NodeSection is [node] as the operator writes it.
+type NodeSection struct {
+	Name      string `toml:"name"`
+	Interface string `toml:"interface"`
+	RunDir    string `toml:"run_dir"`
+}
+
+// A Node says who this node is.
+type Node struct {
+	// Name is the node's name in logs and status. Default: the host name.
+	Name string
+	// Interface carries every VIP that names none. Default: the interface of
+	// the default route; "" where there is no such route either.
+	Interface string
+	// RunDir holds what must outlive the process but not a reboot: which
+	// services are ours, the sysctls to restore. Default /run/portico.
+	RunDir string
+}
+
+func (s NodeSection) parse(bad func(key, problem string)) Node {
+	n := Node(s)
+	if n.Name == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			bad("node.name", "missing, and the host has no name: "+err.Error())
+		}
+		n.Name = host
+	}
+	if n.Interface == "" {
+		n.Interface = defaultInterface()
+	}
+	if n.RunDir == "" {
+		n.RunDir = "/run/portico"
+	}
+	return n
+}
+
+// A LogSection is [log] as the operator writes it.
+type LogSection struct {
+	Level  string `toml:"level"`
+	Format string `toml:"format"`
+}
+
+// A Log says what the daemon writes to stderr.
+type Log struct {
+	// Level is the least severe that is written. Default info.
+	Level slog.Level
+	// Text is logfmt for people; otherwise a line is a JSON object.
+	Text bool
+}
+
+func (s LogSection) parse(bad func(key, problem string)) Log {
+	var l Log
+	if s.Level != "" && l.Level.UnmarshalText([]byte(s.Level)) != nil {
+		bad("log.level", fmt.Sprintf("%q is no level: allowed are \"debug\", \"info\", \"warn\", \"error\"", s.Level))
+	}
+	if !slices.Contains([]string{"", "json", "text"}, s.Format) {
+		bad("log.format", fmt.Sprintf("%q is no format: allowed are \"json\", \"text\"", s.Format))
+	}
+	l.Text = s.Format == "text"
+	return l
+}
+
+// An AdminSection is [admin] as the operator writes it.
+type AdminSection struct {
+	Socket   string `toml:"socket"`
+	L7Socket string `toml:"l7_socket"`
+}
+
+// An Admin says where status is asked for.
+type Admin struct {
+	// Socket is the director's unix socket. Default /run/portico/portico.sock.
+	Socket string
+	// L7Socket is that of a proxy that runs as its own process. Default
+	// /run/portico-l7/portico.sock.
+	L7Socket string
+}
+
+func (s AdminSection) parse(func(key, problem string)) Admin {
+	a := Admin(s)
+	if a.Socket == "" {
+		a.Socket = "/run/portico/portico.sock"
+	}
+	if a.L7Socket == "" {
+		a.L7Socket = "/run/portico-l7/portico.sock"
+	}
+	return a
+}

@@ -1,0 +1,212 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/portico-lb/portico/cmd/internal/admin"
+	"github.com/portico-lb/portico/cmd/internal/config"
+	"github.com/portico-lb/portico/health"
+	"github.com/portico-lb/portico/l4"
+	"github.com/portico-lb/portico/l7"
+	"github.com/portico-lb/portico/vip"
+)
+
+// Version is set by the linker.
+var Version = "development"
+
+// PartNames are the values of run --only.
+var PartNames = []string{"vip", "l4", "health", "l7"}
+
+// Options say how to run the daemon.
+type Options struct {
+	ConfigPath string
+	// Only names the parts to run; empty runs all.
+	Only []string
+	// Args are the command line's arguments, to start a successor with.
+	Args []string
+	// Reload gets a value for each SIGHUP, Upgrade for each SIGUSR2.
+	Reload, Upgrade <-chan os.Signal
+	// Stderr is where the log goes.
+	Stderr io.Writer
+}
+
+// Wants reports whether the part is to run.
+func (o Options) Wants(part string) bool {
+	return len(o.Only) == 0 || slices.Contains(o.Only, part)
+}
+
+// A daemon is the parts of one process. A part that does not run is nil.
+type daemon struct {
+	opts    Options
+	log     *slog.Logger
+	level   *slog.LevelVar
+	started time.Time
+	notify  *notifier
+	socket  *admin.Server
+
+	health *health.Monitor
+	l4     *l4.Reconciler
+	l7     *l7.L7
+	vip    *vip.Manager
+
+	mu     sync.Mutex
+	config config.Config
+	loaded ConfigStatus
+}
+
+// Run runs the daemon until ctx ends.
+func Run(ctx context.Context, o Options) error {
+	c, err := config.Load(o.ConfigPath, o.Wants)
+	if err != nil {
+		return err
+	}
+	inherited, err := inherit()
+	if err != nil {
+		return err
+	}
+	d, err := build(c, o, inherited)
+	if err != nil {
+		return err
+	}
+	d.log.Info("portico starts", "version", Version, "node", c.Node.Name, "config", o.ConfigPath)
+	err = runParts(ctx, d.log, d.parts(inherited.ready != nil), func() {
+		d.notify.ready()
+		if err := inherited.taken(); err != nil {
+			d.log.Warn("tell the predecessor", "err", err)
+		}
+	})
+	if err != nil && !errors.Is(err, errHandedOver) {
+		return err
+	}
+	d.log.Info("portico stopped")
+	return nil
+}
+
+// build makes the parts and gives each the values of the others.
+func build(c config.Config, o Options, in inheritance) (*daemon, error) {
+	d := &daemon{opts: o, level: new(slog.LevelVar), started: time.Now(), config: c}
+	d.level.Set(c.Log.Level)
+	d.log = newLogger(o.Stderr, c.Log, d.level)
+	d.notify = &notifier{d.log}
+	d.loaded = ConfigStatus{Path: o.ConfigPath, Loaded: d.started}
+	if err := os.MkdirAll(c.Node.RunDir, 0o750); err != nil {
+		return nil, fmt.Errorf("node.run_dir: %w", err)
+	}
+	if o.Wants("health") {
+		d.health = health.New(health.Options{Log: d.log.With("part", "health")})
+		d.health.Set(c.L4.Checks())
+	}
+	if o.Wants("vip") {
+		d.buildVIP(c)
+	}
+	if o.Wants("l4") {
+		if err := d.buildL4(c); err != nil {
+			return nil, err
+		}
+	}
+	if o.Wants("l7") {
+		d.l7 = l7.New(l7.Options{Log: d.log.With("part", "l7"), Config: c.L7, Sockets: in.sockets})
+	}
+	return d, nil
+}
+
+// parts is THE boot order. The dataplane is adopted before anything may change
+// it; the virtual address comes last and leaves first, since nothing may be
+// announced that does not work.
+func (d *daemon) parts(successor bool) []Part {
+	d.socket = d.admin(successor)
+	var parts []Part
+	add := func(name string, wanted bool, run func(context.Context, func()) error) {
+		if wanted {
+			parts = append(parts, Part{name, run})
+		}
+	}
+	add("admin", true, d.socket.Run)
+	add("health", d.health != nil, d.health.Run)
+	add("l4", d.l4 != nil, d.l4.Run)
+	add("bells", d.l4 != nil && d.vip != nil, d.runBells)
+	add("l7", d.l7 != nil, d.l7.Run)
+	add("vip", d.vip != nil, d.vip.Run)
+	add("control", true, d.runControl)
+	return parts
+}
+
+// admin serves this process's socket; a successor takes it from the process
+// before it.
+func (d *daemon) admin(successor bool) *admin.Server {
+	socket := d.config.Admin.Socket
+	if d.vip == nil && d.l4 == nil && d.l7 != nil {
+		socket = d.config.Admin.L7Socket
+	}
+	s := admin.New(d.log.With("part", "admin"), socket, successor)
+	s.HandleJSON("/api/v1/status", func() any { return d.status() })
+	s.HandlePost("/api/v1/reload", func(context.Context) error { return d.reload() })
+	return s
+}
+
+// runBells lets l4 know that an owner changed, also where vip did not wait for
+// it.
+func (d *daemon) runBells(ctx context.Context, ready func()) error {
+	ready()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-d.vip.Changed():
+			d.l4.Kick()
+		}
+	}
+}
+
+// runControl reloads on SIGHUP, upgrades on SIGUSR2, and keeps systemd's
+// watchdog quiet as long as every part answers. It starts last and stops first:
+// a daemon that stops reloads nothing.
+func (d *daemon) runControl(ctx context.Context, ready func()) error {
+	tick, stop := d.notify.watchdog()
+	defer stop()
+	ready()
+	for {
+		select {
+		case <-ctx.Done():
+			d.notify.stopping()
+			return nil
+		case <-d.opts.Reload:
+			d.notify.reloading()
+			if err := d.reload(); err != nil {
+				d.logFaults(err)
+			}
+			d.notify.ready()
+		case <-d.opts.Upgrade:
+			err := d.upgrade(ctx)
+			if errors.Is(err, errHandedOver) {
+				return err
+			}
+			d.log.Error("upgrade refused, the running program stays", "err", err)
+		case <-tick:
+			// A part that is stuck behind a lock does not answer, and the
+			// watchdog restarts the process.
+			d.status()
+			d.notify.alive()
+		}
+	}
+}
+
+func (d *daemon) logFaults(err error) {
+	var faults config.Faults
+	if !errors.As(err, &faults) {
+		d.log.Error("reload refused, the running configuration stays", "err", err)
+		return
+	}
+	for _, f := range faults {
+		d.log.Error("reload refused, the running configuration stays",
+			"file", f.Path, "line", f.Line, "column", f.Column, "key", f.Key, "problem", f.Problem)
+	}
+}

@@ -1,0 +1,61 @@
+package daemon
+
+import (
+	"time"
+
+	"github.com/portico-lb/portico/cmd/internal/config"
+)
+
+// reload reads the file again and applies what differs. Everything that can
+// fail does so first: a bad file changes nothing.
+func (d *daemon) reload() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c, err := config.Load(d.opts.ConfigPath, d.opts.Wants)
+	if err != nil {
+		d.loaded.Error, d.loaded.Failed = err.Error(), time.Now()
+		return err
+	}
+	commit := func() {}
+	if d.l7 != nil {
+		if commit, _, err = d.l7.Prepare(c.L7); err != nil {
+			d.loaded.Error, d.loaded.Failed = err.Error(), time.Now()
+			return err
+		}
+	}
+	d.needRestart(c)
+	d.level.Set(c.Log.Level)
+	if d.health != nil {
+		d.health.Set(c.L4.Checks())
+	}
+	if d.l4 != nil {
+		d.l4.Set(c.L4)
+	}
+	commit()
+	if d.vip != nil {
+		d.vip.Set(c.VIP)
+	}
+	d.config = c
+	d.loaded = ConfigStatus{Path: d.opts.ConfigPath, Loaded: time.Now()}
+	d.log.Info("configuration reloaded", "config", d.opts.ConfigPath)
+	return nil
+}
+
+// needRestart says which of the new values wait for the next start.
+func (d *daemon) needRestart(c config.Config) {
+	for _, v := range []struct {
+		key  string
+		same bool
+	}{
+		{"node.name", c.Node.Name == d.config.Node.Name},
+		{"node.run_dir", c.Node.RunDir == d.config.Node.RunDir},
+		{"admin.socket", c.Admin.Socket == d.config.Admin.Socket},
+		{"admin.l7_socket", c.Admin.L7Socket == d.config.Admin.L7Socket},
+		{"log.format", c.Log.Text == d.config.Log.Text},
+		{"l7.drain", c.L7.Drain == d.config.L7.Drain},
+	} {
+		if !v.same {
+			d.log.Warn("changed key takes effect at the next start", "key", v.key)
+		}
+	}
+}

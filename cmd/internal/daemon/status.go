@@ -1,0 +1,49 @@
+package daemon
+
+import (
+	"time"
+
+	"github.com/portico-lb/portico/l4"
+	"github.com/portico-lb/portico/l7"
+	"github.com/portico-lb/portico/vip"
+)
+
+// A Status is one process as /api/v1/status shows it. A part that does not
+// run in it is nil.
+type Status struct {
+	Version string       `json:"version"`
+	Node    string       `json:"node"`
+	Started time.Time    `json:"started"`
+	Config  ConfigStatus `json:"config"`
+	VIP     *vip.Status  `json:"vip,omitempty"`
+	L4      *l4.Status   `json:"l4,omitempty"`
+	L7      *l7.Status   `json:"l7,omitempty"`
+}
+
+// A ConfigStatus describes the configuration that runs.
+type ConfigStatus struct {
+	Path   string    `json:"path"`
+	Loaded time.Time `json:"loaded"`
+	// Error is why a later file was refused, Failed when that was.
+	Error  string    `json:"error,omitempty"`
+	Failed time.Time `json:"failed,omitzero"`
+}
+
+func (d *daemon) status() Status {
+	d.mu.Lock()
+	s := Status{Version: Version, Node: d.config.Node.Name, Started: d.started, Config: d.loaded}
+	d.mu.Unlock()
+	if d.vip != nil {
+		v := d.vip.Status()
+		s.VIP = &v
+	}
+	if d.l4 != nil {
+		v := d.l4.Status()
+		s.L4 = &v
+	}
+	if d.l7 != nil {
+		v := d.l7.Status()
+		s.L7 = &v
+	}
+	return s
+}

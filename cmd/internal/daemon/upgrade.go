@@ -1,0 +1,87 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// An upgrade goes on as the binary that stands on disk now, after the package
+// manager has put a new one there; SIGUSR2 asks for it.
+//
+// The director replaces itself in place. The kernel keeps addresses and
+// services, and the new program adopts them as after a crash: it hears nobody
+// else for one advert interval and goes on, while the peers' down timer of
+// three has not run out. The proxy holds connections, which no exec survives:
+// it starts its successor on the same sockets, and ends when its own last
+// request has been answered.
+
+// successorTimeout bounds how long a successor may take to be ready. It reads
+// its routes first, perhaps from an API server that is slow.
+const successorTimeout = 60 * time.Second
+
+// upgrade returns errHandedOver when a successor serves, an error when the
+// running program goes on, and not at all when it was replaced in place.
+func (d *daemon) upgrade(ctx context.Context) error {
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if d.l7 != nil && (d.vip != nil || d.l4 != nil) {
+		return errors.New("this process runs director and proxy in one: restart it instead")
+	}
+	// A binary that does not understand the file must not get the chance.
+	if out, err := exec.CommandContext(ctx, exe, "check", "--config", d.opts.ConfigPath, "--only", strings.Join(d.opts.Only, ",")).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s check: %w: %s", exe, err, strings.TrimSpace(string(out)))
+	}
+	if d.l7 == nil {
+		return fmt.Errorf("exec %s: %w", exe, syscall.Exec(exe, append([]string{exe}, d.opts.Args...), os.Environ()))
+	}
+	return d.startSuccessor(ctx, exe)
+}
+
+var errHandedOver = errors.New("a successor serves")
+
+// startSuccessor starts exe on our sockets and waits until it is ready.
+func (d *daemon) startSuccessor(ctx context.Context, exe string) error {
+	sockets, err := d.l7.Files()
+	if err != nil {
+		return err
+	}
+	readyR, readyW, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer readyR.Close()
+	cmd := exec.Command(exe, d.opts.Args...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.ExtraFiles = []*os.File{readyW}
+	var names []string
+	for addr, f := range sockets {
+		defer f.Close()
+		names = append(names, addr)
+		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
+	}
+	cmd.Env = append(os.Environ(), inheritEnv+"="+strings.Join(names, " "))
+	if err := cmd.Start(); err != nil {
+		readyW.Close()
+		return err
+	}
+	readyW.Close() // the successor's copy is the only one now: its death ends the read
+	if err := readyR.SetReadDeadline(time.Now().Add(successorTimeout)); err != nil {
+		return err
+	}
+	if n, err := readyR.Read(make([]byte, 1)); n != 1 {
+		killErr := cmd.Process.Kill()
+		return errors.Join(fmt.Errorf("successor not ready: %w", err), killErr, cmd.Wait())
+	}
+	d.notify.mainPID(cmd.Process.Pid)
+	d.log.Info("successor serves, finishing what was begun", "pid", cmd.Process.Pid)
+	d.socket.Leave()
+	return errHandedOver
+}

@@ -1,0 +1,66 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+
+	"github.com/portico-lb/portico/cmd/internal/config"
+	"github.com/portico-lb/portico/health"
+	"github.com/portico-lb/portico/l4"
+	"github.com/portico-lb/portico/l4/ipvs"
+	"github.com/portico-lb/portico/vip"
+)
+
+// l4Record is the file below node.run_dir that says which virtual services
+// are ours.
+const l4Record = "l4.json"
+
+// buildL4 makes the reconciler. It sees the owner and the verdicts through
+// functions, and knows neither vip nor the monitor.
+func (d *daemon) buildL4(c config.Config) error {
+	plane := ipvs.New()
+	if len(c.L4.Services) > 0 {
+		// A node that cannot balance must not come up as if it could.
+		if err := plane.Open(); err != nil {
+			return fmt.Errorf("l4: %w", err)
+		}
+	}
+	o := l4.Options{
+		Log:       d.log.With("part", "l4"),
+		Dataplane: plane,
+		Health:    func() *health.Snapshot { return new(health.Snapshot) },
+		Owned:     func(netip.Addr) bool { return true },
+		StateFile: filepath.Join(c.Node.RunDir, l4Record),
+	}
+	if d.health != nil {
+		o.Health, o.HealthChanged = d.health.Snapshot, d.health.Changed()
+	}
+	if d.vip != nil {
+		o.Owned = d.vip.Owns
+	}
+	d.l4 = l4.New(o)
+	d.l4.Set(c.L4)
+	return nil
+}
+
+// buildVIP makes the keeper of addresses. At a take-over it waits for l4
+// before it announces, and at a release before it lets go.
+func (d *daemon) buildVIP(c config.Config) {
+	d.vip = vip.New(vip.Options{
+		Log:      d.log.With("part", "vip"),
+		StateDir: c.Node.RunDir,
+		Sync:     d.syncL4,
+	})
+	d.vip.Set(c.VIP)
+}
+
+func (d *daemon) syncL4(ctx context.Context) {
+	if d.l4 == nil {
+		return
+	}
+	if err := d.l4.Sync(ctx); err != nil {
+		d.log.Warn("services not in step with the owner yet", "err", err)
+	}
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"path"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/portico-lb/portico/"
+
+// allowed lists, for each package of ours, which others of ours it may import
+// beside what stands below itself. Patterns are path.Match's. The picture is
+// in packaging/doc/architecture.md; what is not drawn there is a mistake.
+var allowed = map[string][]string{
+	"health":              {},
+	"vip":                 {"vip/*", "health"},
+	"vip/vrrp":            {}, // protocols stand alone: they are tested without a kernel
+	"vip/announce":        {},
+	"vip/addr":            {},
+	"l4":                  {"health"},
+	"l4/l4test":           {"l4"},
+	"l4/ipvs":             {"l4"},
+	"l7":                  {"l7/*"},
+	"l7/route":            {},
+	"l7/http1":            {},
+	"l7/certs":            {},
+	"l7/kube":             {"l7/route", "health"},
+	"l7/proxy":            {"l7/route", "l7/http1", "health"},
+	"cmd/internal/admin":  {},
+	"cmd/internal/config": {"vip", "l4", "l7"},
+	"cmd/internal/daemon": {"*", "*/*", "cmd/internal/*"},        // the only place where the parts meet
+	"cmd/portico":         {"cmd/internal/*", "vip", "l4", "l7"}, // prints their statuses
+	"test/lab":            {},                                    // laboratories know no portico package
+	"test/vm":             {"test/vm/*"},
+	"test/vm/*":           {},
+	"test/cluster":        {},
+	"test/edge":           {"test/lab"}, // knows the product as a binary only
+	"test/scenario":       {"test/*"},   // drives the real binary, as a user would
+	"test/package":        {"test/*"},
+	"test/demo":           {"test/*"},
+	"test/bench":          {"test/*"},
+}
+
+// TestImports keeps the direction of imports.
+func TestImports(t *testing.T) {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dec := json.NewDecoder(strings.NewReader(string(out)))
+	for {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimPrefix(p.ImportPath, module)
+		may, known := lookup(name)
+		if !known {
+			t.Errorf("%s is a new package: say in this test what it may import", name)
+		}
+		for _, i := range p.Imports {
+			if dep, ours := strings.CutPrefix(i, module); ours && !matches(dep, may) {
+				t.Errorf("%s imports %s: allowed are %q", name, dep, may)
+			}
+		}
+	}
+}
+
+func lookup(name string) ([]string, bool) {
+	if may, ok := allowed[name]; ok {
+		return may, true
+	}
+	for pattern, may := range allowed {
+		if ok, _ := path.Match(pattern, name); ok {
+			return may, true
+		}
+	}
+	return nil, false
+}
+
+func matches(dep string, patterns []string) bool {
+	for _, p := range patterns {
+		if ok, _ := path.Match(p, dep); ok {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/portico-lb/portico/cmd/internal/admin"
+	"github.com/portico-lb/portico/cmd/internal/config"
+	"github.com/portico-lb/portico/cmd/internal/daemon"
+)
+
+func statusCommand(e env, path *string) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "status",
+		Short: "Show who owns the VIPs, which servers are up, and what is proxied",
+		Long: "Status asks the running director and proxy of this node. It exits 1 when none\n" +
+			"answers, or when one of them reports something that needs a person.",
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			s, err := askStatus(c, *path)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				enc := json.NewEncoder(e.stdout)
+				enc.SetIndent("", "  ")
+				if err := enc.Encode(s); err != nil {
+					return err
+				}
+			} else {
+				printStatus(e.stdout, s, time.Now())
+			}
+			if !s.healthy() {
+				return errSilent
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print everything as JSON")
+	return c
+}
+
+// A nodeStatus is what the processes of this node say, by process.
+type nodeStatus struct {
+	Director *daemon.Status `json:"director,omitempty"`
+	Proxy    *daemon.Status `json:"proxy,omitempty"`
+	// Missing says which process does not answer, and why.
+	Missing []string `json:"missing,omitempty"`
+}
+
+// askStatus asks both processes. One that runs all parts answers for both.
+func askStatus(c *cobra.Command, path string) (nodeStatus, error) {
+	// Only the sockets' paths are wanted, whatever else is wrong with the file.
+	conf, err := config.Load(path, func(string) bool { return false })
+	if err != nil {
+		if errors.Is(err, fs.ErrPermission) {
+			return nodeStatus{}, fmt.Errorf("%w: be root or in the group portico", err)
+		}
+		if conf, err = config.Defaults(); err != nil {
+			return nodeStatus{}, err
+		}
+	}
+	var s nodeStatus
+	var errs []error
+	ask := func(socket string) *daemon.Status {
+		got := new(daemon.Status)
+		if err := admin.Get(c.Context(), socket, "/api/v1/status", got); err != nil {
+			errs = append(errs, err)
+			return nil
+		}
+		return got
+	}
+	s.Director = ask(conf.Admin.Socket)
+	if s.Director == nil || s.Director.L7 == nil {
+		s.Proxy = ask(conf.Admin.L7Socket)
+	}
+	if s.Director == nil && s.Proxy == nil {
+		return s, errors.Join(errs...)
+	}
+	for _, err := range errs {
+		s.Missing = append(s.Missing, err.Error())
+	}
+	return s, nil
+}
+
+// healthy reports that nothing waits for a person: the configuration on disk
+// is the one that runs, the kernel is as wanted, the proxy is ready.
+func (s nodeStatus) healthy() bool {
+	if len(s.Missing) > 0 {
+		return false
+	}
+	for _, d := range []*daemon.Status{s.Director, s.Proxy} {
+		if d == nil {
+			continue
+		}
+		if d.Config.Error != "" || d.VIP != nil && d.VIP.LastError != "" ||
+			d.L4 != nil && d.L4.LastError != "" || d.L7 != nil && !d.L7.Ready {
+			return false
+		}
+	}
+	return true
+}
+
+func printStatus(w io.Writer, s nodeStatus, now time.Time) {
+	for _, d := range []*daemon.Status{s.Director, s.Proxy} {
+		if d == nil {
+			continue
+		}
+		fmt.Fprintf(w, "portico %s on %s, up %s, configuration %s read %s ago\n",
+			d.Version, d.Node, age(now, d.Started), d.Config.Path, age(now, d.Config.Loaded))
+		if d.Config.Error != "" {
+			fmt.Fprintf(w, "  ! the file was refused %s ago, the one before runs:\n    %s\n", age(now, d.Config.Failed), d.Config.Error)
+		}
+		if d.VIP != nil {
+			printVIP(w, *d.VIP, now)
+		}
+		if d.L4 != nil {
+			printL4(w, *d.L4, now)
+		}
+		if d.L7 != nil {
+			printL7(w, *d.L7, now)
+		}
+		fmt.Fprintln(w)
+	}
+	for _, m := range s.Missing {
+		fmt.Fprintf(w, "! %s\n", m)
+	}
+}
+
+// age says how long ago t was, as coarsely as people do.
+func age(now, t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	switch d := now.Sub(t); {
+	case d < time.Minute:
+		return d.Truncate(time.Second).String()
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh%dm", int(d.Hours()), int(d.Minutes())%60)
+	default:
+		return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
+	}
+}
