@@ -1,0 +1,170 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/portico-lb/portico/test/lab"
+)
+
+// A proxy is a program under measurement.
+type proxy struct {
+	name string
+	port string
+	proc *lab.Proc
+}
+
+// bodies are what the origin serves, by path.
+var bodies = map[string]int{"/100": 100, "/10k": 10 << 10, "/1m": 1 << 20}
+
+// startOrigin runs nginx with static files as the Pod.
+func startOrigin(t lab.T, node *lab.Node) {
+	root := filepath.Join(node.Dir(), "www")
+	check(t, os.MkdirAll(root, 0o755))
+	check(t, os.Chmod(node.Dir(), 0o755))
+	for path, size := range bodies {
+		check(t, os.WriteFile(root+path, []byte(strings.Repeat("x", size)), 0o644))
+	}
+	runNginx(t, node, "origin", fmt.Sprintf("server { listen %s:8080 backlog=4096; root %s; }", podAddr, root))
+	waitHTTP(t, node, "http://"+podAddr+":8080/100")
+}
+
+func startNginx(t lab.T, node *lab.Node) *proxy {
+	p := runNginx(t, node, "nginx", fmt.Sprintf(`
+upstream pod { server %s:8080; keepalive 128; keepalive_requests 1000000; }
+server {
+	listen 127.0.0.1:9002 backlog=4096;
+	server_name bench.example;
+	location / {
+		proxy_pass http://pod;
+		proxy_http_version 1.1;
+		proxy_set_header Connection "";
+		proxy_set_header Host $host;
+		proxy_set_header X-Forwarded-For $remote_addr;
+		proxy_set_header X-Forwarded-Proto $scheme;
+	}
+}`, podAddr))
+	waitHTTP(t, node, "http://127.0.0.1:9002/100")
+	return &proxy{"nginx", "9002", p}
+}
+
+// runNginx runs nginx with two workers, as many as wrk has threads.
+func runNginx(t lab.T, node *lab.Node, name, http string) *lab.Proc {
+	dir := filepath.Join(node.Dir(), name)
+	check(t, os.MkdirAll(dir, 0o755))
+	conf := fmt.Sprintf(`daemon off; worker_processes 2; pid %[1]s/pid; error_log %[1]s/error.log; user root;
+events { worker_connections 4096; }
+http {
+	access_log off; keepalive_requests 100000000; sendfile on; tcp_nopush on;
+	client_body_temp_path %[1]s; proxy_temp_path %[1]s; fastcgi_temp_path %[1]s; uwsgi_temp_path %[1]s; scgi_temp_path %[1]s;
+	%[2]s
+}`, dir, http)
+	check(t, os.WriteFile(dir+"/conf", []byte(conf), 0o644))
+	return node.Start(need(t, "nginx", "nginx-light"), "-c", dir+"/conf", "-e", dir+"/start.log")
+}
+
+func startHAProxy(t lab.T, node *lab.Node) *proxy {
+	conf := filepath.Join(node.Dir(), "haproxy.cfg")
+	check(t, os.WriteFile(conf, fmt.Appendf(nil, `global
+	nbthread 2
+	maxconn 4096
+defaults
+	mode http
+	timeout connect 2s
+	timeout client 60s
+	timeout server 60s
+	option http-keep-alive
+	option forwardfor
+	http-reuse always
+frontend in
+	bind 127.0.0.1:9003
+	use_backend pod if { hdr(host) -i bench.example }
+backend pod
+	server a %s:8080
+`, podAddr), 0o644))
+	p := node.Start(need(t, "haproxy", "haproxy"), "-f", conf, "-db")
+	waitHTTP(t, node, "http://127.0.0.1:9003/100")
+	return &proxy{"haproxy", "9003", p}
+}
+
+func startPortico(t lab.T, node *lab.Node, binary string) *proxy {
+	dir := filepath.Join(node.Dir(), "portico")
+	check(t, os.MkdirAll(dir+"/manifests", 0o755))
+	check(t, os.WriteFile(dir+"/manifests/bench.yaml", fmt.Appendf(nil, manifest, podAddr), 0o644))
+	conf := dir + "/portico.toml"
+	check(t, os.WriteFile(conf, fmt.Appendf(nil, `
+[node]
+run_dir = %[1]q
+[admin]
+socket = "%[1]s/director.sock"
+l7_socket = "%[1]s/proxy.sock"
+[l7]
+ready_listen = "127.0.0.1:9181"
+[[l7.entrypoint]]
+name = "http"
+listen = "127.0.0.1:9001"
+[l7.kubernetes]
+manifests = "%[1]s/manifests"
+`, dir), 0o644))
+	cmd := node.Command(binary, "run", "--config", conf, "--only", "l7")
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=2")
+	p := cmd.Spawn()
+	waitHTTP(t, node, "http://127.0.0.1:9001/100")
+	return &proxy{"portico", "9001", p}
+}
+
+const manifest = `
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: { name: bench, namespace: default }
+spec:
+  ingressClassName: portico
+  rules:
+  - host: bench.example
+    http: { paths: [ { path: /, pathType: Prefix, backend: { service: { name: bench, port: { number: 80 } } } } ] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: bench, namespace: default }
+spec: { ports: [ { port: 80 } ] }
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: { name: bench-1, namespace: default, labels: { kubernetes.io/service-name: bench } }
+addressType: IPv4
+endpoints: [ { addresses: [ %s ] } ]
+ports: [ { port: 8080 } ]
+`
+
+// waitHTTP waits until url answers 200.
+func waitHTTP(t lab.T, node *lab.Node, url string) {
+	t.Helper()
+	client := node.HTTPClient()
+	lab.Eventually(t, 10*time.Second, url, func() error {
+		req, err := http.NewRequest(http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		req.Host = "bench.example"
+		resp, err := client.Do(req)
+		if err != nil {
+			return err
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return fmt.Errorf("status %s", resp.Status)
+		}
+		return nil
+	})
+}
+
+func check(t lab.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+}
