@@ -7,11 +7,13 @@ import (
 	"slices"
 )
 
+const expireNodest = "expire_nodest_conn"
+
 // Diff returns the operations that turn have into want, in the order in which
 // they must be applied. Services that are not ours are left alone, whatever
 // they hold.
 func Diff(have, want State, ours func(Key) bool) []Op {
-	var ops []Op
+	var ops, work, leave []Op
 	// Settings first: a connection that arrives with the first service must
 	// find sloppy_tcp set already.
 	ops = append(ops, diffSysctls(have.Sysctls, want.Sysctls)...)
@@ -24,6 +26,7 @@ func Diff(have, want State, ours func(Key) bool) []Op {
 			ops = append(ops, Op{Kind: DelService, Service: VirtualService{Key: v.Key}})
 		}
 	}
+	moved := false
 	for _, w := range want.Services {
 		h := have.Find(w.Key)
 		bare := w
@@ -31,13 +34,26 @@ func Diff(have, want State, ours func(Key) bool) []Op {
 		switch {
 		case h == nil:
 			h = &VirtualService{}
-			ops = append(ops, Op{Kind: AddService, Service: bare})
+			work = append(work, Op{Kind: AddService, Service: bare})
 		case h.Scheduler != w.Scheduler || h.Flags != w.Flags:
-			ops = append(ops, Op{Kind: SetService, Service: bare})
+			work = append(work, Op{Kind: SetService, Service: bare})
 		}
-		ops = append(ops, diffDestinations(*h, w)...)
+		d := diffDestinations(*h, w)
+		work, leave, moved = append(work, d.work...), append(leave, d.leave...), moved || d.moved
 	}
-	return ops
+	now, known := have.Sysctls[expireNodest]
+	if v := cmp.Or(want.Sysctls[expireNodest], now); moved && known && v != 0 {
+		// Or the kernel would, a tick after a deletion (ip_vs_conn.c,
+		// ip_vs_expire_nodest_conn_flush), end the connections of whichever
+		// server is away just then. Their packets are dropped meanwhile, and
+		// sent again.
+		work = slices.Concat([]Op{setExpire(0)}, work, []Op{setExpire(v)})
+	}
+	return slices.Concat(ops, work, leave)
+}
+
+func setExpire(value int) Op {
+	return Op{Kind: SetSysctl, Sysctl: expireNodest, Value: value}
 }
 
 func diffSysctls(have, want map[string]int) []Op {
@@ -62,20 +78,28 @@ func diffTimeouts(have, want Timeouts) []Op {
 	return []Op{{Kind: SetTimeouts, Timeouts: want}}
 }
 
-// diffDestinations brings the destinations of one service from have to want.
-// Who gains or comes is dealt with first and who goes last, so that there is
-// always somebody to send to; only a service with a single server left, and
-// that one in the wrong place, has none for an instant.
-func diffDestinations(have, want VirtualService) []Op {
+// changes are what brings the destinations of one service to what is wanted.
+type changes struct {
+	// leave holds the deletions for good, work all the rest.
+	work, leave []Op
+	// moved is set when work takes a server away and brings it back.
+	moved bool
+}
+
+// diffDestinations compares the destinations of one service. Who gains or
+// comes is dealt with first and who goes last, so that there is always
+// somebody to send to; only a service with a single server left, and that one
+// in the wrong place, has none for an instant.
+func diffDestinations(have, want VirtualService) (c changes) {
 	stay := want.Destinations
 	if ordered(want.Scheduler) {
 		stay = stayers(have, want)
 	}
-	var come, gain, lose, leave []Op
+	var gain, come, lose []Op
 	// The kernel puts a new destination before all others, so they come in
-	// reverse. One that stands in the wrong place leaves and comes again:
-	// for that instant the others serve, and its connections, which the
-	// kernel keeps, find it back.
+	// reverse. One that stands in the wrong place leaves and comes again: for
+	// that instant the others serve, and its connections, which the kernel
+	// keeps, find it back.
 	for _, w := range slices.Backward(want.Destinations) {
 		h := have.Find(w.Addr)
 		if h == nil {
@@ -88,6 +112,7 @@ func diffDestinations(have, want VirtualService) []Op {
 			now = w
 		}
 		if !slices.ContainsFunc(stay, at(w.Addr)) {
+			c.moved = true
 			come = append(come, destOp(DelDest, want, now))
 			come = append(come, addDest(want, now)...)
 			now.Base = max(now.Base, now.Weight)
@@ -96,10 +121,11 @@ func diffDestinations(have, want VirtualService) []Op {
 	}
 	for _, h := range have.Destinations {
 		if want.Find(h.Addr) == nil {
-			leave = append(leave, destOp(DelDest, want, h))
+			c.leave = append(c.leave, destOp(DelDest, want, h))
 		}
 	}
-	return slices.Concat(gain, come, lose, leave)
+	c.work = slices.Concat(gain, come, lose)
+	return c
 }
 
 // ordered reports whether a scheduler's choice depends on the order of the

@@ -124,6 +124,38 @@ func TestDiffSettings(t *testing.T) {
 	}
 }
 
+// While a server is away to come back in its place, the kernel must not end
+// the connections it finds without a server; one that goes for good goes after.
+func TestDiffMoves(t *testing.T) {
+	have := l4test.Parse(t, `
+-A -t 192.0.2.10:80 -s sh
+-a -t 192.0.2.10:80 -r 10.0.0.1:80 -g -w 1
+-a -t 192.0.2.10:80 -r 10.0.0.3:80 -g -w 1
+-a -t 192.0.2.10:80 -r 10.0.0.4:80 -g -w 1
+`)
+	want := l4test.Parse(t, `
+-A -t 192.0.2.10:80 -s sh
+-a -t 192.0.2.10:80 -r 10.0.0.1:80 -g -w 1
+-a -t 192.0.2.10:80 -r 10.0.0.2:80 -g -w 1
+-a -t 192.0.2.10:80 -r 10.0.0.3:80 -g -w 1
+`)
+	have.Sysctls = map[string]int{"expire_nodest_conn": 1}
+	var ops []string
+	for _, op := range l4.Diff(have, want, all) {
+		ops = append(ops, op.String())
+	}
+	if diff := cmp.Diff([]string{
+		"set net.ipv4.vs.expire_nodest_conn = 0",
+		"add tcp 192.0.2.10:80 -> 10.0.0.2:80 weight 1",
+		"delete tcp 192.0.2.10:80 -> 10.0.0.1:80",
+		"add tcp 192.0.2.10:80 -> 10.0.0.1:80 weight 1",
+		"set net.ipv4.vs.expire_nodest_conn = 1",
+		"delete tcp 192.0.2.10:80 -> 10.0.0.4:80",
+	}, ops); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // A base that is not known is set anew, and the server stays at 0.
 func TestDiffBase(t *testing.T) {
 	dest := func(weight, base int) l4.State {

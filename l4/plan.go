@@ -38,7 +38,7 @@ func sysctls(cfg Config) map[string]int {
 	}
 	// Connections to a server that was removed end at once instead of
 	// vanishing until they time out.
-	set := map[string]int{"expire_nodest_conn": 1}
+	set := map[string]int{expireNodest: 1}
 	for _, s := range cfg.Services {
 		// What makes a connection survive a change of owner: its next packet
 		// is no SYN, and the new owner must choose a server for it all the

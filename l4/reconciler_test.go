@@ -392,7 +392,7 @@ func TestRun(t *testing.T) {
 
 func TestStatus(t *testing.T) {
 	n := newNode(t)
-	if st := n.Status(); st.Services != nil || !st.LastReconcile.IsZero() {
+	if st := n.Status(); len(st.Services) > 0 || !st.LastReconcile.IsZero() {
 		t.Errorf("before the first pass: %+v", st)
 	}
 	n.configure(service("mh", vip4, "10.0.0.1*4", "10.0.0.2"))

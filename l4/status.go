@@ -59,7 +59,7 @@ func (r *Reconciler) Status() Status {
 	if fresh, err := r.read(v); err == nil {
 		v.have = fresh
 	}
-	st := Status{LastReconcile: v.at}
+	st := Status{LastReconcile: v.at, Services: []ServiceStatus{}}
 	if v.err != nil {
 		st.LastError = v.err.Error()
 	}
