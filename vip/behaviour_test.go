@@ -18,6 +18,7 @@ import (
 // TestAdoption kills the owner and starts it again within the others' down
 // interval: its addresses stay up all the time and nobody takes over.
 func TestAdoption(t *testing.T) {
+	t.Parallel()
 	_, _, nodes := newNodes(t, 2)
 	a, b := nodes[0], nodes[1]
 	second := section(150, interval("1s"))
@@ -29,7 +30,7 @@ func TestAdoption(t *testing.T) {
 	monitor := a.Start("ip", "-o", "monitor", "address")
 	a.proc.Kill()
 	a.start(second)
-	if g := a.group(); !g.Owned || !g.Adopting || g.State != "Backup" {
+	if g := a.group(); !g.Owned || !g.Adopting || g.State == "Active" {
 		t.Errorf("after the restart: %+v", g)
 	}
 	a.eventually("Active", a.is("Active", vip4+"/32"))
@@ -46,6 +47,7 @@ func TestAdoption(t *testing.T) {
 
 // TestPutBack removes the address behind the Manager's back.
 func TestPutBack(t *testing.T) {
+	t.Parallel()
 	_, _, nodes := newNodes(t, 1)
 	a := nodes[0]
 	a.start(section(150, func(s *vip.Section) { s.Addresses = append(s.Addresses, vip6) }))
@@ -66,6 +68,7 @@ func TestPutBack(t *testing.T) {
 // TestConnectionOutlivesRelease: a connection to the address on this very node
 // goes on when the node stops owning it, and when it owns it again.
 func TestConnectionOutlivesRelease(t *testing.T) {
+	t.Parallel()
 	_, _, nodes := newNodes(t, 1)
 	a := nodes[0]
 	a.start(section(150))
@@ -111,6 +114,7 @@ func TestConnectionOutlivesRelease(t *testing.T) {
 
 // TestReload changes what it should and nothing else.
 func TestReload(t *testing.T) {
+	t.Parallel()
 	_, _, nodes := newNodes(t, 1)
 	a := nodes[0]
 	edge := section(150)
@@ -143,6 +147,7 @@ func TestReload(t *testing.T) {
 // TestForeignAndStale: what others put up stays; what an earlier process left,
 // killed and with another configuration, goes; Flush undoes all.
 func TestForeignAndStale(t *testing.T) {
+	t.Parallel()
 	_, _, nodes := newNodes(t, 1)
 	a := nodes[0]
 	a.AddAddr("lo", "198.51.100.7/32")
@@ -195,6 +200,7 @@ func TestForeignAndStale(t *testing.T) {
 // TestSyncOrder: the services are brought in step when a new address is up
 // already, and when an old one is not yet down.
 func TestSyncOrder(t *testing.T) {
+	t.Parallel()
 	_, _, nodes := newNodes(t, 1)
 	a := nodes[0]
 	a.start(section(150))
@@ -220,6 +226,7 @@ func TestSyncOrder(t *testing.T) {
 // TestAnnouncements looks from another machine: five requests and replies, and
 // five Neighbor Advertisements, with the interface's own link address.
 func TestAnnouncements(t *testing.T) {
+	t.Parallel()
 	l, lan, nodes := newNodes(t, 1)
 	a := nodes[0]
 	client := l.Node("client")
@@ -249,43 +256,129 @@ func TestAnnouncements(t *testing.T) {
 	}
 }
 
-// TestSilentBackup: who does not own the address answers no ARP for it, though
-// it stands on lo.
+// TestSilentBackup: who does not own the address answers neither ARP nor
+// neighbour solicitations for it, though it stands on lo.
 func TestSilentBackup(t *testing.T) {
+	t.Parallel()
 	l, lan, nodes := newNodes(t, 2)
 	a, b := nodes[0], nodes[1]
-	a.start(section(150))
+	both := func(s *vip.Section) { s.Addresses = append(s.Addresses, vip6) }
+	a.start(section(150, both))
 	a.eventually("Active", a.is("Active", vip4+"/32"))
-	b.start(section(100))
+	b.start(section(100, both))
 	b.eventually("Backup", b.is("Backup", vip4+"/32"))
 	client := l.Node("client")
-	client.Attach(lan, "eth0", "192.0.2.200/24")
-	c := client.Capture("eth0", "arp[6:2] == 2")
+	client.Attach(lan, "eth0", "192.0.2.200/24", "2001:db8::200/64")
+	c := client.Capture("eth0", "arp[6:2] == 2 or (icmp6 and ip6[40] == 136)")
 	owner := strings.TrimSpace(a.Output("cat", "/sys/class/net/eth0/address"))
 	for range 5 {
 		client.Output("ip", "neigh", "flush", "all")
-		conn, err := client.DialContext(t.Context(), "udp", vip4+":9")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _ = conn.Write([]byte("x"))
-		conn.Close()
-		lab.Eventually(t, 5*time.Second, "neighbour entry", func() error {
-			if have := client.Output("ip", "neigh", "show", vip4); !strings.Contains(have, owner) {
-				return fmt.Errorf("%s", have)
+		for _, address := range []string{vip4, vip6} {
+			conn, err := client.DialContext(t.Context(), "udp", net.JoinHostPort(address, "9"))
+			if err != nil {
+				t.Fatal(err)
 			}
-			return nil
-		})
+			_, _ = conn.Write([]byte("x"))
+			conn.Close()
+			lab.Eventually(t, 5*time.Second, "neighbour entry of "+address, func() error {
+				if have := client.Output("ip", "neigh", "show", address); !strings.Contains(have, owner) {
+					return fmt.Errorf("%s", have)
+				}
+				return nil
+			})
+		}
 	}
 	for _, line := range c.Stop() {
-		if !strings.Contains(line, vip4+" is-at "+owner) {
+		if strings.Contains(line, vip4) && !strings.Contains(line, vip4+" is-at "+owner) ||
+			strings.Contains(line, vip6) && !strings.HasPrefix(line, owner) {
 			t.Errorf("somebody else answered: %s", line)
 		}
 	}
 }
 
+// TestAddressChanges gives the Active another address of its own: it speaks
+// on from there. Without any it cannot speak, and leaves the field.
+func TestAddressChanges(t *testing.T) {
+	t.Parallel()
+	_, _, nodes := newNodes(t, 2)
+	a, b := nodes[0], nodes[1]
+	a.start(section(150))
+	a.eventually("Active", a.is("Active", vip4+"/32"))
+	b.start(section(100))
+	b.eventually("Backup that follows", func() bool { return b.group().Active == "192.0.2.1" })
+	a.Sysctl("net.ipv4.conf.all.promote_secondaries", "1")
+	passes := func() { // a socket that is no second old is not given up
+		t.Helper()
+		begin := time.Now()
+		a.eventually("a second older", func() bool { return time.Since(begin) > time.Second })
+	}
+	passes()
+	a.AddAddr("eth0", "192.0.2.7/24")
+	a.DelAddr("eth0", "192.0.2.1/24")
+	b.eventually("following the new address", func() bool { return b.group().Active == "192.0.2.7" })
+	if g := b.group(); g.State != "Backup" || g.Transitions != 1 {
+		t.Errorf("the Backup was disturbed: %+v", g)
+	}
+	passes()
+	a.DelAddr("eth0", "192.0.2.7/24")
+	b.eventually("Active", b.is("Active", vip4+"/32"))
+	a.eventually("out of the way", a.is("Initialize", vip4+"/32"))
+	if e := a.group().LastError; !strings.HasPrefix(e, "interface eth0 has no IPv4 address of its own") {
+		t.Errorf("last error %q", e)
+	}
+}
+
+// TestWays speaks VRRP in each way there is, between two of our own.
+func TestWays(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		change func(s *vip.Section, peer string)
+		wants  []string
+	}{
+		{"version 2", func(s *vip.Section, _ string) { s.VRRP.Version, s.VRRP.AdvertInterval = num(2), "1s" }, []string{vip4 + "/32"}},
+		{"IPv4 unicast", func(s *vip.Section, peer string) { s.VRRP.Peers = []string{"192.0.2." + peer} }, []string{vip4 + "/32"}},
+		{"IPv6", func(s *vip.Section, _ string) { s.Addresses = []string{"fe80::100", vip6 + "/64"} }, []string{vip6 + "/64", "fe80::100/128"}},
+		{"IPv6 unicast", func(s *vip.Section, peer string) {
+			s.Addresses, s.VRRP.Peers = []string{vip6}, []string{"2001:db8::" + peer}
+		}, []string{vip6 + "/128"}},
+		{"both families", func(s *vip.Section, _ string) { s.Addresses = []string{vip4, vip6} }, []string{vip4 + "/32", vip6 + "/128"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, _, nodes := newNodes(t, 2)
+			a, b := nodes[0], nodes[1]
+			owns := func(n *node, want bool) func() bool {
+				return func() bool {
+					for _, w := range tt.wants {
+						if n.shows("eth0", w) != want {
+							return false
+						}
+					}
+					return n.group().Owned == want
+				}
+			}
+			a.start(section(150, func(s *vip.Section) { tt.change(s, "2") }))
+			a.eventually("owner", owns(a, true))
+			b.start(section(100, func(s *vip.Section) { tt.change(s, "1") }))
+			b.eventually("Backup that follows", func() bool { return b.group().Received > 2 })
+			b.eventually("without addresses", owns(b, false))
+			if err := a.proc.Stop(); err != nil {
+				t.Error(err)
+			}
+			b.eventually("owner", owns(b, true))
+			a.eventually("without addresses", func() bool { return !a.shows("eth0", tt.wants[0]) })
+			if r := b.group().Reason; r != "the Active resigned" {
+				t.Errorf("Active because %q", r)
+			}
+		})
+	}
+}
+
 // TestBadInput counts what strangers send and is moved by none of it.
 func TestBadInput(t *testing.T) {
+	t.Parallel()
 	l, lan, nodes := newNodes(t, 1)
 	a := nodes[0]
 	a.start(section(150))
@@ -327,6 +420,7 @@ func TestBadInput(t *testing.T) {
 
 // TestMissing: what is missing is named with its cure, and taken when it comes.
 func TestMissing(t *testing.T) {
+	t.Parallel()
 	l := lab.New(t)
 	lan := l.Network("lan")
 	a := &node{Node: l.Node("n1"), t: t}
@@ -364,6 +458,7 @@ func TestMissing(t *testing.T) {
 // TestSuspended: an Active that was stopped for long and continues is talked
 // out of it by its successor, at once.
 func TestSuspended(t *testing.T) {
+	t.Parallel()
 	_, _, nodes := newNodes(t, 2)
 	a, b := nodes[0], nodes[1]
 	a.start(section(100))

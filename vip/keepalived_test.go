@@ -30,6 +30,7 @@ func (n *node) keepalived(priority int, more, address string) *lab.Proc {
 // TestKeepalived shares an address with the real keepalived, taking it over in
 // both directions: when the other stops, and from an Active of lower priority.
 func TestKeepalived(t *testing.T) {
+	t.Parallel()
 	unicast := func(peer string) func(*vip.Section) {
 		return func(s *vip.Section) { s.VRRP.Peers = []string{peer} }
 	}
@@ -47,6 +48,7 @@ func TestKeepalived(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			_, _, nodes := newNodes(t, 2)
 			ours, theirs := nodes[0], nodes[1]
 			has := func(n *node, want bool) func() bool {

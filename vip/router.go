@@ -57,9 +57,10 @@ func (r *router) session(ctx context.Context, m *vrrp.Machine) error {
 	r.fault(nil)
 
 	_, v := r.read()
-	r.step(line, m, vrrp.Reconfigure{Config: r.machineConfig(line.Source())})
-	r.step(line, m, vrrp.Start{Holding: v.adopting})
-	defer func() { r.step(line, m, vrrp.Stop{}) }()
+	// Not to be published: in Initialize the machine does not know yet what we hold.
+	m.Step(time.Now(), vrrp.Reconfigure{Config: r.machineConfig(line.Source())})
+	line = r.step(ctx, line, m, vrrp.Start{Holding: v.adopting})
+	defer func() { line = r.step(ctx, line, m, vrrp.Stop{}) }()
 
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -69,10 +70,10 @@ func (r *router) session(ctx context.Context, m *vrrp.Machine) error {
 		case <-ctx.Done():
 			return nil
 		case <-timer.C:
-			r.step(line, m, vrrp.Tick{})
+			line = r.step(ctx, line, m, vrrp.Tick{})
 		case d := <-line.heard:
 			if ad, ok := r.accept(line, d); ok {
-				r.step(line, m, ad)
+				line = r.step(ctx, line, m, ad)
 			}
 		case err := <-line.broken:
 			return err
@@ -80,22 +81,24 @@ func (r *router) session(ctx context.Context, m *vrrp.Machine) error {
 			if line, err = r.reconnect(ctx, line); err != nil {
 				return err
 			}
-			r.step(line, m, vrrp.Reconfigure{Config: r.machineConfig(line.Source())})
+			line = r.step(ctx, line, m, vrrp.Reconfigure{Config: r.machineConfig(line.Source())})
 		}
 	}
 }
 
 // step gives the machine an event, does what it says, and shows the result.
-// Adverts leave before anybody is told, so that nothing can hold them up.
-func (r *router) step(l *line, m *vrrp.Machine, ev vrrp.Event) {
+// Adverts leave before anybody is told, so that nothing can hold them up. It
+// returns the line to go on with.
+func (r *router) step(ctx context.Context, l *line, m *vrrp.Machine, ev vrrp.Event) *line {
+	old := l
 	var acquired, disputed uint64
 	for _, a := range m.Step(time.Now(), ev) {
 		switch a {
 		case vrrp.Advertise:
 			g, _, _ := r.config()
-			r.send(l, uint8(g.VRRP.Priority))
+			l = r.send(ctx, l, uint8(g.VRRP.Priority))
 		case vrrp.Resign:
-			r.send(l, 0)
+			l = r.send(ctx, l, 0)
 		case vrrp.Acquire:
 			acquired++
 		case vrrp.Announce:
@@ -103,20 +106,40 @@ func (r *router) step(l *line, m *vrrp.Machine, ev vrrp.Event) {
 		}
 	}
 	r.publish(m, func(v *view) { v.acquired += acquired; v.disputed += disputed })
+	if l != old {
+		return r.step(ctx, l, m, vrrp.Reconfigure{Config: r.machineConfig(l.Source())})
+	}
+	return l
 }
 
-func (r *router) send(l *line, priority uint8) {
+// send sends an advert. Where that fails on a line that has stood for a while,
+// the interface may have got another address: it tries a new line. If there is
+// none to be had the session ends, since an Active that nobody hears will soon
+// not be the only one.
+func (r *router) send(ctx context.Context, l *line, priority uint8) *line {
 	g, _, _ := r.config()
-	err := l.Send(vrrp.Packet{
+	p := vrrp.Packet{
 		Version: uint8(g.VRRP.Version), VRID: uint8(g.VRRP.RouterID), Priority: priority, Interval: g.VRRP.AdvertInterval,
 		Addrs: g.advertised(), Auth: g.VRRP.Auth, Password: g.VRRP.Password,
-	})
+	}
+	err := l.Send(p)
+	if err != nil && time.Since(l.opened) >= retryAfter {
+		fresh, failed := r.connect(ctx)
+		if failed != nil {
+			l.breaks(failed)
+			return l
+		}
+		l.close()
+		l = fresh
+		err = l.Send(p)
+	}
 	if err != nil {
 		r.fault(fmt.Errorf("send advert: %w", err))
-		return
+		return l
 	}
 	r.fault(nil)
 	r.count(func(c *counts) { c.sent++ })
+	return l
 }
 
 // accept filters a datagram and counts what became of it.
@@ -141,6 +164,7 @@ type line struct {
 	conn
 	endpoint vrrp.Endpoint
 	index    int // of the interface it is bound to
+	opened   time.Time
 	heard    chan vrrp.Datagram
 	broken   chan error
 	stop     context.CancelFunc
@@ -162,7 +186,7 @@ func (r *router) connect(ctx context.Context) (*line, error) {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	l := &line{conn: c, endpoint: e, index: link.Index, stop: stop,
+	l := &line{conn: c, endpoint: e, index: link.Index, opened: time.Now(), stop: stop,
 		heard: make(chan vrrp.Datagram), broken: make(chan error, 1), stopped: make(chan struct{})}
 	go l.listen(ctx)
 	return l, nil
@@ -190,7 +214,7 @@ func (l *line) listen(ctx context.Context) {
 		d, err := l.Receive()
 		if err != nil {
 			if !errors.Is(err, os.ErrDeadlineExceeded) {
-				l.broken <- fmt.Errorf("receive adverts: %w", err)
+				l.breaks(fmt.Errorf("receive adverts: %w", err))
 			}
 			return
 		}
@@ -200,6 +224,14 @@ func (l *line) listen(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// breaks ends the session on the line; the first reason counts.
+func (l *line) breaks(err error) {
+	select {
+	case l.broken <- err:
+	default:
 	}
 }
 
