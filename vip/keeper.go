@@ -3,7 +3,6 @@ package vip
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"maps"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"github.com/portico-lb/portico/vip/addr"
-	"github.com/portico-lb/portico/vip/announce"
 )
 
 const (
@@ -43,12 +41,6 @@ type keeper struct {
 		mu     sync.Mutex
 		groups []addr.Group
 	}
-}
-
-// bursts is what a group has announced and what it has still to announce.
-type bursts struct {
-	announce.Schedule
-	acquired, disputed uint64
 }
 
 func newKeeper(m *Manager, memory *addr.Memory) *keeper {
@@ -261,35 +253,6 @@ func (k *keeper) sysctls(have addr.State, groups []addr.Group) error {
 		k.log.Info("sysctl changed", "sysctl", s, "before", found)
 	}
 	return nil
-}
-
-// announce sends the bursts that are due.
-func (k *keeper) announce(routers []*router, now time.Time) error {
-	var errs []error
-	maps.DeleteFunc(k.announced, func(r *router, _ *bursts) bool { return !slices.Contains(routers, r) })
-	for _, r := range routers {
-		g, v := r.read()
-		b := k.announced[r]
-		if b == nil {
-			b = &bursts{}
-			k.announced[r] = b
-		}
-		switch {
-		case !v.owned:
-			b.Stop()
-		case b.acquired != v.acquired:
-			b.Start(now)
-		case b.disputed != v.disputed:
-			b.Again(now)
-		}
-		b.acquired, b.disputed = v.acquired, v.disputed
-		if b.Take(now) {
-			if err := announce.Burst(g.Interface, g.addrs()); err != nil {
-				errs = append(errs, fmt.Errorf("group %s: %w", g.Name, err))
-			}
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // report shows err in the status and logs it when it is news.

@@ -2,6 +2,7 @@ package vip
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/netip"
@@ -123,6 +124,17 @@ func TestRouters(t *testing.T) {
 		}
 		if s := b.snapshot(); s.Active.String() != "192.0.2.1" || s.ActivePriority != 128 {
 			t.Errorf("Backup follows %v of priority %d", s.Active, s.ActivePriority)
+		}
+
+		// The CLI reads it back.
+		want := b.snapshot()
+		var got GroupStatus
+		text, err := json.Marshal(want)
+		if err == nil {
+			err = json.Unmarshal(text, &got)
+		}
+		if err != nil || got.State != want.State || got.Active != want.Active || !got.Since.Equal(want.Since) {
+			t.Errorf("%v: %s became %+v", err, text, got)
 		}
 
 		stopA()

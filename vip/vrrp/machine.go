@@ -1,6 +1,7 @@
 package vrrp
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 )
@@ -27,6 +28,17 @@ func (s State) String() string {
 
 // MarshalText makes a state its name in JSON.
 func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads the name of a state.
+func (s *State) UnmarshalText(b []byte) error {
+	for _, known := range []State{Initialize, Backup, Active} {
+		if known.String() == string(b) {
+			*s = known
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is no VRRP state", b)
+}
 
 // Reason says why the machine last changed its state.
 type Reason string
