@@ -132,7 +132,7 @@ func cacheFolder() (string, error) {
 
 // lock waits for the exclusive lock on path, so that packages tested in
 // parallel build once.
-func lock(path string) (unlock func() error, err error) {
+func lock(path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
@@ -141,5 +141,5 @@ func lock(path string) (unlock func() error, err error) {
 		f.Close()
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	return f.Close, nil
+	return func() { f.Close() }, nil
 }

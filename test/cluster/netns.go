@@ -32,7 +32,7 @@ func enter(path string, f func() error) error {
 	if err != nil {
 		return fmt.Errorf("open network namespace %s: %w", path, err)
 	}
-	defer ns.Close()
+	defer func() { _ = ns.Close() }()
 	if err := netns.Set(ns); err != nil {
 		return fmt.Errorf("enter network namespace %s: %w", path, err)
 	}

@@ -40,7 +40,7 @@ func (c *Cluster) start(verb string, args ...string) (*process, error) {
 		return nil, fmt.Errorf("start %s: %w", verb, err)
 	}
 	go func() { // kill waits for it
-		p.cmd.Wait()
+		_ = p.cmd.Wait() // ProcessState says how it ended
 		close(p.done)
 	}()
 	return p, nil
