@@ -10,9 +10,22 @@ UNIT      = $(shell $(GO) list ./... | grep -v -E '$(APART)')
 
 export CGO_ENABLED ?= 0
 
-.PHONY: all build deps generate test test-unit test-kernel test-cluster test-package lint package bench demo clean
+.PHONY: all help build deps generate test test-unit test-kernel test-cluster test-package lint package bench demo clean
 
 all: build
+
+help:
+	@echo 'build         bin/portico'
+	@echo 'demo          three edge nodes and a take-over; HOLD=1 keeps them up'
+	@echo 'test          everything below, as CI runs it; needs root'
+	@echo 'test-unit     packages by themselves, under the race detector'
+	@echo 'test-cluster  against a real kube-apiserver and etcd'
+	@echo 'test-kernel   IPVS and whole edges, in a real kernel under qemu'
+	@echo 'test-package  deb and rpm in a Debian with systemd, under qemu'
+	@echo 'lint          gofmt, vet, golangci-lint'
+	@echo 'package       deb and rpm into dist/'
+	@echo 'bench         CPU time beside nginx and HAProxy'
+	@echo 'generate      generated files; clean: what was built'
 
 build:
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/portico ./cmd/portico
