@@ -337,6 +337,7 @@ func TestWays(t *testing.T) {
 		wants  []string
 	}{
 		{"version 2", func(s *vip.Section, _ string) { s.VRRP.Version, s.VRRP.AdvertInterval = num(2), "1s" }, []string{vip4 + "/32"}},
+		{"adverts every 10 ms", func(s *vip.Section, _ string) { s.VRRP.AdvertInterval = "10ms" }, []string{vip4 + "/32"}},
 		{"IPv4 unicast", func(s *vip.Section, peer string) { s.VRRP.Peers = []string{"192.0.2." + peer} }, []string{vip4 + "/32"}},
 		{"IPv6", func(s *vip.Section, _ string) { s.Addresses = []string{"fe80::100", vip6 + "/64"} }, []string{vip6 + "/64", "fe80::100/128"}},
 		{"IPv6 unicast", func(s *vip.Section, peer string) {

@@ -56,12 +56,12 @@ func Open(e Endpoint) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	network, any := "ip4:112", "0.0.0.0"
+	network, local := "ip4:112", "0.0.0.0"
 	if e.IPv6 {
-		network, any = "ip6:112", "::"
+		network, local = "ip6:112", "::"
 	}
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error { return bind(c, e.Interface, e.IPv6) }}
-	raw, err := lc.ListenPacket(context.Background(), network, any)
+	raw, err := lc.ListenPacket(context.Background(), network, local)
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, fmt.Errorf("raw socket on %s: %w: the process needs CAP_NET_RAW", e.Interface, err)
 	}
