@@ -45,7 +45,7 @@ test-kernel: deps build bin/vm
 	PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -p 1 -exec '$(CURDIR)/bin/vm' $(KERNEL)
 
 test-cluster: deps build
-	PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 ./test/cluster ./l7/kube
+	PORTICO_CLUSTER=1 PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -p 1 ./test/cluster ./l7/kube
 
 test-package: deps package bin/vm
 	PORTICO_LAB=1 $(GO) test -count=1 -timeout 20m ./test/package
