@@ -72,9 +72,10 @@ func (r *Reconciler) apply(cfg Config) (have, want State, err error) {
 		return have, want, fmt.Errorf("read: %w", err)
 	}
 	r.recall(&have)
-	want = Plan(cfg, r.opt.Health(), r.owned(have), have)
+	ours := r.ours(cfg)
+	want = Plan(cfg, r.opt.Health(), r.owned(have, ours), have)
 	r.warnMissing(have, want)
-	ops := Diff(have, want, r.ours(cfg))
+	ops := Diff(have, want, ours)
 	if len(ops) == 0 {
 		r.remember(want, false)
 		r.known.want = want
@@ -139,13 +140,13 @@ func (r *Reconciler) ours(cfg Config) func(Key) bool {
 }
 
 // owned returns what Plan may take for owned: until that is settled, whatever
-// is balanced already counts, so that a start disturbs nothing.
-func (r *Reconciler) owned(have State) func(netip.Addr) bool {
+// we balance already counts, so that a start disturbs nothing.
+func (r *Reconciler) owned(have State, ours func(Key) bool) func(netip.Addr) bool {
 	if r.opt.Settled == nil || r.opt.Settled() {
 		return r.opt.Owned
 	}
 	return func(a netip.Addr) bool {
-		stands := func(v VirtualService) bool { return v.Key.Addr.Addr() == a }
+		stands := func(v VirtualService) bool { return v.Key.Addr.Addr() == a && ours(v.Key) }
 		return r.opt.Owned(a) || slices.ContainsFunc(have.Services, stands)
 	}
 }

@@ -14,7 +14,8 @@ const (
 	// every is how often the dataplane is read when nothing happens, to put
 	// right what another tool changed.
 	every = 10 * time.Second
-	// again is how soon a pass that ended with an error is repeated.
+	// again is how soon a pass that ended with an error is repeated; the
+	// wait then doubles, to nearly every.
 	again = time.Second
 )
 
@@ -29,8 +30,9 @@ type Options struct {
 	// Owned reports whether an address is this node's to balance.
 	Owned func(netip.Addr) bool
 	// Settled reports whether Owned is to be believed yet. A daemon that has
-	// just started owns nothing, though the one before it may have; until
-	// Settled, what stands is kept and nothing is added. nil is always.
+	// just started owns nothing, though the one before it may have: until
+	// Settled, an address whose services stand counts as owned. nil is
+	// always.
 	Settled func() bool
 	// StateFile remembers what was programmed; it belongs under /run.
 	StateFile string
@@ -95,9 +97,10 @@ func (r *Reconciler) Sync(ctx context.Context) error {
 // that is not ready yet is tried again, and is no reason to keep the rest of
 // the daemon from starting. What stands in the dataplane at the end stays.
 func (r *Reconciler) Run(ctx context.Context, ready func()) error {
-	wait := time.NewTimer(r.round(ctx))
-	defer wait.Stop()
+	pause := r.round(ctx, every)
 	ready()
+	wait := time.NewTimer(pause)
+	defer wait.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -106,14 +109,20 @@ func (r *Reconciler) Run(ctx context.Context, ready func()) error {
 		case <-r.opt.HealthChanged:
 		case <-wait.C:
 		}
-		wait.Reset(r.round(ctx))
+		pause = r.round(ctx, pause)
+		wait.Reset(pause)
 	}
 }
 
-// round makes one pass for Run and returns when the next is due.
-func (r *Reconciler) round(ctx context.Context) time.Duration {
-	if err := r.Sync(ctx); err != nil {
+// round makes one pass for Run and returns how long to wait for the next,
+// when it was pause before this one.
+func (r *Reconciler) round(ctx context.Context, pause time.Duration) time.Duration {
+	switch err := r.Sync(ctx); {
+	case err == nil:
+		return every
+	case pause == every:
 		return again
 	}
-	return every
+	// Never every itself, which stands for a pass that worked.
+	return min(2*pause, every-again)
 }

@@ -207,6 +207,27 @@ func TestRestartWithoutStateFile(t *testing.T) {
 	}
 }
 
+// What a pass began and did not finish is known for ours afterwards.
+func TestRestartAfterHalfAPass(t *testing.T) {
+	n := newNode(t)
+	n.configure(service("rr", vip4, "10.0.0.1"))
+	n.kernel.Refuse(func(op l4.Op) error {
+		if op.Kind == l4.AddDest {
+			return errors.New("killed here")
+		}
+		return nil
+	})
+	if err := n.Sync(t.Context()); err == nil {
+		t.Fatal("not refused")
+	}
+	n.holds(t, "half", "-A -t 192.0.2.10:80 -s rr\n")
+	n.kernel.Refuse(nil)
+	n.restart()
+	n.configure()
+	n.sync(t)
+	n.holds(t, "removed from the configuration meanwhile", "")
+}
+
 // Until ownership is settled, what stands is kept and nothing is added.
 func TestRestartBeforeOwnershipIsSettled(t *testing.T) {
 	n := newNode(t)
