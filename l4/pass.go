@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/netip"
 	"reflect"
-	"slices"
 	"time"
 )
 
@@ -72,10 +71,9 @@ func (r *Reconciler) apply(cfg Config) (have, want State, err error) {
 		return have, want, fmt.Errorf("read: %w", err)
 	}
 	r.recall(&have)
-	ours := r.ours(cfg)
-	want = Plan(cfg, r.opt.Health(), r.owned(have, ours), have)
+	want = Plan(cfg, r.opt.Health(), r.opt.Owned, have)
 	r.warnMissing(have, want)
-	ops := Diff(have, want, ours)
+	ops := Diff(have, want, r.ours(cfg))
 	if len(ops) == 0 {
 		r.remember(want, false)
 		r.known.want = want
@@ -137,18 +135,6 @@ func (r *Reconciler) ours(cfg Config) func(Key) bool {
 		}
 	}
 	return func(k Key) bool { return keys[k] }
-}
-
-// owned returns what Plan may take for owned: until that is settled, whatever
-// we balance already counts, so that a start disturbs nothing.
-func (r *Reconciler) owned(have State, ours func(Key) bool) func(netip.Addr) bool {
-	if r.opt.Settled == nil || r.opt.Settled() {
-		return r.opt.Owned
-	}
-	return func(a netip.Addr) bool {
-		stands := func(v VirtualService) bool { return v.Key.Addr.Addr() == a && ours(v.Key) }
-		return r.opt.Owned(a) || slices.ContainsFunc(have.Services, stands)
-	}
 }
 
 // warnMissing says once which settings this kernel does not know.

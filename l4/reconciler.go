@@ -27,13 +27,10 @@ type Options struct {
 	Health func() *health.Snapshot
 	// HealthChanged rings when a verdict has changed. It may be nil.
 	HealthChanged <-chan struct{}
-	// Owned reports whether an address is this node's to balance.
+	// Owned reports whether an address is this node's to balance. It is asked
+	// in the first pass already, and a service of ours whose address it denies
+	// goes: after a restart it must know what the daemon before it owned.
 	Owned func(netip.Addr) bool
-	// Settled reports whether Owned is to be believed yet. A daemon that has
-	// just started owns nothing, though the one before it may have: until
-	// Settled, an address whose services stand counts as owned. nil is
-	// always.
-	Settled func() bool
 	// StateFile remembers what was programmed; it belongs under /run.
 	StateFile string
 }

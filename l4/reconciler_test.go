@@ -228,37 +228,6 @@ func TestRestartAfterHalfAPass(t *testing.T) {
 	n.holds(t, "removed from the configuration meanwhile", "")
 }
 
-// Until ownership is settled, what stands is kept and nothing is added.
-func TestRestartBeforeOwnershipIsSettled(t *testing.T) {
-	n := newNode(t)
-	n.configure(service("mh", vip4, "10.0.0.1", "10.0.0.2"))
-	n.learn("10.0.0.1=up 10.0.0.2=up")
-	n.sync(t)
-
-	var settled atomic.Bool
-	n.owner.Store(false)
-	r := l4.New(l4.Options{
-		Log:       slog.New(slog.DiscardHandler),
-		Dataplane: n.kernel,
-		Health:    n.health.Load,
-		Owned:     func(netip.Addr) bool { return false },
-		Settled:   settled.Load,
-		StateFile: n.file,
-	})
-	other := service("rr", vip6, "2001:db8::1")
-	other.Name = "other"
-	r.Set(l4.Config{Services: []l4.Service{service("mh", vip4, "10.0.0.1", "10.0.0.2"), other}})
-	if err := r.Sync(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	n.holds(t, "not settled", twoUp)
-	settled.Store(true)
-	if err := r.Sync(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	n.holds(t, "settled, and not ours", "")
-}
-
 func TestSyncGoesOnAfterARefusal(t *testing.T) {
 	n := newNode(t)
 	bad, good := service("mh", vip4, "10.0.0.1"), service("rr", vip6, "2001:db8::1")
