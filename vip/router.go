@@ -68,6 +68,7 @@ func (r *router) session(ctx context.Context, m *vrrp.Machine) error {
 		timer.Reset(time.Until(m.Deadline()))
 		select {
 		case <-ctx.Done():
+			line = r.handOver(ctx, line, m)
 			return nil
 		case <-timer.C:
 			line = r.step(ctx, line, m, vrrp.Tick{})
@@ -84,6 +85,27 @@ func (r *router) session(ctx context.Context, m *vrrp.Machine) error {
 			line = r.step(ctx, line, m, vrrp.Reconfigure{Config: r.machineConfig(line.Source())})
 		}
 	}
+}
+
+// handOver resigns, and returns when a successor was heard or none came.
+func (r *router) handOver(ctx context.Context, line *line, m *vrrp.Machine) *line {
+	line = r.step(ctx, line, m, vrrp.Leave{})
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for m.State() != vrrp.Initialize {
+		timer.Reset(time.Until(m.Deadline()))
+		select {
+		case <-timer.C:
+			line = r.step(ctx, line, m, vrrp.Tick{})
+		case d := <-line.heard:
+			if ad, ok := r.accept(line, d); ok {
+				line = r.step(ctx, line, m, ad)
+			}
+		case <-line.broken:
+			return line // the session's end stops the machine
+		}
+	}
+	return line
 }
 
 // step gives the machine an event, does what it says, and shows the result.

@@ -47,6 +47,7 @@ type Reason string
 const (
 	Started        Reason = "started"
 	Stopped        Reason = "stopped"
+	HandingOver    Reason = "handing over to a successor"
 	NoActive       Reason = "no Active heard"
 	Resigned       Reason = "the Active resigned"
 	Preempted      Reason = "the Active has a lower priority"
@@ -66,14 +67,17 @@ type Config struct {
 	Address      netip.Addr    // own primary address, which decides between equal priorities
 }
 
-// An Event is a Start, Stop, Tick, Reconfigure or Advert.
+// An Event is a Start, Leave, Stop, Tick, Reconfigure or Advert.
 type Event interface{ event() }
 
 type (
 	// Start leaves Initialize. Holding says that the addresses already stand
 	// on the interface, left by a process that did not end well.
 	Start struct{ Holding bool }
-	// Stop enters Initialize.
+	// Leave enters Initialize too, but keeps the addresses up until another
+	// router has them: make before break.
+	Leave struct{}
+	// Stop enters Initialize at once: the interface cannot be used.
 	Stop struct{}
 	// Tick says that time has passed.
 	Tick struct{}
@@ -88,6 +92,7 @@ type (
 )
 
 func (Start) event()       {}
+func (Leave) event()       {}
 func (Stop) event()        {}
 func (Tick) event()        {}
 func (Reconfigure) event() {}
@@ -114,7 +119,8 @@ type Machine struct {
 	reason   Reason
 	deadline time.Time
 
-	adopting       bool          // Backup that still has the addresses up, see Start
+	adopting       bool          // Backup that still has the addresses up, see Start and Leave
+	leaving        bool          // adopting, but only until a successor is heard
 	resigned       bool          // the last advert heard had priority 0
 	activeInterval time.Duration // Active_Adver_Interval of RFC 9568, section 6.1
 	active         netip.Addr    // source of the last advert that ruled us
@@ -148,6 +154,8 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 	switch ev := ev.(type) {
 	case Start:
 		return m.start(now, ev.Holding)
+	case Leave:
+		return m.leave(now)
 	case Stop:
 		return m.stop()
 	case Tick:
@@ -184,11 +192,39 @@ func (m *Machine) start(now time.Time, holding bool) []Action {
 	return nil
 }
 
+// leave resigns and goes on holding the addresses until a successor is heard.
+// A Backup takes over a skew later, up to an interval; were the addresses and
+// what stands on them gone in between, connections that live on other nodes
+// would be reset here. It is Adopting meanwhile.
+func (m *Machine) leave(now time.Time) []Action {
+	if m.state != Active && !m.adopting {
+		return m.stop()
+	}
+	m.state, m.reason = Backup, HandingOver
+	m.adopting, m.leaving = true, true
+	m.deadline = now.Add(min(max(2*m.cfg.Interval, handOverLeast), handOverMost))
+	return []Action{Resign}
+}
+
+// How long leave waits for a successor: twice what its skew may be, within
+// what a person waits for a stop.
+const (
+	handOverLeast = 200 * time.Millisecond
+	handOverMost  = time.Second
+)
+
+// left ends leave.
+func (m *Machine) left() []Action {
+	m.stop()
+	return []Action{Release}
+}
+
 // stop resigns also while adopting: the peers would else wait for a router
 // that holds the addresses but never spoke.
 func (m *Machine) stop() []Action {
 	held := m.state == Active || m.adopting
-	m.state, m.reason, m.adopting, m.deadline = Initialize, Stopped, false, time.Time{}
+	m.state, m.reason, m.deadline = Initialize, Stopped, time.Time{}
+	m.adopting, m.leaving = false, false
 	m.active, m.activePriority = netip.Addr{}, 0
 	if held {
 		return []Action{Resign, Release}
@@ -208,6 +244,9 @@ func (m *Machine) tick(now time.Time) []Action {
 			m.deadline = now.Add(m.cfg.Interval)
 		}
 		return []Action{Advertise}
+	}
+	if m.leaving {
+		return m.left()
 	}
 	reason := NoActive
 	switch {
@@ -244,6 +283,12 @@ func (m *Machine) activate(now time.Time, r Reason) []Action {
 
 // backupHears is RFC 9568, section 6.4.2, with preempt_delay.
 func (m *Machine) backupHears(now time.Time, ad Advert) []Action {
+	if m.leaving {
+		if ad.Priority == 0 {
+			return nil // leaves as we do
+		}
+		return m.left()
+	}
 	if ad.Priority == 0 {
 		m.resigned = true
 		m.deadline = now.Add(m.skew())

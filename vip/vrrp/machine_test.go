@@ -56,6 +56,8 @@ func eventName(ev vrrp.Event) string {
 		return fmt.Sprintf("advert %d from %v", ev.Priority, ev.Src)
 	case vrrp.Start:
 		return "start"
+	case vrrp.Leave:
+		return "leave"
 	case vrrp.Stop:
 		return "stop"
 	case vrrp.Reconfigure:
@@ -92,6 +94,29 @@ func TestMachine(t *testing.T) {
 4500ms tick: advertise
 5500ms tick: advertise
 5600ms stop: resign release Initialize (stopped)
+`},
+		{"leaving, a successor is heard", base, []at{{0, vrrp.Start{}}, {4000, vrrp.Leave{}}, {4100, heard(0, "192.0.2.8")}, {4600, heard(1, "192.0.2.9")}}, 9000, `
+0ms start: Backup (started)
+3500ms tick: advertise acquire Active (no Active heard)
+4000ms leave: resign Backup (handing over to a successor) adopting
+4100ms advert 0 from 192.0.2.8: adopting
+4600ms advert 1 from 192.0.2.9: release Initialize (stopped)
+`},
+		{"leaving, nobody comes", base, []at{{0, vrrp.Start{}}, {4000, vrrp.Leave{}}}, 9000, `
+0ms start: Backup (started)
+3500ms tick: advertise acquire Active (no Active heard)
+4000ms leave: resign Backup (handing over to a successor) adopting
+5000ms tick: release Initialize (stopped)
+`},
+		{"leaving, the interface fails", base, []at{{0, vrrp.Start{}}, {4000, vrrp.Leave{}}, {4100, vrrp.Stop{}}}, 9000, `
+0ms start: Backup (started)
+3500ms tick: advertise acquire Active (no Active heard)
+4000ms leave: resign Backup (handing over to a successor) adopting
+4100ms stop: resign release Initialize (stopped)
+`},
+		{"a Backup leaves at once", base, []at{{0, vrrp.Start{}}, {100, vrrp.Leave{}}}, 9000, `
+0ms start: Backup (started)
+100ms leave: Initialize (stopped)
 `},
 		{"stopped Backup says nothing", base, []at{{0, vrrp.Start{}}, {100, vrrp.Stop{}}}, 9000, `
 0ms start: Backup (started)

@@ -126,7 +126,7 @@ func (w *model) fault() {
 			return
 		}
 		if w.chance(50) {
-			w.step(i, r.m, vrrp.Stop{})
+			w.step(i, r.m, vrrp.Leave{})
 		}
 		r.m = nil
 		w.after(w.upTo(min(left, 10*interval)), func() { w.start(i) })
