@@ -212,10 +212,7 @@ func readPair(s PairSection, key string, readFile func(string) ([]byte, error), 
 
 func parseKubernetes(s KubernetesSection, bad func(key, problem string)) Kubernetes {
 	const key = "l7.kubernetes"
-	k := Kubernetes{
-		Kubeconfig: s.Kubeconfig, Endpoints: s.Endpoints, TokenFile: s.TokenFile, CAFile: s.CAFile,
-		Manifests: s.Manifests, Namespaces: s.Namespaces, LabelSelector: s.LabelSelector, IngressClass: s.IngressClass,
-	}
+	k := Kubernetes(s)
 	if k.IngressClass == "" {
 		k.IngressClass = "portico"
 	}

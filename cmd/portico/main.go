@@ -40,13 +40,16 @@ type errUsage struct{ error }
 // errSilent fails a command that has said why already.
 var errSilent = errors.New("")
 
-func main() {
+func main() { os.Exit(runProcess()) }
+
+// runProcess runs this process's command line until it ends or a signal ends it.
+func runProcess() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	reload, upgrade := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 	signal.Notify(upgrade, syscall.SIGUSR2)
-	os.Exit(run(ctx, env{stdout: os.Stdout, stderr: os.Stderr, args: os.Args[1:], reload: reload, upgrade: upgrade}))
+	return run(ctx, env{stdout: os.Stdout, stderr: os.Stderr, args: os.Args[1:], reload: reload, upgrade: upgrade})
 }
 
 // run executes one command line and returns the exit status.

@@ -42,13 +42,13 @@ func (d *daemon) upgrade(ctx context.Context) error {
 	if d.l7 == nil {
 		return fmt.Errorf("exec %s: %w", exe, syscall.Exec(exe, append([]string{exe}, d.opts.Args...), os.Environ()))
 	}
-	return d.startSuccessor(ctx, exe)
+	return d.startSuccessor(exe)
 }
 
 var errHandedOver = errors.New("a successor serves")
 
 // startSuccessor starts exe on our sockets and waits until it is ready.
-func (d *daemon) startSuccessor(ctx context.Context, exe string) error {
+func (d *daemon) startSuccessor(exe string) error {
 	sockets, err := d.l7.Files()
 	if err != nil {
 		return err
