@@ -2,10 +2,12 @@ package lab_test
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -285,6 +287,30 @@ func TestBurst(t *testing.T) {
 	}
 	if len(ports) != 42 {
 		t.Errorf("42 requests came from %d ports", len(ports))
+	}
+}
+
+// TestTLS shows that a request names its Host to TLS as well.
+func TestTLS(t *testing.T) {
+	l := lab.New(t)
+	lan := l.Network("lan")
+	web, client := l.Node("web"), l.Node("client")
+	web.Attach(lan, "eth0", "172.20.0.113/24")
+	client.Attach(lan, "eth0", "172.20.0.200/24")
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintln(w, r.Host, r.TLS.ServerName)
+	}))
+	s.Listener.Close()
+	s.Listener = web.Listen("tcp", ":443")
+	s.StartTLS()
+	defer s.Close()
+	r := lab.Request{URL: "https://172.20.0.113/", Host: "shop.example"}
+	if got := client.Burst(3, 3, r); got.By["shop.example shop.example"] != 3 {
+		t.Error(got)
+	}
+	r.TLS = &tls.Config{} // one that looks at certificates
+	if got := client.Burst(1, 1, r); got.Answered != 0 || !strings.Contains(got.String(), "certificate") {
+		t.Error(got)
 	}
 }
 

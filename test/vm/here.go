@@ -60,8 +60,8 @@ func (o options) runHere(ctx context.Context, e env) (int, error) {
 }
 
 // enterNamespaces moves the calling thread, which main has locked, and so all
-// it starts, into fresh namespaces with what a guest would have, too: lo up, and /sys
-// and /run/netns that belong to them.
+// it starts, into fresh namespaces with what a guest has, too: lo up, and a
+// /sys and /run/netns that belong to them.
 func enterNamespaces() error {
 	if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS); err != nil {
 		return fmt.Errorf("new namespaces: %w", err)

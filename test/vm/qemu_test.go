@@ -18,7 +18,7 @@ func TestMachineArgs(t *testing.T) {
 	for _, want := range []string{
 		"-kernel /k/vmlinux -initrd /j/initrd",
 		"-m 512 -smp 1",
-		"panic=-1 nokaslr mitigations=off tsc=reliable random.trust_cpu=on cryptomgr.notests audit=0 systemd.unit=vm.target",
+		"panic=-1 nokaslr mitigations=off tsc=reliable random.trust_cpu=on cryptomgr.notests audit=0 systemd.getty_auto=no systemd.unit=vm.target",
 		"-fsdev local,id=root,path=/,security_model=none,multidevs=remap,readonly=on -device virtio-9p-pci,fsdev=root,mount_tag=root",
 		"-fsdev local,id=out,path=/a,,b,security_model=none,multidevs=remap -device",
 		"-serial chardev:console",

@@ -18,9 +18,10 @@ port() {
 }
 
 if [ -e $job/tty ]; then
-	stty $(cat $job/tty) </dev/hvc0
+	exec 3<>/dev/hvc0 # held open, or the terminal forgets its size
+	stty $(cat $job/tty) <&3
 	: >$job/started
-	setsid -c /bin/sh $job/program.sh <>/dev/hvc0 >&0 2>&0
+	setsid -c /bin/sh $job/program.sh <&3 >&3 2>&3 3>&-
 	status=$?
 else
 	# Through pipes, because a port can be opened once only, and programs
