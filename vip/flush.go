@@ -41,9 +41,8 @@ func Flush(o Options) error {
 // restore writes the value found before ours, unless somebody changed it since
 // or the interface is gone.
 func restore(s addr.Sysctl) error {
-	now, err := addr.ReadSysctl(s.Name)
-	if err != nil || !addr.IsOurs(addr.Sysctl{Name: s.Name, Value: now}) {
-		return nil
+	if now, err := addr.ReadSysctl(s.Name); err == nil && addr.IsOurs(addr.Sysctl{Name: s.Name, Value: now}) {
+		return addr.WriteSysctl(s)
 	}
-	return addr.WriteSysctl(s)
+	return nil
 }

@@ -51,7 +51,9 @@ const (
 // wire. It prints as a placeholder, so that no log can show it.
 type Password [passwordLen]byte
 
-func (Password) String() string   { return "(hidden)" }
+func (Password) String() string { return "(hidden)" }
+
+// GoString hides the password from %#v too.
 func (Password) GoString() string { return "(hidden)" }
 
 // Equal reports whether p and q say the same.
