@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -67,7 +68,10 @@ func (d *daemon) startSuccessor(exe string) error {
 		names = append(names, addr)
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
 	}
-	cmd.Env = append(os.Environ(), inheritEnv+"="+strings.Join(names, " "))
+	// WATCHDOG_PID names us: with it the successor would leave systemd's
+	// watchdog to starve, and be killed by it.
+	environ := slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "WATCHDOG_PID=") })
+	cmd.Env = append(environ, inheritEnv+"="+strings.Join(names, " "))
 	if err := cmd.Start(); err != nil {
 		readyW.Close()
 		return err

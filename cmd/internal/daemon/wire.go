@@ -2,24 +2,27 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
 
 	"github.com/portico-lb/portico/cmd/internal/config"
-	"github.com/portico-lb/portico/health"
 	"github.com/portico-lb/portico/l4"
 	"github.com/portico-lb/portico/l4/ipvs"
 	"github.com/portico-lb/portico/vip"
 )
 
-// l4Record is the file below node.run_dir that says which virtual services
-// are ours.
-const l4Record = "l4.json"
+// l4Record is the file below node.run_dir that lists the virtual services
+// that are ours, one a line.
+const l4Record = "l4.services"
 
 // buildL4 makes the reconciler. It sees the owner and the verdicts through
 // functions, and knows neither vip nor the monitor.
 func (d *daemon) buildL4(c config.Config) error {
+	if d.health == nil {
+		return errors.New("--only: l4 needs health, which gives each server its weight")
+	}
 	plane := ipvs.New()
 	if len(c.L4.Services) > 0 {
 		// A node that cannot balance must not come up as if it could.
@@ -30,12 +33,11 @@ func (d *daemon) buildL4(c config.Config) error {
 	o := l4.Options{
 		Log:       d.log.With("part", "l4"),
 		Dataplane: plane,
-		Health:    func() *health.Snapshot { return new(health.Snapshot) },
+		Health:    d.health.Snapshot,
 		Owned:     func(netip.Addr) bool { return true },
 		StateFile: filepath.Join(c.Node.RunDir, l4Record),
-	}
-	if d.health != nil {
-		o.Health, o.HealthChanged = d.health.Snapshot, d.health.Changed()
+
+		HealthChanged: d.health.Changed(),
 	}
 	if d.vip != nil {
 		o.Owned = d.vip.Owns
