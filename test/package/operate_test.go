@@ -1,0 +1,374 @@
+package package_test
+
+import (
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+const configFile = "/etc/portico/portico.toml"
+
+// config is the operator's.
+const config = `
+[[vip]]
+name      = "edge"
+addresses = ["` + vip + `"]
+interface = "edge0"
+vrrp      = { router_id = 51, advert_interval = "500ms" }
+
+[[l4.service]]
+name   = "http"
+vip    = "edge"
+port   = 80
+check  = { kind = "http", port = 9181, path = "/ready" }
+server = [{ address = "` + nodeIP + `" }]
+
+[[l7.entrypoint]]
+name   = "http"
+listen = ":80"
+
+[l7.kubernetes]
+manifests = "/etc/portico/manifests"
+`
+
+const second = `
+[[l4.service]]
+name   = "second"
+vip    = "edge"
+port   = 8000
+server = [{ address = "` + nodeIP + `" }]
+
+[[l7.entrypoint]]
+name   = "second"
+listen = ":8000"
+`
+
+const manifest = `
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: hello, namespace: default}
+spec:
+  ingressClassName: portico
+  defaultBackend: {service: {name: hello, port: {number: 80}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: hello, namespace: default}
+spec:
+  ports: [{port: 80, targetPort: ` + podPort + `}]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: hello-1, namespace: default, labels: {kubernetes.io/service-name: hello}}
+addressType: IPv4
+ports: [{port: ` + podPort + `}]
+endpoints: [{addresses: [` + podIP + `], conditions: {ready: true}}]
+`
+
+// operate is a package's life on one machine, as its operator drives it.
+func operate(t *testing.T, m manager, dir string) {
+	makeNetwork(t)
+	inNamespace(t, "pod", "pod")
+	// Modules stay when the package goes, and bring sysctls along.
+	run(t, "modprobe", "--all", "ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_lc", "ip_vs_wlc", "ip_vs_sh", "ip_vs_mh")
+	before := takeSnapshot(t)
+
+	for _, step := range []struct {
+		name string
+		do   func(t *testing.T)
+	}{
+		{"install", func(t *testing.T) { m.install(t, dir, oldVersion); installed(t) }},
+		{"untouched", untouched},
+		{"enable", enable},
+		{"reload", reload},
+		{"crash", crash},
+		{"status", status},
+		{"security", security},
+		{"upgrade", func(t *testing.T) { upgrade(t, m, dir) }},
+		{"restart", restart},
+		{"stop", stop},
+		{"remove", func(t *testing.T) { remove(t, m) }},
+		{"purge", func(t *testing.T) { m.purge(t); leftBehind(t, before, takeSnapshot(t)) }},
+	} {
+		started := time.Now()
+		if !t.Run(step.name, step.do) {
+			journal, _ := try(t.Context(), "journalctl", "--no-pager", "--boot", "--unit=portico*", "--lines=100")
+			t.Fatalf("gave up after %s:\n%s", step.name, journal)
+		}
+		t.Logf("%s took %v", step.name, time.Since(started).Round(100*time.Millisecond))
+	}
+}
+
+// installed checks what an installation must not do: start something, or let
+// others read secrets.
+func installed(t *testing.T) {
+	for _, unit := range []string{"portico", "portico-l7"} {
+		if out, err := try(t.Context(), "systemctl", "is-active", unit); err == nil {
+			t.Errorf("%s runs after its installation: %s", unit, out)
+		}
+		if out, err := try(t.Context(), "systemctl", "is-enabled", unit); err == nil {
+			t.Errorf("%s is enabled by its installation: %s", unit, out)
+		}
+	}
+	if got, want := run(t, "stat", "--format=%A %U %G", configFile), "-rw-r----- root portico\n"; got != want {
+		t.Errorf("%s is %q, want %q", configFile, got, want)
+	}
+	if got, want := run(t, "portico", "version"), oldVersion; !strings.Contains(got, want) {
+		t.Errorf("portico version says %q, want %q", got, want)
+	}
+	run(t, "portico", "check")
+	run(t, "systemd-analyze", "verify", "--man=no", "portico.service", "portico-l7.service")
+}
+
+// untouched starts what was installed as it is: a proxy, and no address.
+func untouched(t *testing.T) {
+	addresses := run(t, "ip", "-brief", "address")
+	run(t, "systemctl", "start", "portico")
+	active(t)
+	if got := run(t, "ip", "-brief", "address"); got != addresses {
+		t.Errorf("an untouched configuration changed addresses from\n%sto\n%s", addresses, got)
+	}
+	if got := run(t, "ipvsadm", "-Sn"); got != "" {
+		t.Errorf("an untouched configuration has IPVS services:\n%s", got)
+	}
+	if got, want := run(t, "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "http://127.0.0.1/"), "404"; got != want {
+		t.Errorf("without routes the proxy answers %s, want %s", got, want)
+	}
+	run(t, "systemctl", "stop", "portico", "portico-l7")
+}
+
+// enable is an operator's first act: the configuration, and one command.
+func enable(t *testing.T) {
+	write(t, configFile, config)
+	write(t, "/etc/portico/manifests/hello.yaml", manifest)
+	run(t, "chgrp", "portico", "/etc/portico/manifests/hello.yaml")
+	run(t, "chmod", "640", "/etc/portico/manifests/hello.yaml")
+	run(t, "systemctl", "enable", "--now", "portico")
+	active(t)
+	serves(t)
+}
+
+// serves checks a working edge by the operator's own tools.
+func serves(t *testing.T) {
+	t.Helper()
+	eventually(t, "the address on edge0", func() bool {
+		return strings.Contains(run(t, "ip", "-brief", "address", "show", "edge0"), vip+"/32")
+	})
+	eventually(t, "the service in IPVS", func() bool {
+		out := run(t, "ipvsadm", "-Ln")
+		return strings.Contains(out, "TCP  "+vip+":80 mh") && strings.Contains(out, "-> "+nodeIP+":80 ") && weight(out) == "1"
+	})
+	eventually(t, "an answer from the Pod", func() bool {
+		out, err := try(t.Context(), "ip", "netns", "exec", "client", "curl", "-sS", "--max-time", "5", "http://"+vip+"/")
+		return err == nil && out == "hello from the Pod\n"
+	})
+}
+
+// weight is that of the only server in `ipvsadm -Ln`.
+func weight(out string) string {
+	_, server, _ := strings.Cut(out, "-> "+nodeIP+":80 ")
+	if f := strings.Fields(server); len(f) > 1 {
+		return f[1]
+	}
+	return ""
+}
+
+// reload: a faulty file fails the command and changes nothing, a good one is
+// applied by both services.
+func reload(t *testing.T) {
+	write(t, configFile, config+"\n[l4]\nservise = 1\n")
+	if out, err := try(t.Context(), "systemctl", "reload", "portico"); err == nil {
+		t.Errorf("a faulty file was reloaded: %s", out)
+	}
+	active(t)
+	serves(t)
+	pid := mainPID(t, "portico-l7")
+	write(t, configFile, config+second)
+	run(t, "systemctl", "reload", "portico")
+	eventually(t, "the second service, through both", func() bool {
+		_, err := try(t.Context(), "ip", "netns", "exec", "client", "curl", "-fsS", "--max-time", "5", "http://"+vip+":8000/")
+		return err == nil
+	})
+	if got := mainPID(t, "portico-l7"); got != pid {
+		t.Errorf("reload made another proxy: pid %s, was %s", got, pid)
+	}
+}
+
+// crash: a director that dies takes neither address nor proxy with it.
+func crash(t *testing.T) {
+	proxy, director := mainPID(t, "portico-l7"), mainPID(t, "portico")
+	l := underLoad(t, func() {
+		run(t, "systemctl", "kill", "--kill-who=main", "--signal=KILL", "portico")
+		eventually(t, "another director", func() bool {
+			pid := mainPID(t, "portico")
+			return pid != director && pid != "0" && property(t, "portico", "ActiveState") == "active"
+		})
+	})
+	t.Logf("load through a crash of the director: %+v", l)
+	if l.Failed > 0 {
+		t.Errorf("%d requests failed: %q", l.Failed, l.Failures)
+	}
+	if got := mainPID(t, "portico-l7"); got != proxy {
+		t.Errorf("the crash of the director made another proxy: pid %s, was %s", got, proxy)
+	}
+	serves(t)
+}
+
+func status(t *testing.T) {
+	t.Logf("portico status:\n%s", run(t, "portico", "status"))
+	t.Logf("systemctl status:\n%s", run(t, "systemctl", "status", "--no-pager", "portico", "portico-l7"))
+	run(t, "portico", "status", "--json")
+}
+
+// security holds the two services at what they have reached.
+func security(t *testing.T) {
+	for unit, threshold := range map[string]string{"portico.service": "25", "portico-l7.service": "15"} {
+		out, err := try(t.Context(), "systemd-analyze", "security", "--no-pager", "--threshold="+threshold, unit)
+		lines := strings.Split(strings.TrimSpace(out), "\n")
+		t.Log(lines[len(lines)-1])
+		if err != nil {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+// upgrade: the operator's file stays, and so does every connection.
+func upgrade(t *testing.T, m manager, dir string) {
+	own := read(t, configFile)
+	director, proxy := mainPID(t, "portico"), mainPID(t, "portico-l7")
+	l := underLoad(t, func() {
+		m.install(t, dir, newVersion)
+		eventually(t, "the new version in both", func() bool {
+			return slices.Equal(runningVersions(t), []string{newVersion, newVersion})
+		})
+	})
+	t.Logf("load through the upgrade: %+v; director %s, was %s; proxy %s, was %s", l,
+		mainPID(t, "portico"), director, mainPID(t, "portico-l7"), proxy)
+	if l.Failed > 0 {
+		t.Errorf("%d requests failed: %q", l.Failed, l.Failures)
+	}
+	if read(t, configFile) != own {
+		t.Error("the operator's configuration was replaced")
+	}
+	active(t)
+	serves(t)
+	// Longer than WatchdogSec: the successors must be the ones that answer it.
+	wait(35 * time.Second)
+	active(t)
+	for _, unit := range []string{"portico", "portico-l7"} {
+		if n := property(t, unit, "NRestarts"); unit == "portico-l7" && n != "0" {
+			t.Errorf("%s was restarted %s times", unit, n)
+		}
+	}
+}
+
+// runningVersions asks the binaries that run, not the one on disk.
+func runningVersions(t *testing.T) []string {
+	var versions []string
+	for _, unit := range []string{"portico", "portico-l7"} {
+		out, err := exec.Command("/proc/"+mainPID(t, unit)+"/exe", "version").Output()
+		if f := strings.Fields(string(out)); err == nil && len(f) > 1 {
+			versions = append(versions, f[1])
+		}
+	}
+	return versions
+}
+
+// restart concerns the director alone: the proxy holds connections.
+func restart(t *testing.T) {
+	director, proxy := mainPID(t, "portico"), mainPID(t, "portico-l7")
+	run(t, "systemctl", "restart", "portico")
+	active(t)
+	serves(t)
+	if mainPID(t, "portico") == director {
+		t.Error("systemctl restart portico left the director as it was")
+	}
+	if mainPID(t, "portico-l7") != proxy {
+		t.Error("systemctl restart portico restarted the proxy")
+	}
+}
+
+// stop hands the address over and goes on proxying; a stop of both takes the
+// node off the edge, the address first.
+func stop(t *testing.T) {
+	run(t, "systemctl", "stop", "portico")
+	if out := run(t, "ip", "-brief", "address", "show", "edge0"); strings.Contains(out, vip) {
+		t.Errorf("the address is still there: %s", out)
+	}
+	if out := run(t, "curl", "-sS", "http://"+nodeIP+"/"); out != "hello from the Pod\n" {
+		t.Errorf("without the director the proxy answers %q", out)
+	}
+	run(t, "systemctl", "start", "portico")
+	serves(t)
+
+	run(t, "systemctl", "stop", "portico", "portico-l7")
+	director, proxy := exited(t, "portico"), exited(t, "portico-l7")
+	if director >= proxy {
+		t.Errorf("the proxy ended %v before the director", director-proxy)
+	}
+	run(t, "systemctl", "start", "portico")
+	active(t)
+	serves(t)
+}
+
+// exited returns when a unit's process ended, since boot.
+func exited(t *testing.T, unit string) time.Duration {
+	us, err := strconv.Atoi(property(t, unit, "ExecMainExitTimestampMonotonic"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(us) * time.Microsecond
+}
+
+// remove takes the program from a running edge: what it did to the kernel goes
+// too, what the operator wrote stays.
+func remove(t *testing.T, m manager) {
+	own := read(t, configFile)
+	m.remove(t)
+	if out := run(t, "ip", "-brief", "address"); strings.Contains(out, vip) {
+		t.Errorf("the address is still there:\n%s", out)
+	}
+	if out := run(t, "ipvsadm", "-Sn"); out != "" {
+		t.Errorf("IPVS still has:\n%s", out)
+	}
+	if read(t, m.kept()) != own {
+		t.Error("the operator's configuration did not stay")
+	}
+}
+
+func active(t *testing.T) {
+	t.Helper()
+	for _, unit := range []string{"portico", "portico-l7"} {
+		if s := property(t, unit, "ActiveState"); s != "active" {
+			t.Fatalf("%s is %s", unit, s)
+		}
+	}
+}
+
+func mainPID(t *testing.T, unit string) string { return property(t, unit, "MainPID") }
+
+func property(t *testing.T, unit, name string) string {
+	return strings.TrimSpace(run(t, "systemctl", "show", "--value", "--property="+name, unit))
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o640); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// eventually fails the test if cond is not true within half a minute, which in
+// an emulated machine is not much.
+func eventually(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !cond(); wait(200 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s did not come", what)
+		}
+	}
+}

@@ -1,0 +1,115 @@
+// Package package_test installs portico's packages into a Debian machine with
+// systemd, as an operator would, and takes them away again.
+package package_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+)
+
+// Where a process of this test runs: here, in the guest as the operator, or in
+// one of the guest's namespaces as a client or a Pod.
+const (
+	dirEnv  = "PORTICO_PACKAGE_DIR"  // set in the guest: where the packages are
+	roleEnv = "PORTICO_PACKAGE_ROLE" // set in a namespace
+)
+
+const (
+	oldVersion = "0.0.1"
+	newVersion = "0.0.2"
+)
+
+func TestMain(m *testing.M) {
+	switch role := os.Getenv(roleEnv); role {
+	case "":
+		os.Exit(m.Run())
+	case "pod":
+		servePod()
+	case "client":
+		makeLoad(os.Stdin, os.Stdout)
+	default:
+		panic("no such role: " + role)
+	}
+}
+
+func TestDeb(t *testing.T) { inGuest(t, deb{}) }
+func TestRPM(t *testing.T) { inGuest(t, rpm{}) }
+
+// inGuest boots a Debian root with systemd, and there runs the calling test
+// again, which then works with the packages.
+func inGuest(t *testing.T, m manager) {
+	if dir := os.Getenv(dirEnv); dir != "" {
+		operate(t, m, dir)
+		return
+	}
+	if runtime.GOARCH != "amd64" || os.Getuid() != 0 {
+		if os.Getenv("PORTICO_LAB") != "" {
+			t.Fatal("needs root on amd64")
+		}
+		t.Skip("needs root on amd64")
+	}
+	root := debianRoot(t)
+	dir := workDir(t)
+	buildPackage(t, dir, oldVersion)
+	buildPackage(t, dir, newVersion)
+	repository(t, "go", "build", "-o", dir+"/vm", "./test/vm")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, "cp", self, dir+"/package.test")
+
+	started := time.Now()
+	guest := exec.CommandContext(t.Context(), dir+"/vm", "-root", root, "-share", dir, "--",
+		dir+"/package.test", "-test.v", "-test.count=1", "-test.run=^"+t.Name()+"$")
+	guest.Env = append(os.Environ(), dirEnv+"="+dir)
+	guest.Stdout, guest.Stderr = t.Output(), t.Output()
+	// Interrupted, vm takes its guest down with it.
+	guest.Cancel = func() error { return guest.Process.Signal(os.Interrupt) }
+	guest.WaitDelay = 10 * time.Second
+	if err := guest.Run(); err != nil {
+		t.Fatalf("in the guest: %v", err)
+	}
+	t.Logf("the guest took %v", time.Since(started).Round(time.Second))
+}
+
+// workDir is a directory that the guest can have under the same path: not below
+// /tmp, which a booting Debian empties.
+func workDir(t *testing.T) string {
+	parent := filepath.Join(cacheDir(t), "package-test")
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp(parent, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// buildPackage makes both packages of one version as `make package` does.
+func buildPackage(t *testing.T, dir, version string) {
+	binary := filepath.Join(dir, "portico-"+version)
+	repository(t, "go", "build", "-trimpath", "-o", binary, "-ldflags",
+		"-s -w -X github.com/portico-lb/portico/cmd/internal/daemon.Version="+version, "./cmd/portico")
+	repository(t, "packaging/build", "v"+version, binary, dir)
+}
+
+// repository runs a program at the top of the repository.
+func repository(t *testing.T, name string, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	c := exec.CommandContext(ctx, name, args...)
+	c.Dir = "../.."
+	c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", c.Args, err, out)
+	}
+}
