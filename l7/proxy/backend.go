@@ -29,7 +29,6 @@ type backend struct {
 	// peek is kept, so that looking allocates nothing.
 	peek  func(fd uintptr) bool
 	quiet bool
-	byte1 [1]byte
 }
 
 // dial connects to ep, which counts a request in flight already.
@@ -46,7 +45,7 @@ func dial(ctx context.Context, ep *endpoint, timeout time.Duration) (*backend, e
 	}
 	b := &backend{tcp: tcp, raw: raw, ep: ep}
 	b.peek = func(fd uintptr) bool {
-		_, _, err := unix.Recvfrom(int(fd), b.byte1[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		_, err := peek(fd)
 		b.quiet = err == unix.EAGAIN
 		return true
 	}

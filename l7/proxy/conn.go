@@ -11,8 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/portico-lb/portico/l7/http1"
 )
 
@@ -200,11 +198,8 @@ func (c *conn) pending() bool {
 	if c.fd == nil {
 		return false
 	}
-	var b [1]byte
 	n := 0
-	err := c.fd.Control(func(fd uintptr) {
-		n, _, _ = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-	})
+	err := c.fd.Control(func(fd uintptr) { n, _ = peek(fd) })
 	return err == nil && n > 0
 }
 

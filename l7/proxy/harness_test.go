@@ -34,14 +34,32 @@ type edge struct {
 }
 
 // start runs a Proxy in front of endpoints: example.com leads to them.
-func start(t testing.TB, o proxy.Options, e proxy.Entrypoint, endpoints ...string) *edge {
+func start(t testing.TB, o proxy.Options, e proxy.Entrypoint, addrs ...string) *edge {
 	t.Helper()
-	o.Log = slog.New(slog.NewTextHandler(logWriter{t}, nil))
+	o.Log = logger(t)
 	p := proxy.New(o)
-	table, _ := route.NewTable([]route.Spec{{Host: "example.com", Path: "/", Backend: web}})
-	p.SetRoutes(table)
-	p.SetEndpoints(map[route.Backend][]route.Endpoint{web: at(endpoints...)})
+	p.SetRoutes(table(t))
+	p.SetEndpoints(endpoints(addrs...))
 	return serve(t, p, e)
+}
+
+// table leads example.com to web.
+func table(t testing.TB) *route.Table {
+	t.Helper()
+	table, conflicts := route.NewTable([]route.Spec{{Host: "example.com", Path: "/", Backend: web}})
+	if conflicts != nil {
+		t.Fatal(conflicts)
+	}
+	return table
+}
+
+// endpoints are those of web.
+func endpoints(addrs ...string) map[route.Backend][]route.Endpoint {
+	var eps []route.Endpoint
+	for _, a := range addrs {
+		eps = append(eps, route.Endpoint{Addr: netip.MustParseAddrPort(a)})
+	}
+	return map[route.Backend][]route.Endpoint{web: eps}
 }
 
 // serve runs p on a port of its own.
@@ -79,11 +97,8 @@ func (e *edge) wait(t *testing.T) {
 	}
 }
 
-func at(addrs ...string) (eps []route.Endpoint) {
-	for _, a := range addrs {
-		eps = append(eps, route.Endpoint{Addr: netip.MustParseAddrPort(a)})
-	}
-	return eps
+func logger(t testing.TB) *slog.Logger {
+	return slog.New(slog.NewTextHandler(logWriter{t}, nil))
 }
 
 // logWriter shows the log where a test fails.
