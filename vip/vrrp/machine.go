@@ -207,10 +207,12 @@ func (m *Machine) leave(now time.Time) []Action {
 }
 
 // How long leave waits for a successor: twice what its skew may be, within
-// what a person waits for a stop.
+// what a person waits for a stop. One that was heard gets a little longer: it
+// has its services and announces itself only after its first advert.
 const (
 	handOverLeast = 200 * time.Millisecond
 	handOverMost  = time.Second
+	handOverMore  = 50 * time.Millisecond
 )
 
 // left ends leave.
@@ -284,10 +286,11 @@ func (m *Machine) activate(now time.Time, r Reason) []Action {
 // backupHears is RFC 9568, section 6.4.2, with preempt_delay.
 func (m *Machine) backupHears(now time.Time, ad Advert) []Action {
 	if m.leaving {
-		if ad.Priority == 0 {
-			return nil // leaves as we do
+		// One of priority 0 leaves as we do.
+		if more := now.Add(handOverMore); ad.Priority != 0 && more.Before(m.deadline) {
+			m.deadline = more
 		}
-		return m.left()
+		return nil
 	}
 	if ad.Priority == 0 {
 		m.resigned = true
