@@ -177,7 +177,7 @@ func TestTornUpload(t *testing.T) {
 		whole <- err
 	})
 	e := start(t, proxy.Options{}, proxy.Entrypoint{}, ep)
-	for _, coding := range []string{"Content-Length: 100", "Content-Length: 1000000", "Transfer-Encoding: chunked"} {
+	for _, coding := range []string{"Content-Length: 40000", "Content-Length: 1000000", "Transfer-Encoding: chunked"} {
 		p := e.dial(t).say("POST / HTTP/1.1\r\nHost: example.com\r\n" + coding + "\r\n\r\n5\r\nhello\r\n")
 		p.Conn.(*net.TCPConn).CloseWrite()
 		if s := p.rest(); s != "" {

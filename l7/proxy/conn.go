@@ -187,10 +187,10 @@ func (c *conn) idle() bool {
 	return !c.s.draining.Load() || c.pending()
 }
 
-// reprieve lets a connection that was cut because it was idle answer what has
+// reprieve lets a connection that was cut while it was idle answer what has
 // arrived nevertheless.
 func (c *conn) reprieve() bool {
-	return c.deadline.cut() == cutDrain && c.pending() && c.revive(c.p.timeouts.Head)
+	return c.deadline.cut() != 0 && c.pending() && c.revive(c.p.timeouts.Head)
 }
 
 // pending reports whether the kernel holds bytes from the client.

@@ -17,6 +17,7 @@ type exchange struct {
 	host, path []byte // canonical
 	out        []byte // the request head as sent, with a small body behind it
 	first      []byte // what of the body came with the head and is not in out
+	whole      []byte // a small body that was gathered
 	up, down   body
 	upgrade    bool // the client asks for another protocol
 

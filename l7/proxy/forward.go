@@ -57,6 +57,7 @@ func (c *conn) apologise(x *exchange, v verdict) bool {
 		x.up.done = false
 		return c.reject(x, 400, "malformed chunk")
 	case slow:
+		// To a client that went away this says nothing.
 		return c.reject(x, 408, "request body took too long")
 	}
 	return c.reject(x, 502, "the endpoint's answer could not be used")

@@ -3,7 +3,9 @@ package proxy
 import (
 	"bytes"
 	"errors"
+	"math"
 	"net"
+	"time"
 
 	"github.com/portico-lb/portico/l7/http1"
 	"github.com/portico-lb/portico/l7/route"
@@ -34,7 +36,41 @@ func (c *conn) handle(head []byte) bool {
 	c.stats.requests.Add(1)
 	x.upgrade = upgrades(&x.req, head)
 	c.compose(x, head)
+	if x.gathers() && !c.gather(x) {
+		return c.apologise(x, slow)
+	}
 	return c.forward(x, pl)
+}
+
+// gatherMost is the longest body that is read whole before it is sent. It can
+// be sent again, no endpoint waits for a slow client, and for most of them it
+// is here already.
+const gatherMost = 32 << 10
+
+func (x *exchange) gathers() bool {
+	return !x.up.done && x.up.framing == http1.Length && x.req.Length <= gatherMost && !x.req.Expect
+}
+
+// gather reads the rest of x's body.
+func (c *conn) gather(x *exchange) bool {
+	have := len(x.first)
+	if cap(x.whole) < int(x.req.Length) {
+		x.whole = make([]byte, gatherMost)
+	}
+	x.whole = x.whole[:x.req.Length]
+	copy(x.whole, x.first)
+	for have < len(x.whole) {
+		if !c.arm(c.p.timeouts.Stall) {
+			return false
+		}
+		n, err := c.rw.Read(x.whole[have:])
+		if have += n; n == 0 && err != nil {
+			return false
+		}
+		x.up.advance(int64(n))
+	}
+	x.first = x.whole
+	return true
 }
 
 // understand decides where a request goes; without a pool it is answered with
@@ -97,12 +133,8 @@ func (c *conn) connect(x *exchange, pl *pool) (b *backend, status int, reason st
 			}
 			return nil, status, reason
 		}
-		if !x.fresh {
-			if b := c.pooled(ep); b != nil {
-				return b, 0, ""
-			}
-		} else {
-			ep.begin()
+		if b := c.pooled(x, ep); b != nil {
+			return b, 0, ""
 		}
 		b, err := dial(c.s.ctx, ep, c.p.timeouts.Dial)
 		if err == nil {
@@ -119,11 +151,23 @@ func (c *conn) connect(x *exchange, pl *pool) (b *backend, status int, reason st
 	}
 }
 
-// pooled returns a connection from ep's pool that is fit to be used, or nil;
-// a request in flight is counted in both cases.
-func (c *conn) pooled(ep *endpoint) *backend {
+// youth is how long ago a connection may have been used that carries what must
+// not be sent twice. Servers close connections that have been idle for seconds;
+// when the request meets that, nobody can say whether it was executed.
+const youth = time.Second / 2
+
+// pooled returns a connection from ep's pool that is fit for x, or nil; a
+// request in flight is counted in both cases.
+func (c *conn) pooled(x *exchange, ep *endpoint) *backend {
+	since := int64(0)
+	switch {
+	case x.fresh:
+		since = math.MaxInt64
+	case !x.req.Method.Idempotent():
+		since = c.p.clock.now() - int64(youth)
+	}
 	for {
-		b := ep.take()
+		b := ep.take(since)
 		if b == nil || b.fit() {
 			return b
 		}

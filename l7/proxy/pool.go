@@ -91,28 +91,21 @@ type endpoint struct {
 }
 
 // take hands out the pooled connection that was used last, so that the others
-// may grow old, and counts a request in flight; nil means: dial.
-func (e *endpoint) take() *backend {
+// may grow old, if that was not before a time, and counts a request in flight;
+// nil means: dial.
+func (e *endpoint) take(since int64) *backend {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.inFlight++
 	e.requests++
 	n := len(e.idle)
-	if n == 0 {
+	if n == 0 || e.idle[n-1].since < since {
 		return nil
 	}
 	b := e.idle[n-1]
 	e.idle[n-1] = nil
 	e.idle = e.idle[:n-1]
 	return b
-}
-
-// begin counts a request in flight that uses no pooled connection.
-func (e *endpoint) begin() {
-	e.mu.Lock()
-	e.inFlight++
-	e.requests++
-	e.mu.Unlock()
 }
 
 // undo takes back what take counted.

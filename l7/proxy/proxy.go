@@ -33,7 +33,7 @@ type Options struct {
 }
 
 // Timeouts bound every wait. They are kept with a grain of an eighth of the
-// shortest of them, a second at most.
+// shortest of them, a quarter of a second at most.
 type Timeouts struct {
 	Head        time.Duration // a request head, from its first byte; a TLS handshake (10s)
 	Idle        time.Duration // a client connection between requests (75s)
@@ -65,7 +65,7 @@ func (t Timeouts) withDefaults() Timeouts {
 // grain is how often deadlines are looked at.
 func (t Timeouts) grain() time.Duration {
 	shortest := min(t.Head, t.Idle, t.Stall, t.Response, t.BackendIdle)
-	return min(max(shortest/8, time.Millisecond), time.Second)
+	return min(max(shortest/8, time.Millisecond), time.Second/4)
 }
 
 // An Entrypoint says how the connections of one listener are treated.

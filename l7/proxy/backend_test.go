@@ -1,0 +1,140 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+)
+
+// pair returns a connection as the engine dials it, and its other end.
+func pair(t *testing.T) (*backend, *net.TCPConn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	b, err := dial(context.Background(), &endpoint{addr: netip.MustParseAddrPort(l.Addr().String())}, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.tcp.Close() })
+	other, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { other.Close() })
+	b.tcp.SetDeadline(time.Now().Add(5 * time.Second))
+	other.SetDeadline(time.Now().Add(5 * time.Second))
+	return b, other.(*net.TCPConn)
+}
+
+// converse carries one earlier request over b.
+func converse(t *testing.T, b *backend, other *net.TCPConn) {
+	t.Helper()
+	n, err := b.tcp.Write([]byte("request"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.sent += int64(n)
+	buf := make([]byte, 100)
+	if _, err := other.Read(buf); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Write([]byte("response")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.tcp.Read(buf); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDelivered(t *testing.T) {
+	buf := make([]byte, 100)
+	t.Run("closed before the request came", func(t *testing.T) {
+		b, other := pair(t)
+		converse(t, b, other)
+		other.Close()
+		if _, err := b.tcp.Write([]byte("again")); err != nil {
+			t.Fatal(err)
+		}
+		_, err := b.tcp.Read(buf)
+		if !errors.Is(err, io.EOF) || b.delivered(err) {
+			t.Errorf("%v: delivered", err)
+		}
+	})
+	t.Run("read and closed", func(t *testing.T) {
+		b, other := pair(t)
+		converse(t, b, other)
+		if _, err := b.tcp.Write([]byte("again")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := other.Read(buf); err != nil {
+			t.Fatal(err)
+		}
+		other.Close()
+		if _, err := b.tcp.Read(buf); !b.delivered(err) {
+			t.Errorf("%v: not delivered", err)
+		}
+	})
+	t.Run("reset", func(t *testing.T) {
+		b, other := pair(t)
+		converse(t, b, other)
+		if _, err := b.tcp.Write([]byte("again")); err != nil {
+			t.Fatal(err)
+		}
+		other.SetLinger(0)
+		other.Close()
+		if _, err := b.tcp.Read(buf); !b.delivered(err) {
+			t.Errorf("%v: not delivered", err)
+		}
+	})
+}
+
+// TestTake shows that a POST waits for no connection that may be about to
+// close, and leaves it to others.
+func TestTake(t *testing.T) {
+	b, _ := pair(t)
+	b.since = 100
+	ep := &endpoint{idle: []*backend{b}}
+	if got := ep.take(101); got != nil {
+		t.Error("took an old one")
+	}
+	if got := ep.take(100); got != b || ep.inFlight != 2 || len(ep.idle) != 0 {
+		t.Errorf("took %p, %d in flight", got, ep.inFlight)
+	}
+}
+
+func TestFit(t *testing.T) {
+	b, other := pair(t)
+	converse(t, b, other)
+	if !b.fit() {
+		t.Error("open and silent: not fit")
+	}
+	other.Write([]byte("x"))
+	for wait(b) {
+	}
+	if b.fit() {
+		t.Error("said something unasked: fit")
+	}
+	b.tcp.Read(make([]byte, 1))
+	other.Close()
+	for wait(b) {
+	}
+	if b.fit() {
+		t.Error("closed: fit")
+	}
+}
+
+// wait reports whether nothing has come over b yet.
+func wait(b *backend) (quiet bool) {
+	b.raw.Control(func(fd uintptr) {
+		_, err := peek(fd)
+		quiet = err != nil
+	})
+	return quiet
+}
