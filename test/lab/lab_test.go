@@ -79,6 +79,45 @@ func TestRouter(t *testing.T) {
 	}
 }
 
+// TestLinkDown shows what taking an interface down costs, and how datagrams
+// and an http.Client get through before.
+func TestLinkDown(t *testing.T) {
+	l := lab.New(t)
+	lan := l.Network("lan")
+	a, b := l.Node("a"), l.Node("b")
+	a.Attach(lan, "eth0", "192.0.2.1/24")
+	a.Route("default", "192.0.2.2")
+	b.Attach(lan, "eth0", "192.0.2.2/24")
+	a.NoOffload("eth0")
+
+	from, to := a.ListenPacket("udp", "192.0.2.1:0"), b.ListenPacket("udp", ":5300")
+	defer from.Close()
+	defer to.Close()
+	if _, err := from.WriteTo([]byte("hello"), &net.UDPAddr{IP: net.IPv4(192, 0, 2, 2), Port: 5300}); err != nil {
+		t.Fatal(err)
+	}
+	to.SetReadDeadline(time.Now().Add(patience))
+	buf := make([]byte, 10)
+	if n, addr, err := to.ReadFrom(buf); err != nil || string(buf[:n]) != "hello" || addr.String() != from.LocalAddr().String() {
+		t.Errorf("got %q from %v, %v", buf[:n], addr, err)
+	}
+	b.Serve(":80", says("b"))
+	resp, err := a.HTTPClient().Get("http://192.0.2.2/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+
+	a.LinkDown("eth0")
+	if _, err := a.HTTPClient().Get("http://192.0.2.2/"); !errors.Is(err, syscall.ENETUNREACH) {
+		t.Errorf("got %v", err)
+	}
+	a.LinkUp("eth0")
+	if out := a.Output("ip", "route"); strings.Contains(out, "default") {
+		t.Errorf("the default route came back by itself: %s", out)
+	}
+}
+
 func TestSysctl(t *testing.T) {
 	l := lab.New(t)
 	a, b := l.Node("a"), l.Node("b")
@@ -149,6 +188,7 @@ func TestProc(t *testing.T) {
 // TestEnd runs laboratories that end well, fail and are never told to stop
 // their programs; none leaves a process, a namespace or a file.
 func TestEnd(t *testing.T) {
+	lab.New(t) // skips without root
 	for _, how := range []string{"return", "fatal", "fatal in a node"} {
 		t.Run(how, func(t *testing.T) {
 			var log bytes.Buffer

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,56 +10,6 @@ import (
 	"testing"
 	"time"
 )
-
-// TestInside looks around in the guest; go test -exec brings it there.
-func TestInside(t *testing.T) {
-	if os.Getenv("PORTICO_LAB") != "1" {
-		t.Skip("not in the laboratory: run by go test -exec $PWD/bin/vm")
-	}
-	if uid := os.Getuid(); uid != 0 {
-		t.Errorf("uid %d", uid)
-	}
-	if b, err := os.ReadFile("/proc/net/ip_vs"); err != nil || !bytes.HasPrefix(b, []byte("IP Virtual Server")) {
-		t.Errorf("ip_vs: %q, %v", b, err)
-	}
-	lo, err := net.InterfaceByName("lo")
-	if err != nil || lo.Flags&net.FlagUp == 0 {
-		t.Errorf("lo: %+v, %v", lo, err)
-	}
-	for _, dir := range []string{"/run/netns", "/tmp", "/dev/shm"} {
-		f, err := os.CreateTemp(dir, "")
-		if err != nil {
-			t.Error(err)
-			continue
-		}
-		os.Remove(f.Name())
-		f.Close()
-	}
-	if os.Getenv("PORTICO_VM") != "1" {
-		return // what follows a machine of one's own may do without
-	}
-	for _, path := range []string{"/sys/fs/cgroup/cgroup.controllers", "/sys/kernel/debug/tracing", "/dev/ptmx", "/dev/fd/0"} {
-		if _, err := os.Stat(path); err != nil {
-			t.Error(err)
-		}
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	st, err := os.Stat(self)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if age := time.Since(st.ModTime()); age < 0 || age > 24*time.Hour {
-		t.Errorf("the clock is wrong: this program, just built, is %v old", age)
-	}
-	for _, module := range []string{"nf_tables", "dummy", "sch_netem", "ip_vs_nq"} {
-		if out, err := exec.Command("modprobe", module).CombinedOutput(); err != nil {
-			t.Errorf("modprobe %s: %v: %s", module, err, out)
-		}
-	}
-}
 
 // vm runs the command as main would, and returns what it wrote.
 func vm(t *testing.T, args ...string) (status int, stdout, stderr string) {

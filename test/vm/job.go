@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-//go:embed guest
+//go:embed guest/*.sh guest/*.target guest/*.service
 var guestFiles embed.FS
 
 // A job is the directory through which a guest and its caller talk:

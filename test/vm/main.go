@@ -40,7 +40,7 @@ func main() {
 	if err != nil {
 		dir = "/"
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)
 	status := run(ctx, env{os.Stdin, os.Stdout, os.Stderr, os.Environ(), dir}, os.Args[1:])
 	stop()
 	os.Exit(status)
