@@ -106,9 +106,8 @@ func fetchKernel(ctx context.Context, home string, say func(string, ...any)) (ke
 	if err != nil || len(debs) != 1 {
 		return kernel{}, fmt.Errorf("apt-get download %s: want one package, found %d", pkg, len(debs))
 	}
-	deb, err := command(ctx, tmp, "dpkg", "-x", debs[0], tmp)
-	if err != nil {
-		return kernel{}, fmt.Errorf("%w %s", err, deb)
+	if _, err := command(ctx, tmp, "dpkg", "-x", debs[0], tmp); err != nil {
+		return kernel{}, err
 	}
 	if err := buildKernel(ctx, tmp, release); err != nil {
 		return kernel{}, err
