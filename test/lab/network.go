@@ -2,6 +2,7 @@ package lab
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -78,6 +79,10 @@ func (nw *Network) Plug(n *Node) {
 		nw.check(port+" up", nw.links.LinkSetUp(nw.port(port)))
 	}
 }
+
+// Ports are the switch's ends of the node's cables: interfaces in the
+// network's namespace.
+func (nw *Network) Ports(n *Node) []string { return slices.Clone(nw.ports[n]) }
 
 // A Shape is how a line treats what is sent to a node.
 type Shape struct {
