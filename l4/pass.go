@@ -12,7 +12,7 @@ import (
 // memory is what a Reconciler knows from one pass to the next.
 type memory struct {
 	// rec is nil until it was read from the state file.
-	rec record
+	rec *record
 	// bases are the latest weights that were not 0, as seen and as set.
 	bases map[destKey]int
 	// want is what the latest pass without an error wanted.
@@ -57,14 +57,15 @@ func (r *Reconciler) reconcile() error {
 // both.
 func (r *Reconciler) apply(cfg Config) (have, want State, err error) {
 	if r.known.rec == nil {
-		if r.known.rec, err = readRecord(r.opt.StateFile); err != nil {
+		rec, err := readRecord(r.opt.StateFile)
+		if err != nil {
 			// Worse than no record is no service: what was programmed before
 			// stays in the kernel until someone removes it.
 			r.opt.Log.Warn("state file lost", "err", err)
-			r.known.rec = record{}
 		}
+		r.known.rec = &rec
 	}
-	if len(cfg.Services) == 0 && len(r.known.rec) == 0 {
+	if len(cfg.Services) == 0 && len(r.known.rec.keys) == 0 {
 		return have, want, nil // a machine without the kernel modules is fine, then
 	}
 	if have, err = r.opt.Dataplane.Read(); err != nil {
@@ -75,7 +76,7 @@ func (r *Reconciler) apply(cfg Config) (have, want State, err error) {
 	r.warnMissing(have, want)
 	ops := Diff(have, want, r.ours(cfg))
 	if len(ops) == 0 {
-		r.remember(want, false)
+		r.remember(have, want, false)
 		r.known.want = want
 		return have, want, nil
 	}
@@ -88,9 +89,9 @@ func (r *Reconciler) apply(cfg Config) (have, want State, err error) {
 
 	// Before, and with what is to come: a crash in the middle leaves nothing
 	// that is not known for ours.
-	r.remember(want, true)
+	r.remember(have, want, true)
 	if err = r.run(ops); err == nil {
-		r.remember(want, false)
+		r.remember(have, want, false)
 		r.known.want = want
 	}
 	// The truth for Status, whatever became of the operations.
@@ -128,7 +129,8 @@ func (r *Reconciler) run(ops []Op) error {
 // ours reports which services may be touched: those that are configured,
 // owned or not, and those that were programmed before.
 func (r *Reconciler) ours(cfg Config) func(Key) bool {
-	keys := maps.Clone(r.known.rec)
+	keys := map[Key]bool{}
+	maps.Copy(keys, r.known.rec.keys)
 	for _, s := range cfg.Services {
 		for _, k := range s.Keys() {
 			keys[k] = true
@@ -167,19 +169,25 @@ func (r *Reconciler) recall(have *State) {
 }
 
 // remember writes the keys of want to the state file, beside those it has or
-// in place of them.
-func (r *Reconciler) remember(want State, beside bool) {
-	rec := record{}
+// in place of them, and what have holds of the sysctls that change.
+func (r *Reconciler) remember(have, want State, beside bool) {
+	rec := record{map[Key]bool{}, map[string]int{}}
 	if beside {
-		rec = maps.Clone(r.known.rec)
+		maps.Copy(rec.keys, r.known.rec.keys)
 	}
 	for _, v := range want.Services {
-		rec[v.Key] = true
+		rec.keys[v.Key] = true
 	}
-	if maps.Equal(rec, r.known.rec) {
+	for name, value := range want.Sysctls {
+		if found, ok := have.Sysctls[name]; ok && found != value {
+			rec.found[name] = found
+		}
+	}
+	maps.Copy(rec.found, r.known.rec.found) // the oldest value counts
+	if rec.equal(*r.known.rec) {
 		return
 	}
-	r.known.rec = rec
+	r.known.rec = &rec
 	if err := rec.write(r.opt.StateFile); err != nil {
 		r.opt.Log.Warn("state file not written", "err", err)
 	}

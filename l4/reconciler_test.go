@@ -266,13 +266,26 @@ func TestFlush(t *testing.T) {
 	if err := n.kernel.Apply(l4.Op{Kind: l4.AddService, Service: other}); err != nil {
 		t.Fatal(err)
 	}
-	n.configure(service("rr", vip4, "10.0.0.1"))
+	if err := n.kernel.Apply(l4.Op{Kind: l4.SetSysctl, Sysctl: "expire_nodest_conn", Value: 1}); err != nil {
+		t.Fatal(err)
+	}
+	n.configure(service("mh", vip4, "10.0.0.1"))
+	n.sync(t)
+	n.restart() // finds the sysctls as the one before it set them
+	n.configure(service("mh", vip4, "10.0.0.1"))
 	n.sync(t)
 	for range 2 {
 		if err := l4.Flush(n.kernel, n.file); err != nil {
 			t.Fatal(err)
 		}
 		n.holds(t, "flushed", "-A -t 192.0.2.10:443 -s rr\n")
+		have, err := n.kernel.Read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(map[string]int{"expire_nodest_conn": 1, "sloppy_tcp": 0}, have.Sysctls); diff != "" {
+			t.Errorf("sysctls after a flush (-before +after):\n%s", diff)
+		}
 	}
 }
 

@@ -9,39 +9,64 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 )
 
-// A record is the set of services this node has programmed, kept in a file so
-// that one that leaves the configuration while the daemon is down is still
-// known for ours when it starts again. It belongs under /run: the kernel's
-// tables do not outlive a boot either.
-type record map[Key]bool
+// A record is what this node has changed in the dataplane, kept in a file so
+// that a service that leaves the configuration while the daemon is down is
+// still known for ours when it starts again, and Flush can put everything
+// back. It belongs under /run: the kernel's tables do not outlive a boot either.
+type record struct {
+	// keys are the services that were programmed.
+	keys map[Key]bool
+	// found are the sysctls that were set, with their values before that.
+	found map[string]int
+}
 
-// readRecord reads the file at path, one key a line; a missing file is an
-// empty record.
+// readRecord reads the file at path, one service or sysctl a line; a missing
+// file is an empty record.
 func readRecord(path string) (record, error) {
+	rec := record{map[Key]bool{}, map[string]int{}}
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return record{}, nil
+		return rec, nil
 	}
 	if err != nil {
-		return nil, err
+		return record{}, err
 	}
-	rec := record{}
-	for line := range bytes.Lines(text) {
-		k, err := ParseKey(string(bytes.TrimSpace(line)))
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+	for line := range strings.Lines(string(text)) {
+		if err := rec.add(strings.TrimSpace(line)); err != nil {
+			return record{}, fmt.Errorf("%s: %w", path, err)
 		}
-		rec[k] = true
 	}
 	return rec, nil
+}
+
+// add takes in one line of the file: a key, or "sysctl sloppy_tcp 0".
+func (r record) add(line string) error {
+	if setting, ok := strings.CutPrefix(line, "sysctl "); ok {
+		name, value, _ := strings.Cut(setting, " ")
+		n, err := strconv.Atoi(value)
+		r.found[name] = n
+		return err
+	}
+	k, err := ParseKey(line)
+	r.keys[k] = true
+	return err
+}
+
+func (r record) equal(o record) bool {
+	return maps.Equal(r.keys, o.keys) && maps.Equal(r.found, o.found)
 }
 
 // write puts the record in place of the file at path.
 func (r record) write(path string) error {
 	var b bytes.Buffer
-	for _, k := range slices.SortedFunc(maps.Keys(r), Key.Compare) {
+	for _, name := range slices.Sorted(maps.Keys(r.found)) {
+		fmt.Fprintf(&b, "sysctl %s %d\n", name, r.found[name])
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(r.keys), Key.Compare) {
 		fmt.Fprintln(&b, k)
 	}
 	// Beside and renamed: a crash leaves the old file or the new one.
@@ -60,19 +85,19 @@ func (r record) write(path string) error {
 }
 
 // Flush deletes every service that was programmed by a reconciler with this
-// state file, and no other. It is for a node that leaves service; a
-// reconciler must not run beside it.
+// state file, and no other, and restores the sysctls it had set. It is for a
+// node that leaves service; a reconciler must not run beside it.
 func Flush(dp Dataplane, stateFile string) error {
 	rec, err := readRecord(stateFile)
-	if err != nil || len(rec) == 0 {
+	if err != nil || rec.equal(record{}) {
 		return err
 	}
 	have, err := dp.Read()
 	if err != nil {
 		return fmt.Errorf("read: %w", err)
 	}
-	ours := func(k Key) bool { return rec[k] }
-	for _, op := range Diff(have, State{}, ours) {
+	ours := func(k Key) bool { return rec.keys[k] }
+	for _, op := range Diff(have, State{Sysctls: rec.found}, ours) {
 		if err := dp.Apply(op); err != nil {
 			return fmt.Errorf("apply %s: %w", op, err)
 		}
