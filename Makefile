@@ -3,9 +3,9 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unk
 LDFLAGS   = -s -w -X github.com/portico-lb/portico/cmd/internal/daemon.Version=$(VERSION)
 LINT      = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 # Packages whose tests need a kernel with ip_vs, and run inside the guest.
-KERNEL    = ./l4/ipvs ./test/vm/guest ./test/scenario
+KERNEL    = ./l4/ipvs ./test/vm/guest ./test/lab ./test/scenario
 # Packages that have a target of their own.
-APART     = /l4/ipvs$$|/test/(scenario|package|cluster|vm/guest|demo)$$
+APART     = /l4/ipvs$$|/test/(scenario|package|cluster|vm|vm/guest|demo)$$
 UNIT      = $(shell $(GO) list ./... | grep -v -E '$(APART)')
 
 export CGO_ENABLED ?= 0
@@ -42,7 +42,8 @@ test-unit: deps
 	PORTICO_LAB=1 CGO_ENABLED=1 $(GO) test -race $(UNIT)
 
 test-kernel: deps build bin/vm
-	PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -p 1 -exec '$(CURDIR)/bin/vm' $(KERNEL)
+	PORTICO_LAB=1 $(GO) test -count=1 ./test/vm
+	PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -p 1 -timeout 20m -exec '$(CURDIR)/bin/vm' $(KERNEL)
 
 test-cluster: deps build
 	PORTICO_CLUSTER=1 PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -p 1 ./test/cluster ./l7/kube
