@@ -7,15 +7,17 @@ import (
 	"slices"
 )
 
-const expireNodest = "expire_nodest_conn"
+// Settings that must stand otherwise while an order of operations is applied.
+const (
+	expireNodest = "expire_nodest_conn"
+	sloppyTCP    = "sloppy_tcp"
+)
 
 // Diff returns the operations that turn have into want, in the order in which
 // they must be applied. Services that are not ours are left alone, whatever
 // they hold.
 func Diff(have, want State, ours func(Key) bool) []Op {
 	var ops, work, leave []Op
-	// Settings first: a connection that arrives with the first service must
-	// find sloppy_tcp set already.
 	ops = append(ops, diffSysctls(have.Sysctls, want.Sysctls)...)
 	ops = append(ops, diffTimeouts(have.Timeouts, want.Timeouts)...)
 
@@ -26,7 +28,7 @@ func Diff(have, want State, ours func(Key) bool) []Op {
 			ops = append(ops, Op{Kind: DelService, Service: VirtualService{Key: v.Key}})
 		}
 	}
-	moved := false
+	moved, sloppy := false, false
 	for _, w := range want.Services {
 		h := have.Find(w.Key)
 		bare := w
@@ -34,6 +36,7 @@ func Diff(have, want State, ours func(Key) bool) []Op {
 		switch {
 		case h == nil:
 			h = &VirtualService{}
+			sloppy = sloppy || w.Key.Protocol == TCP && ordered(w.Scheduler)
 			work = append(work, Op{Kind: AddService, Service: bare})
 		case h.Scheduler != w.Scheduler || h.Flags != w.Flags:
 			work = append(work, Op{Kind: SetService, Service: bare})
@@ -47,20 +50,31 @@ func Diff(have, want State, ours func(Key) bool) []Op {
 		// ip_vs_expire_nodest_conn_flush), end the connections of whichever
 		// server is away just then. Their packets are dropped meanwhile, and
 		// sent again.
-		work = slices.Concat([]Op{setExpire(0)}, work, []Op{setExpire(v)})
+		work = slices.Concat([]Op{setSysctl(expireNodest, 0)}, work, []Op{setSysctl(expireNodest, v)})
+	}
+	if now, known := have.Sysctls[sloppyTCP]; sloppy && known && want.Sysctls[sloppyTCP] == 1 {
+		// Until a new owner announces itself, the old one balances, to this
+		// node as well. Sloppy before it has all its servers, a service would
+		// take the packets of connections that live here, and choose for them
+		// among the few it has. Not sloppy, it lets them pass.
+		ops = slices.DeleteFunc(ops, func(o Op) bool { return o.Kind == SetSysctl && o.Sysctl == sloppyTCP })
+		if now != 0 {
+			ops = append(ops, setSysctl(sloppyTCP, 0))
+		}
+		work = append(work, setSysctl(sloppyTCP, 1))
 	}
 	return slices.Concat(ops, work, leave)
 }
 
-func setExpire(value int) Op {
-	return Op{Kind: SetSysctl, Sysctl: expireNodest, Value: value}
+func setSysctl(name string, value int) Op {
+	return Op{Kind: SetSysctl, Sysctl: name, Value: value}
 }
 
 func diffSysctls(have, want map[string]int) []Op {
 	var ops []Op
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		if v, ok := have[name]; ok && v != want[name] {
-			ops = append(ops, Op{Kind: SetSysctl, Sysctl: name, Value: want[name]})
+			ops = append(ops, setSysctl(name, want[name]))
 		}
 	}
 	return ops

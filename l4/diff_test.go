@@ -124,6 +124,28 @@ func TestDiffSettings(t *testing.T) {
 	}
 }
 
+// A service that comes is sloppy when it has all its servers, and not before;
+// one that stands already is left sloppy.
+func TestDiffSloppy(t *testing.T) {
+	const service = "-A -t 192.0.2.10:80 -s mh\n"
+	const server = "-a -t 192.0.2.10:80 -r 10.0.0.1:80 -g -w 1\n"
+	for _, tt := range []struct {
+		have string
+		set  int
+		ops  string
+	}{
+		{"", 0, "[add tcp 192.0.2.10:80 mh add tcp 192.0.2.10:80 -> 10.0.0.1:80 weight 1 set net.ipv4.vs.sloppy_tcp = 1]"},
+		{"", 1, "[set net.ipv4.vs.sloppy_tcp = 0 add tcp 192.0.2.10:80 mh add tcp 192.0.2.10:80 -> 10.0.0.1:80 weight 1 set net.ipv4.vs.sloppy_tcp = 1]"},
+		{service, 1, "[add tcp 192.0.2.10:80 -> 10.0.0.1:80 weight 1]"},
+	} {
+		have, want := l4test.Parse(t, tt.have), l4test.Parse(t, service+server)
+		have.Sysctls, want.Sysctls = map[string]int{"sloppy_tcp": tt.set}, map[string]int{"sloppy_tcp": 1}
+		if got := fmt.Sprint(l4.Diff(have, want, all)); got != tt.ops {
+			t.Errorf("from %q, sloppy_tcp %d:\n%s, want\n%s", tt.have, tt.set, got, tt.ops)
+		}
+	}
+}
+
 // While a server is away to come back in its place, the kernel must not end
 // the connections it finds without a server; one that goes for good goes after.
 func TestDiffMoves(t *testing.T) {

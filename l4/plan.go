@@ -44,7 +44,7 @@ func sysctls(cfg Config) map[string]int {
 		// is no SYN, and the new owner must choose a server for it all the
 		// same. Right only where that choice is the one the old owner made.
 		if s.Protocol == TCP && ordered(s.Scheduler) {
-			set["sloppy_tcp"] = 1
+			set[sloppyTCP] = 1
 		}
 	}
 	return set

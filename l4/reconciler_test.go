@@ -86,8 +86,8 @@ func TestSync(t *testing.T) {
 	n.learn("10.0.0.1=up 10.0.0.2=up")
 	n.sync(t)
 	n.holds(t, "configured", twoUp)
-	if ops := n.kernel.Ops(); ops[0] != "set net.ipv4.vs.expire_nodest_conn = 1" || ops[1] != "set net.ipv4.vs.sloppy_tcp = 1" {
-		t.Errorf("settings do not come first: %q", ops)
+	if ops := n.kernel.Ops(); ops[0] != "set net.ipv4.vs.expire_nodest_conn = 1" || ops[len(ops)-1] != "set net.ipv4.vs.sloppy_tcp = 1" {
+		t.Errorf("settings do not come first, and sloppy_tcp last: %q", ops)
 	}
 
 	n.sync(t)
