@@ -143,6 +143,47 @@ func TestEarlyResponse(t *testing.T) {
 	}
 }
 
+// TestUnwanted shows that an answer reaches a client that goes on sending a
+// body which nobody reads.
+func TestUnwanted(t *testing.T) {
+	e := start(t, proxy.Options{}, proxy.Entrypoint{}, says(t, "HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno", true))
+	for host, want := range map[string]int{"example.com": 413, "nowhere": 404} {
+		p := e.dial(t)
+		p.say("POST / HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: 200000\r\n\r\n")
+		if _, err := p.Reader.Peek(1); err != nil { // the answer is there
+			t.Fatal(err)
+		}
+		p.say(strings.Repeat("x", 100000)).say(strings.Repeat("x", 100000))
+		if r, _ := p.hear("POST"); r.StatusCode != want {
+			t.Errorf("got %v", r)
+		}
+		p.Conn.(*net.TCPConn).CloseWrite()
+		if s := p.rest(); s != "" {
+			t.Errorf("then got %q", s)
+		}
+	}
+}
+
+// TestBehindUpload shows that the next request is not lost that comes in one
+// piece with the end of a body.
+func TestBehindUpload(t *testing.T) {
+	begun := make(chan bool, 2)
+	ep := handler(t, func(w http.ResponseWriter, r *http.Request) {
+		begun <- true
+		io.Copy(w, r.Body)
+	})
+	e := start(t, proxy.Options{}, proxy.Entrypoint{}, ep)
+	p := e.dial(t).say("POST / HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\n\r\n")
+	<-begun
+	p.say("3\r\nabc\r\n0\r\n\r\n" + getRoot)
+	if _, body := p.hear("POST"); body != "abc" {
+		t.Errorf("got %q", body)
+	}
+	if r, _ := p.hear("GET"); r.StatusCode != 200 {
+		t.Errorf("got %v", r)
+	}
+}
+
 // TestExpect shows that the endpoint decides whether the body is sent.
 func TestExpect(t *testing.T) {
 	ep := handler(t, func(w http.ResponseWriter, r *http.Request) {

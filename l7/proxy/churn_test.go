@@ -83,7 +83,11 @@ func TestRemoval(t *testing.T) {
 	if _, body := busy.hear("GET"); body != "ok" {
 		t.Errorf("got %q", body)
 	}
-	<-closed
+	select {
+	case <-closed:
+	case <-time.After(5 * time.Second):
+		t.Error("the connection was kept after its request")
+	}
 }
 
 func readWhole(_ net.Conn, r *bufio.Reader) {

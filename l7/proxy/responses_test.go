@@ -144,6 +144,31 @@ func TestUnusable(t *testing.T) {
 	}
 }
 
+// TestReset shows that a body that ends with the connection does not look
+// whole when the endpoint's end was a reset.
+func TestReset(t *testing.T) {
+	heard := make(chan bool)
+	ep := script(t, func(c net.Conn, r *bufio.Reader) {
+		http.ReadRequest(r)
+		io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\nabc")
+		<-heard
+		c.(*net.TCPConn).SetLinger(0)
+	})
+	e := start(t, proxy.Options{}, proxy.Entrypoint{}, ep)
+	p := e.dial(t).say(getRoot)
+	r, err := http.ReadResponse(p.Reader, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(r.Body, make([]byte, 3)); err != nil {
+		t.Fatal(err)
+	}
+	heard <- true
+	if b, err := io.ReadAll(r.Body); err == nil {
+		t.Errorf("got %q and an orderly end", b)
+	}
+}
+
 func TestPipelining(t *testing.T) {
 	ep := handler(t, func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
