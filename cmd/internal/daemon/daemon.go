@@ -172,6 +172,7 @@ func (d *daemon) runBells(ctx context.Context, ready func()) error {
 func (d *daemon) runControl(ctx context.Context, ready func()) error {
 	tick, stop := d.notify.watchdog()
 	defer stop()
+	d.notify.alive() // the time since the latest tick of a predecessor counts
 	ready()
 	for {
 		select {

@@ -29,8 +29,11 @@ func (n *notifier) send(state string) {
 }
 
 // mainPID makes pid the service's main process (NotifyAccess=main lets the
-// present one say so).
-func (n *notifier) mainPID(pid int) { n.send("MAINPID=" + strconv.Itoa(pid)) }
+// present one say so). The watchdog is fed along with it: only from then on can
+// the new one do so, at its own next tick.
+func (n *notifier) mainPID(pid int) {
+	n.send("MAINPID=" + strconv.Itoa(pid) + "\n" + sd.SdNotifyWatchdog)
+}
 
 // watchdog ticks at half of the unit's WatchdogSec, or never without one.
 func (n *notifier) watchdog() (<-chan time.Time, func()) {

@@ -36,6 +36,7 @@ func (d *daemon) upgrade(ctx context.Context) error {
 	if d.l7 != nil && (d.vip != nil || d.l4 != nil) {
 		return errors.New("this process runs director and proxy in one: restart it instead")
 	}
+	d.notify.alive() // what follows takes its time
 	// A binary that does not understand the file must not get the chance.
 	if out, err := exec.CommandContext(ctx, exe, "check", "--config", d.opts.ConfigPath, "--only", strings.Join(d.opts.Only, ",")).CombinedOutput(); err != nil {
 		return fmt.Errorf("%s check: %w: %s", exe, err, strings.TrimSpace(string(out)))
@@ -77,10 +78,7 @@ func (d *daemon) startSuccessor(exe string) error {
 		return err
 	}
 	readyW.Close() // the successor's copy is the only one now: its death ends the read
-	if err := readyR.SetReadDeadline(time.Now().Add(successorTimeout)); err != nil {
-		return err
-	}
-	if n, err := readyR.Read(make([]byte, 1)); n != 1 {
+	if err := d.awaitSuccessor(readyR); err != nil {
 		killErr := cmd.Process.Kill()
 		return errors.Join(fmt.Errorf("successor not ready: %w", err), killErr, cmd.Wait())
 	}
@@ -88,4 +86,22 @@ func (d *daemon) startSuccessor(exe string) error {
 	d.log.Info("successor serves, finishing what was begun", "pid", cmd.Process.Pid)
 	d.socket.Leave()
 	return errHandedOver
+}
+
+// awaitSuccessor reads the byte by which a successor says that it is ready.
+// Until then this process is the one that systemd's watchdog watches.
+func (d *daemon) awaitSuccessor(ready *os.File) error {
+	for limit := time.Now().Add(successorTimeout); ; {
+		d.notify.alive()
+		if err := ready.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+			return err
+		}
+		n, err := ready.Read(make([]byte, 1))
+		if n == 1 {
+			return nil
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) || time.Now().After(limit) {
+			return err
+		}
+	}
 }
