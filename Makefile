@@ -64,7 +64,8 @@ bench: build
 	$(GO) run ./test/bench -portico bin/portico
 
 demo: deps build bin/vm
-	$(GO) run ./test/demo
+	@$(GO) build -o bin/demo ./test/demo
+	@bin/demo $(if $(HOLD),-hold)
 
 clean:
 	rm -rf bin dist
