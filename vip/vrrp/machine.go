@@ -208,11 +208,12 @@ func (m *Machine) leave(now time.Time) []Action {
 
 // How long leave waits for a successor: twice what its skew may be, within
 // what a person waits for a stop. One that was heard gets a little longer: it
-// has its services and announces itself only after its first advert.
+// has its services and announces itself only after its first advert, which
+// takes milliseconds, and more where its processors are busy.
 const (
 	handOverLeast = 200 * time.Millisecond
 	handOverMost  = time.Second
-	handOverMore  = 50 * time.Millisecond
+	handOverMore  = 250 * time.Millisecond
 )
 
 // left ends leave.

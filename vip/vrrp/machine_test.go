@@ -101,7 +101,7 @@ func TestMachine(t *testing.T) {
 4000ms leave: resign Backup (handing over to a successor) adopting
 4100ms advert 0 from 192.0.2.8: adopting
 4600ms advert 1 from 192.0.2.9: adopting
-4650ms tick: release Initialize (stopped)
+4850ms tick: release Initialize (stopped)
 `},
 		{"leaving, nobody comes", base, []at{{0, vrrp.Start{}}, {4000, vrrp.Leave{}}}, 9000, `
 0ms start: Backup (started)
