@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"io"
 
 	"github.com/portico-lb/portico/l7/http1"
 )
@@ -219,6 +218,3 @@ func (x *exchange) editHead(head int, line string) int {
 	copy(x.in.b[start+r.FieldsStart:], line)
 	return start
 }
-
-// eof reports whether an endpoint has ended its stream in order.
-func eof(err error) bool { return errors.Is(err, io.EOF) }

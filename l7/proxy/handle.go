@@ -21,19 +21,17 @@ func (c *conn) handle(head []byte) bool {
 		c.refuse(err)
 		return false
 	}
+	c.stats.requests.Add(1)
 	pl, status, reason := c.understand(x, head)
 	switch {
 	case status == 400 || status == 501:
-		c.stats.requests.Add(1)
 		if c.answer(x, status, reason, false) {
 			c.linger()
 		}
 		return false
 	case pl == nil:
-		c.stats.requests.Add(1)
 		return c.reject(x, status, reason)
 	}
-	c.stats.requests.Add(1)
 	x.upgrade = upgrades(&x.req, head)
 	c.compose(x, head)
 	if x.gathers() && !c.gather(x) {

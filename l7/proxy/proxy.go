@@ -93,7 +93,7 @@ type Proxy struct {
 
 	mu      sync.Mutex
 	pools   map[route.Backend]*pool
-	serving map[*server]struct{}
+	serving int // calls of Serve
 }
 
 // routing is a table with the pool that each of its routes leads to.
@@ -110,7 +110,6 @@ func New(o Options) *Proxy {
 		timeouts: o.Timeouts.withDefaults(),
 		limits:   o.Limits,
 		pools:    make(map[route.Backend]*pool),
-		serving:  make(map[*server]struct{}),
 	}
 	if p.limits == (http1.Limits{}) {
 		p.limits = http1.DefaultLimits

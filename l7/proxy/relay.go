@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"io"
-	"net"
 
 	"github.com/portico-lb/portico/l7/http1"
 )
@@ -15,10 +14,6 @@ const (
 	spliceFrom = 64 << 10
 	spliceMost = 256 << 10
 )
-
-func newPart(from *net.TCPConn, left int64) *io.LimitedReader {
-	return &io.LimitedReader{R: from, N: min(left, spliceMost)}
-}
 
 // relay sends the response whose head is at the start of x.in to the client,
 // and gives b up or back.
@@ -96,7 +91,7 @@ func (c *conn) stream(x *exchange, b *backend, plain bool) error {
 		// endpoint sent too much.
 		x.in.clear()
 		_, err := x.in.fill(b.tcp, len(x.in.b))
-		if eof(err) && x.down.framing == http1.Close {
+		if err == io.EOF && x.down.framing == http1.Close {
 			x.down.done = true
 			return nil
 		}

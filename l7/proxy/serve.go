@@ -35,8 +35,8 @@ func (p *Proxy) Serve(ctx context.Context, l net.Listener, e Entrypoint) error {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	s := &server{p: p, entry: e, ctx: life, conns: make(map[*conn]struct{})}
-	p.join(s)
-	defer p.leave(s)
+	p.join()
+	defer p.leave()
 
 	var sweeper sync.WaitGroup
 	defer sweeper.Wait()
@@ -57,17 +57,17 @@ func (p *Proxy) Serve(ctx context.Context, l net.Listener, e Entrypoint) error {
 
 // join and leave count the servers: the last one to leave closes the pooled
 // connections, which nobody would watch any more.
-func (p *Proxy) join(s *server) {
+func (p *Proxy) join() {
 	p.mu.Lock()
-	p.serving[s] = struct{}{}
+	p.serving++
 	p.mu.Unlock()
 	p.clock.advance()
 }
 
-func (p *Proxy) leave(s *server) {
+func (p *Proxy) leave() {
 	p.mu.Lock()
-	delete(p.serving, s)
-	last := len(p.serving) == 0
+	p.serving--
+	last := p.serving == 0
 	p.mu.Unlock()
 	if last {
 		p.reap(true)

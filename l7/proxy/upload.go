@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"io"
 	"net"
 	"sync/atomic"
 	"time"
@@ -140,7 +141,7 @@ func (u *upload) splice(d *body) failure {
 	if !u.c.arm(u.c.p.timeouts.Stall) {
 		return failedClient
 	}
-	part := newPart(u.c.tcp, d.left)
+	part := &io.LimitedReader{R: u.c.tcp, N: min(d.left, spliceMost)}
 	n, err := u.b.tcp.ReadFrom(part)
 	if n > 0 {
 		u.consumed.Store(true)
