@@ -22,9 +22,23 @@ func (c *clock) advance() { c.nanos.Store(int64(time.Since(c.start))) }
 // the clock, so that no timer is armed per request. A cut is final: the
 // connection finds it at its next move.
 //
-// The word holds nanoseconds of the clock, shifted left by one to make place
-// for the idle flag; 0 means no limit.
+// The word holds nanoseconds of the clock, shifted left to make place for the
+// phase; 0 means no limit.
 type deadline struct{ word atomic.Int64 }
+
+// A phase is what a connection waits for, as a drain has to know it.
+type phase int64
+
+// The phases.
+const (
+	busy  phase = 0 // in the middle of something
+	idle  phase = 1 // for another request: its client copes with a close
+	fresh phase = 2 // for the first request, which may be on its way
+
+	waitBits = 2
+)
+
+func deadlineWord(until int64, w phase) int64 { return until<<waitBits | int64(w) }
 
 // Cuts, as words.
 const (
@@ -34,11 +48,8 @@ const (
 )
 
 // move sets the deadline and reports whether the connection may go on.
-func (d *deadline) move(until int64, idle bool) bool {
-	word := until << 1
-	if idle {
-		word |= 1
-	}
+func (d *deadline) move(until int64, w phase) bool {
+	word := deadlineWord(until, w)
 	for {
 		old := d.word.Load()
 		if old < 0 {
@@ -53,13 +64,22 @@ func (d *deadline) move(until int64, idle bool) bool {
 // expire cuts a connection whose time is over and reports whether it did.
 func (d *deadline) expire(now int64) bool {
 	old := d.word.Load()
-	return old > 0 && old>>1 < now && d.word.CompareAndSwap(old, cutTimeout)
+	return old > 0 && old>>waitBits < now && d.word.CompareAndSwap(old, cutTimeout)
 }
 
 // cutIdle cuts an idle connection and reports whether it did.
 func (d *deadline) cutIdle() bool {
 	old := d.word.Load()
-	return old > 0 && old&1 == 1 && d.word.CompareAndSwap(old, cutDrain)
+	return old > 0 && old&int64(idle) != 0 && d.word.CompareAndSwap(old, cutDrain)
+}
+
+// hurry shortens the wait for a first request. One that is moved at the same
+// time is left to whoever moves it.
+func (d *deadline) hurry(until int64) {
+	old := d.word.Load()
+	if old > 0 && old&int64(fresh) != 0 && old>>waitBits > until {
+		d.word.CompareAndSwap(old, deadlineWord(until, fresh))
+	}
 }
 
 // kill cuts the connection whatever it does.
@@ -75,7 +95,7 @@ func (d *deadline) revive(until int64) bool {
 		if old == cutKill {
 			return false
 		}
-		if d.word.CompareAndSwap(old, until<<1) {
+		if d.word.CompareAndSwap(old, deadlineWord(until, busy)) {
 			return true
 		}
 	}

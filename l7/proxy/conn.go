@@ -39,6 +39,7 @@ type conn struct {
 	in    buffer
 	stats *shard
 	torn  bool // the last response broke off
+	used  bool // a request has been read
 }
 
 func newConn(s *server, raw net.Conn) *conn {
@@ -84,6 +85,7 @@ func (c *conn) serve() {
 			c.refuse(err)
 			return
 		}
+		c.used = true
 		if !c.handle(head) {
 			return
 		}
@@ -181,11 +183,31 @@ func (c *conn) idle() bool {
 	if len(c.in.b) != smallSize { // grown by the last head
 		c.in = buffer{b: getSmall()}
 	}
-	if !c.deadline.move(c.until(c.p.timeouts.Idle), true) {
+	if !c.used {
+		return c.awaitFirst()
+	}
+	if !c.deadline.move(c.until(c.p.timeouts.Idle), idle) {
 		return c.reprieve()
 	}
 	return !c.s.draining.Load() || c.pending()
 }
+
+// awaitFirst begins the wait for the first request. A client sends again what
+// a kept connection swallowed, but a new connection that is closed in its face
+// is an error to it: a drain gives the request on its way lastCall to arrive.
+func (c *conn) awaitFirst() bool {
+	if !c.deadline.move(c.until(c.p.timeouts.Idle), fresh) {
+		return c.reprieve()
+	}
+	if c.s.draining.Load() {
+		c.deadline.hurry(c.until(lastCall))
+	}
+	return true
+}
+
+// lastCall is how long after the begin of a drain a client's first request is
+// waited for: a round trip, and the one retransmission of a lost packet.
+const lastCall = time.Second
 
 // reprieve lets a connection that was cut while it was idle answer what has
 // arrived nevertheless.
@@ -210,7 +232,7 @@ func (c *conn) until(d time.Duration) int64 {
 }
 
 // arm begins a wait and reports whether the connection may go on.
-func (c *conn) arm(d time.Duration) bool { return c.deadline.move(c.until(d), false) }
+func (c *conn) arm(d time.Duration) bool { return c.deadline.move(c.until(d), busy) }
 
 // revive takes a cut back, to say something before the end.
 func (c *conn) revive(d time.Duration) bool {

@@ -163,7 +163,7 @@ func TestDialTimeout(t *testing.T) {
 }
 
 // TestDrain shows the end: idle connections leave, requests are answered and
-// told to leave, and nobody is let in.
+// told to leave, first requests on their way too, and nobody is let in.
 func TestDrain(t *testing.T) {
 	begun, release := make(chan bool), make(chan bool)
 	ep := handler(t, func(w http.ResponseWriter, r *http.Request) {
@@ -174,13 +174,20 @@ func TestDrain(t *testing.T) {
 		io.WriteString(w, "done")
 	})
 	e := start(t, proxy.Options{Drain: 10 * time.Second}, proxy.Entrypoint{}, ep)
-	fresh, idle, busy := e.dial(t), e.dial(t), e.dial(t)
+	silent, late, idle, busy := e.dial(t), e.dial(t), e.dial(t), e.dial(t)
 	idle.say(getRoot).hear("GET")
 	busy.say("GET /wait HTTP/1.1\r\nHost: example.com\r\n\r\n" + getRoot)
 	<-begun
 	e.stop()
-	if s := fresh.rest() + idle.rest(); s != "" {
-		t.Errorf("idle connections got %q", s)
+	if s := idle.rest(); s != "" {
+		t.Errorf("the idle connection got %q", s)
+	}
+	if r, body := late.say(getRoot).hear("GET"); body != "done" || !r.Close {
+		t.Errorf("a first request that came after the drain began got %v %q", r, body)
+	}
+	begin := time.Now()
+	if s := silent.rest(); s != "" || time.Since(begin) > 5*time.Second {
+		t.Errorf("a connection without a request got %q after %v", s, time.Since(begin))
 	}
 	if _, err := net.Dial("tcp", e.addr); err == nil {
 		t.Error("still accepts")

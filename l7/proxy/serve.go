@@ -149,6 +149,7 @@ func (s *server) drain(end func()) {
 	s.draining.Store(true)
 	s.each(func(c *conn) {
 		c.cut(func() bool { return c.deadline.cutIdle() })
+		c.deadline.hurry(c.until(lastCall))
 	})
 	over := time.AfterFunc(s.p.drain, func() {
 		end()
