@@ -5,6 +5,12 @@ import (
 	"strings"
 )
 
+// Sockets in a node's folder.
+const (
+	directorSocket = "director.sock"
+	proxySocket    = "proxy.sock"
+)
+
 // config is a node's configuration file. What keeps the nodes of a laboratory
 // apart, though they share a file system, lies below the node's own folder.
 func (e *Edge) config(n *Node) string {
@@ -22,15 +28,15 @@ run_dir   = "%[3]s/run"
 format = "text"
 
 [admin]
-socket    = "%[3]s/director.sock"
-l7_socket = "%[3]s/proxy.sock"
+socket    = "%[3]s/%[6]s"
+l7_socket = "%[3]s/%[7]s"
 
 [[vip]]
 name      = "edge"
 addresses = [%[4]s]
 vrrp      = { router_id = 51, advert_interval = %[5]q }
 
-`, n.Name(), ifname, n.Dir(), quoted(addresses), e.opts.Advert)
+`, n.Name(), ifname, n.Dir(), quoted(addresses), e.opts.Advert, directorSocket, proxySocket)
 	e.service(&b, "http", firstPort)
 	if e.opts.HTTPS {
 		e.service(&b, "https", 443)

@@ -100,10 +100,7 @@ func endpoints(t *testing.T, e *edge.Edge, want int) {
 	t.Helper()
 	for _, n := range e.Nodes {
 		lab.Eventually(t, patience, fmt.Sprintf("%d endpoints on %s", want, n), func() error {
-			s, err := n.Status()
-			switch {
-			case err != nil:
-				return err
+			switch s := n.Status(); {
 			case s.Proxy == nil:
 				return fmt.Errorf("no proxy: %v", s.Missing)
 			case s.Proxy.L7.Endpoints != want:

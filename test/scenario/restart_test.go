@@ -16,9 +16,10 @@ import (
 
 // TestDirectorIsKilledAndStarted has the new process adopt what the kernel
 // holds: with rr, where nothing but the connection table leads a packet to its
-// server, no connection may break.
+// server, no connection may break. It has to be back before the down timer of
+// the others runs out, for which an emulated machine needs longer adverts.
 func TestDirectorIsKilledAndStarted(t *testing.T) {
-	e := start(t, edge.Options{Scheduler: "rr"})
+	e := start(t, edge.Options{Scheduler: "rr", Advert: "2s"})
 	owner := e.WaitReady(patience)
 	held := e.Hold(12)
 	before := services(owner)
@@ -50,27 +51,42 @@ func TestDirectorIsKilledAndStarted(t *testing.T) {
 // node finds the same server for a connection it has never seen.
 func TestDirectorIsStoppedAndStarted(t *testing.T) {
 	e := start(t, edge.Options{Scheduler: "mh"})
-	owner := e.WaitReady(patience)
-	held := e.Hold(30)
-	before := held.Alive()
-	owner.Director.Stop()
-	next := e.WaitOwner(patience, e.Others(owner)...)
-	held.WaitUsed(t)
-	figure(t, "VIP moved from %s to %s: held connections before %v, after %v", owner, next, before, held.Alive())
-	owner.Director.Start()
-	if now := e.WaitReady(patience); now != next {
-		t.Errorf("the owner is %s, want %s", now, next)
-	}
-	held.WaitUsed(t)
-	if broken := held.Broken(); len(broken) > 0 {
-		t.Errorf("broken: %v", broken)
+	for try := 1; ; try++ {
+		owner := e.WaitReady(patience)
+		held := e.Hold(30)
+		before := held.Alive()
+		since := mark()
+		owner.Director.Stop()
+		took := since()
+		next := e.WaitOwner(patience, e.Others(owner)...)
+		held.WaitUsed(t)
+		figure(t, "VIP moved from %s to %s in %v: held connections before %v, after %v", owner, next, took, before, held.Alive())
+		owner.Director.Start()
+		if now := e.WaitReady(patience); now != next {
+			t.Errorf("the owner is %s, want %s", now, next)
+		}
+		held.WaitUsed(t)
+		broken := held.Broken()
+		held.Release()
+		if took > handOver && try < tries {
+			t.Logf("figure: the machine stood still meanwhile, once more")
+			continue
+		}
+		if len(broken) > 0 {
+			t.Errorf("broken: %v", broken)
+		}
+		return
 	}
 }
+
+// handOver is how long a clean stop takes with an advert each second: until
+// the successor speaks, and what is left to it to announce itself.
+const handOver = 610*time.Millisecond + 250*time.Millisecond + 500*time.Millisecond
 
 // TestUpgrade goes on as the binary on disk: the director in place, the
 // proxies by a successor on the same sockets.
 func TestUpgrade(t *testing.T) {
-	e := start(t, edge.Options{Scheduler: "rr"})
+	e := start(t, edge.Options{Scheduler: "rr", Advert: "2s"})
 	owner := e.WaitReady(patience)
 	before := services(owner)
 	held := e.Hold(12)
@@ -177,16 +193,11 @@ func get(client *http.Client, url string) error {
 func active(t *testing.T, n *edge.Node) {
 	t.Helper()
 	lab.Eventually(t, patience, n.Name()+" Active", func() error {
-		s, err := n.Status()
-		switch {
-		case err != nil:
-			return err
-		case s.Director == nil || len(s.Director.VIP.Groups) == 0:
-			return fmt.Errorf("no director: %v", s.Missing)
-		case s.Director.VIP.Groups[0].State != "Active":
-			return fmt.Errorf("%s: %s", s.Director.VIP.Groups[0].State, s.Director.VIP.Groups[0].Reason)
+		g, err := n.Status().Group()
+		if err == nil && g.State != "Active" {
+			err = fmt.Errorf("%s: %s", g.State, g.Reason)
 		}
-		return nil
+		return err
 	})
 }
 
