@@ -78,7 +78,7 @@ func (r *Request) Parse(b []byte, lim Limits) error {
 	if err := r.parseFields(b, line+1, lim); err != nil {
 		return err
 	}
-	if err := r.findHost(b); err != nil {
+	if err := r.findHost(); err != nil {
 		return err
 	}
 	r.KeepAlive = r.persistent()
@@ -205,7 +205,7 @@ func (r *Request) parseTarget(b []byte) error {
 // findHost checks the Host fields (RFC 9112, section 3.2): one, which only
 // HTTP/1.0 may leave out. Whether it is a host at all is checked where it is
 // made canonical.
-func (r *Request) findHost(b []byte) error {
+func (r *Request) findHost() error {
 	hosts := 0
 	for i := range r.Fields {
 		f := &r.Fields[i]

@@ -63,7 +63,10 @@ func (c *conn) reject(x *exchange, status int, reason string) bool {
 // refuse ends a connection after a head that cannot be served, with an answer
 // where there is one.
 func (c *conn) refuse(err error) {
-	status, reason := 0, ""
+	var (
+		status int
+		reason string
+	)
 	var bad *http1.Error
 	switch {
 	case errors.As(err, &bad):

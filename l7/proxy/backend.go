@@ -46,7 +46,7 @@ func dial(ctx context.Context, ep *endpoint, timeout time.Duration) (*backend, e
 	b := &backend{tcp: tcp, raw: raw, ep: ep}
 	b.peek = func(fd uintptr) bool {
 		_, err := peek(fd)
-		b.quiet = err == unix.EAGAIN
+		b.quiet = err == unix.EAGAIN //nolint:errorlint // an errno as the kernel gave it, once a request
 		return true
 	}
 	return b, nil

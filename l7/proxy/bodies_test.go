@@ -150,7 +150,7 @@ func TestUnwanted(t *testing.T) {
 	for host, want := range map[string]int{"example.com": 413, "nowhere": 404} {
 		p := e.dial(t)
 		p.say("POST / HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: 200000\r\n\r\n")
-		if _, err := p.Reader.Peek(1); err != nil { // the answer is there
+		if _, err := p.Peek(1); err != nil { // the answer is there
 			t.Fatal(err)
 		}
 		p.say(strings.Repeat("x", 100000)).say(strings.Repeat("x", 100000))

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"io"
 
 	"github.com/portico-lb/portico/l7/http1"
@@ -64,7 +65,7 @@ func (c *conn) relay(x *exchange, b *backend, up *upload) verdict {
 // takeDown takes what of the response's body is in x.in; plain removes the
 // chunked coding. It returns how many of the next bytes are to be sent.
 func (x *exchange) takeDown(plain bool) (size int, err error) {
-	n := 0
+	var n int
 	if plain {
 		size, n, err = x.down.unchunk(x.in.bytes())
 	} else {
@@ -91,7 +92,7 @@ func (c *conn) stream(x *exchange, b *backend, plain bool) error {
 		// endpoint sent too much.
 		x.in.clear()
 		_, err := x.in.fill(b.tcp, len(x.in.b))
-		if err == io.EOF && x.down.framing == http1.Close {
+		if errors.Is(err, io.EOF) && x.down.framing == http1.Close {
 			x.down.done = true
 			return nil
 		}

@@ -20,10 +20,9 @@ type server struct {
 	ctx      context.Context
 	draining atomic.Bool
 
-	mu     sync.Mutex
-	conns  map[*conn]struct{}
-	killed bool
-	group  sync.WaitGroup
+	mu    sync.Mutex
+	conns map[*conn]struct{}
+	group sync.WaitGroup
 }
 
 // Serve accepts connections from l until ctx ends, then closes l and the idle

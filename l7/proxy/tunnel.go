@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -67,7 +68,7 @@ func carry(dst, src net.Conn) error {
 			}
 		}
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			if half, ok := dst.(interface{ CloseWrite() error }); ok {
 				return half.CloseWrite()
 			}

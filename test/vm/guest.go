@@ -54,9 +54,9 @@ func (o options) runGuest(ctx context.Context, e env, k kernel) (int, error) {
 	case errors.Is(err, context.Canceled):
 		return exitNoGuest, errors.New("interrupted")
 	case !j.started():
-		return exitNoGuest, fmt.Errorf("%w: %v%s", errBoot, err, con)
+		return exitNoGuest, fmt.Errorf("%w: %w%s", errBoot, err, con)
 	default:
-		return exitNoGuest, fmt.Errorf("guest went down under the program: %v%s", err, con)
+		return exitNoGuest, fmt.Errorf("guest went down under the program: %w%s", err, con)
 	}
 }
 
