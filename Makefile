@@ -5,7 +5,7 @@ LINT      = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.
 # Packages whose tests need a kernel with ip_vs, and run inside the guest.
 KERNEL    = ./l4/ipvs ./test/vm/guest ./test/lab ./test/scenario
 # Packages that have a target of their own.
-APART     = /l4/ipvs$$|/test/(scenario|package|cluster|vm|vm/guest|demo)$$
+APART     = /l4/ipvs$$|/test/(scenario|scenario/apiserver|package|cluster|vm|vm/guest|demo)$$
 UNIT      = $(shell $(GO) list ./... | grep -v -E '$(APART)')
 
 export CGO_ENABLED ?= 0
@@ -46,7 +46,7 @@ test-kernel: deps build bin/vm
 	PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -p 1 -timeout 20m -exec '$(CURDIR)/bin/vm' $(KERNEL)
 
 test-cluster: deps build
-	PORTICO_CLUSTER=1 PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -p 1 ./test/cluster ./l7/kube
+	PORTICO_CLUSTER=1 PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -p 1 ./test/cluster ./l7/kube ./test/scenario/apiserver
 
 test-package: deps package bin/vm
 	PORTICO_LAB=1 $(GO) test -count=1 -timeout 20m ./test/package

@@ -30,6 +30,7 @@ const (
 // product's own defaults and one Service "web" of three Pods.
 type Options struct {
 	Binary    string // default $PORTICO_BIN
+	Parts     string // the director's parts, default vip,l4,health
 	Nodes     int    // default 3
 	VIP       string // default DefaultVIP
 	IPv6      bool   // DefaultVIP6 beside the VIP, and services on both
@@ -53,13 +54,14 @@ type Edge struct {
 	LAN    *lab.Network
 	Nodes  []*Node
 	Client *lab.Node
+	// Worker is the machine that all Pods run on.
+	Worker *lab.Node
 	// Folder holds the manifests, the same for all nodes.
 	Folder string
 
-	t      lab.T
-	opts   Options
-	worker *lab.Node
-	pods   map[string]*Pod
+	t    lab.T
+	opts Options
+	pods map[string]*Pod
 	// delayed counts the requests that wait in Pods for their "after".
 	delayed atomic.Int64
 }
@@ -72,14 +74,14 @@ func New(t lab.T, l *lab.Lab, o Options) *Edge {
 		t.Fatalf("no binary to run: make build, and name it in PORTICO_BIN: %v", err)
 	}
 	e := &Edge{t: t, opts: o, LAN: l.Network("lan"), pods: map[string]*Pod{}}
-	e.worker = l.Node("worker")
-	e.worker.Attach(e.LAN, "eth0", prefixes(workerHost)...)
+	e.Worker = l.Node("worker")
+	e.Worker.Attach(e.LAN, "eth0", prefixes(workerHost)...)
 	e.Client = l.Node("client")
 	e.Client.Attach(e.LAN, "eth0", prefixes(clientHost)...)
 	for i := range o.Nodes {
 		e.Nodes = append(e.Nodes, e.addNode(l, i))
 	}
-	e.Folder = filepath.Join(e.worker.Dir(), "manifests")
+	e.Folder = filepath.Join(e.Worker.Dir(), "manifests")
 	e.check(os.Mkdir(e.Folder, 0o755))
 	for name, text := range o.Manifests {
 		e.WriteManifest(name, text)
@@ -102,6 +104,7 @@ func (o *Options) complete() {
 		}
 	}
 	def(&o.Binary, os.Getenv("PORTICO_BIN"))
+	def(&o.Parts, "vip,l4,health")
 	def(&o.VIP, DefaultVIP)
 	def(&o.Scheduler, "mh")
 	def(&o.Advert, "1s")
@@ -109,7 +112,7 @@ func (o *Options) complete() {
 		o.Nodes = 3
 	}
 	if o.Manifests == nil {
-		o.Manifests = map[string]string{"ingress.yaml": defaultIngress}
+		o.Manifests = map[string]string{"ingress.yaml": DefaultIngress}
 	}
 	if o.Pods == nil {
 		o.Pods = map[string]int{"web": 3}

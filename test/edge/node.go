@@ -33,7 +33,7 @@ func (e *Edge) addNode(l *lab.Lab, i int) *Node {
 		edge:  e,
 	}
 	n.Config = filepath.Join(n.Dir(), "portico.toml")
-	n.Director = &Process{node: n, parts: "vip,l4,health"}
+	n.Director = &Process{node: n, parts: e.opts.Parts}
 	n.Proxy = &Process{node: n, parts: "l7"}
 	n.Attach(e.LAN, ifname, prefixes(firstEdge+i)...)
 	n.Route(podNetwork, fmt.Sprintf(lan4, workerHost))

@@ -18,8 +18,8 @@ const (
 	podPort    = 8080
 )
 
-// defaultIngress routes everything of Host to the Service web.
-const defaultIngress = `apiVersion: networking.k8s.io/v1
+// DefaultIngress routes everything of Host to the Service web.
+const DefaultIngress = `apiVersion: networking.k8s.io/v1
 kind: Ingress
 metadata: {name: shop, namespace: default}
 spec:
@@ -46,8 +46,8 @@ type Pod struct {
 func (e *Edge) StartPod(name string) *Pod {
 	e.t.Helper()
 	p := &Pod{Name: name, Addr: fmt.Sprintf("10.244.1.%d", len(e.pods)+1), edge: e}
-	e.worker.AddAddr("lo", p.Addr+"/32")
-	p.server = e.worker.Serve(fmt.Sprintf("%s:%d", p.Addr, podPort), p)
+	e.Worker.AddAddr("lo", p.Addr+"/32")
+	p.server = e.Worker.Serve(fmt.Sprintf("%s:%d", p.Addr, podPort), p)
 	e.pods[name] = p
 	return p
 }
