@@ -139,6 +139,12 @@ func (k *keeper) round(ctx context.Context) error {
 		ops = slices.DeleteFunc(ops, func(o addr.Op) bool { return o.Add && o.Link == addr.Loopback })
 	}
 	up, down := split(ops)
+	if _, now := wanted(routers); !maps.Equal(now, owned) {
+		// A router changed its mind while the kernel was read: an address must
+		// not come up for one that has yielded already.
+		ring(k.m.work)
+		return k.report(errors.Join(errs...))
+	}
 	errs = append(errs, k.remember(up), k.apply(up, slices.Equal(k.settled, want)))
 	if !maps.Equal(owned, k.owned) {
 		k.sync(ctx)

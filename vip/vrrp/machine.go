@@ -365,7 +365,20 @@ func (m *Machine) skew() time.Duration {
 	if m.cfg.Version == 2 {
 		unit = time.Second
 	}
-	return time.Duration(256-int(m.cfg.Priority)) * unit / 256
+	return time.Duration(256-int(m.cfg.Priority))*unit/256 + m.tie(unit)
+}
+
+// tie lets one of several Backups of equal priority speak first, the higher
+// address as everywhere else, instead of all in the same millisecond. It stays
+// below the step from one priority to the next, and so changes nothing between
+// different ones.
+func (m *Machine) tie(unit time.Duration) time.Duration {
+	address := m.cfg.Address.AsSlice()
+	if len(address) == 0 {
+		return 0
+	}
+	const slots = 4
+	return time.Duration(slots-1-address[len(address)-1]%slots) * unit / (256 * slots)
 }
 
 // downInterval is how long a Backup waits without hearing an Active before it

@@ -73,7 +73,7 @@ func heard(priority uint8, src string) vrrp.Advert {
 // TestMachine plays one script per rule. With priority 128 at one second the
 // skew is 500 ms and the down interval 3.5 s.
 func TestMachine(t *testing.T) {
-	base := vrrp.Config{Version: 3, Priority: 128, Interval: time.Second, Address: ip("192.0.2.5")}
+	base := vrrp.Config{Version: 3, Priority: 128, Interval: time.Second, Address: ip("192.0.2.7")}
 	preempt, delayed, v2 := base, base, base
 	preempt.Preempt = true
 	delayed.Preempt, delayed.PreemptDelay = true, 2500*time.Millisecond
@@ -178,11 +178,11 @@ func TestMachine(t *testing.T) {
 7500ms tick: advertise acquire Active (no Active heard)
 `},
 		{"Active yields to an equal priority from a higher address only", base, []at{{0, vrrp.Start{}},
-			{4000, heard(128, "192.0.2.4")}, {4100, heard(128, "192.0.2.6")}}, 4200, `
+			{4000, heard(128, "192.0.2.4")}, {4100, heard(128, "192.0.2.8")}}, 4200, `
 0ms start: Backup (started)
 3500ms tick: advertise acquire Active (no Active heard)
 4000ms advert 128 from 192.0.2.4: advertise announce
-4100ms advert 128 from 192.0.2.6: release Backup (heard an equal priority from a higher address)
+4100ms advert 128 from 192.0.2.8: release Backup (heard an equal priority from a higher address)
 `},
 		{"Backup adopts the Active's interval", base, []at{{0, vrrp.Start{}},
 			{1000, vrrp.Advert{Src: ip("192.0.2.9"), Priority: 200, Interval: 100 * time.Millisecond}}}, 1400, `
@@ -238,10 +238,28 @@ func TestMachine(t *testing.T) {
 	}
 }
 
+// TestTie: of Backups with one priority the higher address is first, and none
+// waits longer than one of the next lower priority.
+func TestTie(t *testing.T) {
+	deadline := func(priority uint8, address string) time.Duration {
+		m := vrrp.NewMachine(vrrp.Config{Version: 3, Priority: priority, Interval: time.Second, Address: ip(address)})
+		m.Step(epoch, vrrp.Start{})
+		return m.Deadline().Sub(epoch)
+	}
+	last := deadline(101, "192.0.2.4")
+	for _, address := range []string{"192.0.2.7", "192.0.2.6", "192.0.2.5", "192.0.2.4"} {
+		d := deadline(100, address)
+		if d-last < 900*time.Microsecond {
+			t.Errorf("%s takes over %v after the one before it", address, d-last)
+		}
+		last = d
+	}
+}
+
 // TestStall: an Active that was suspended speaks at once and then keeps its
 // interval, without making up for the adverts it missed.
 func TestStall(t *testing.T) {
-	m := vrrp.NewMachine(vrrp.Config{Version: 3, Priority: 128, Interval: time.Second, Address: netip.MustParseAddr("192.0.2.5")})
+	m := vrrp.NewMachine(vrrp.Config{Version: 3, Priority: 128, Interval: time.Second, Address: netip.MustParseAddr("192.0.2.7")})
 	m.Step(epoch, vrrp.Start{})
 	m.Step(epoch.Add(3500*time.Millisecond), vrrp.Tick{})
 	late := epoch.Add(20 * time.Second)
