@@ -12,11 +12,15 @@ import (
 
 const (
 	// every is how often the dataplane is read when nothing happens, to put
-	// right what another tool changed.
-	every = 10 * time.Second
+	// right what another tool changed. Reading is one dump of the kernel; an
+	// owner without its services answers everything itself meanwhile, and
+	// resets what lives elsewhere.
+	every = 3 * time.Second
 	// again is how soon a pass that ended with an error is repeated; the
-	// wait then doubles, to nearly every.
-	again = time.Second
+	// wait then doubles, to slowest, and is never every, which stands for a
+	// pass that worked.
+	again   = time.Second
+	slowest = 10 * time.Second
 )
 
 // Options are what a Reconciler needs.
@@ -89,7 +93,7 @@ func (r *Reconciler) Sync(ctx context.Context) error {
 	return r.reconcile()
 }
 
-// Run reconciles at each event, and at least every ten seconds, until ctx
+// Run reconciles at each event, and at least every three seconds, until ctx
 // ends. It is ready after the first pass, whatever that came to: a kernel
 // that is not ready yet is tried again, and is no reason to keep the rest of
 // the daemon from starting. What stands in the dataplane at the end stays.
@@ -118,8 +122,7 @@ func (r *Reconciler) round(ctx context.Context, pause time.Duration) time.Durati
 	case err == nil:
 		return every
 	case pause == every:
-		return again
+		return again // the pass before worked
 	}
-	// Never every itself, which stands for a pass that worked.
-	return min(2*pause, every-again)
+	return min(2*pause, slowest)
 }

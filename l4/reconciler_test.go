@@ -368,9 +368,9 @@ func TestRun(t *testing.T) {
 		if err := n.kernel.Apply(gone); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(10 * time.Second)
+		time.Sleep(3 * time.Second)
 		synctest.Wait()
-		n.holds(t, "ten seconds after another tool deleted it", twoUp)
+		n.holds(t, "three seconds after another tool deleted it", twoUp)
 
 		n.kernel.Refuse(func(l4.Op) error { return errors.New("not now") })
 		if err := n.kernel.Apply(gone); err == nil {
