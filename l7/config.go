@@ -15,6 +15,7 @@ import (
 // A Section is [l7] as the operator writes it.
 type Section struct {
 	ReadyListen *string             `toml:"ready_listen"`
+	StopDelay   string              `toml:"stop_delay"`
 	Drain       string              `toml:"drain"`
 	Entrypoint  []EntrypointSection `toml:"entrypoint"`
 	Kubernetes  KubernetesSection   `toml:"kubernetes"`
@@ -56,6 +57,11 @@ type KubernetesSection struct {
 type Config struct {
 	// ReadyListen is the TCP address of /ready; "" is off. Default ":9181".
 	ReadyListen string
+	// StopDelay is how long new connections are taken after a stop, while
+	// /ready says 503 and the directors come to know: longer than the fall
+	// times the interval of their check. Nobody waits where nobody asks
+	// /ready. Default 8s.
+	StopDelay time.Duration
 	// Drain is how long in-flight requests may go on after a stop. Default 30s.
 	Drain       time.Duration
 	Entrypoints []Entrypoint
@@ -95,7 +101,8 @@ type Kubernetes struct {
 func Parse(s Section, readFile func(string) ([]byte, error), bad func(key, problem string)) Config {
 	c := Config{
 		ReadyListen: ":9181",
-		Drain:       30 * time.Second,
+		StopDelay:   parseWait(s.StopDelay, "l7.stop_delay", 8*time.Second, bad),
+		Drain:       parseWait(s.Drain, "l7.drain", 30*time.Second, bad),
 		Kubernetes:  parseKubernetes(s.Kubernetes, bad),
 	}
 	if s.ReadyListen != nil {
@@ -103,13 +110,6 @@ func Parse(s Section, readFile func(string) ([]byte, error), bad func(key, probl
 	}
 	if c.ReadyListen != "" {
 		checkListen(c.ReadyListen, "l7.ready_listen", bad)
-	}
-	if s.Drain != "" {
-		d, err := time.ParseDuration(s.Drain)
-		if err != nil || d < 0 || d > time.Hour {
-			bad("l7.drain", fmt.Sprintf("%q is not a drain time: allowed are durations from 0s to 1h", s.Drain))
-		}
-		c.Drain = d
 	}
 	for i, e := range s.Entrypoint {
 		key := fmt.Sprintf("l7.entrypoint[%d]", i)
@@ -122,6 +122,18 @@ func Parse(s Section, readFile func(string) ([]byte, error), bad func(key, probl
 		c.Entrypoints = append(c.Entrypoints, parseEntrypoint(e, key, readFile, bad))
 	}
 	return c
+}
+
+// parseWait parses how long a stop may wait for something.
+func parseWait(s, key string, otherwise time.Duration, bad func(key, problem string)) time.Duration {
+	if s == "" {
+		return otherwise
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 || d > time.Hour {
+		bad(key, fmt.Sprintf("%q is no time to wait: allowed are durations from 0s to 1h", s))
+	}
+	return d
 }
 
 // taker names what listens on the address already, or returns "".

@@ -33,7 +33,7 @@ func TestParse(t *testing.T) {
 				"l7.entrypoint[1].listen: \":99999\" is no TCP address: want ADDRESS:PORT or :PORT"},
 		{"bad network", "[[entrypoint]]\nname = 'a'\nlisten = ':80'\ntrusted_proxies = ['10.0.0.0/8', 'all']",
 			"l7.entrypoint[0].trusted_proxies[1]: \"all\" is no address and no network: want one such as \"10.0.0.0/8\""},
-		{"bad drain", "drain = '-1s'", "l7.drain: \"-1s\" is not a drain time: allowed are durations from 0s to 1h"},
+		{"bad drain", "drain = '-1s'", "l7.drain: \"-1s\" is no time to wait: allowed are durations from 0s to 1h"},
 		{"bad version", "[[entrypoint]]\nname = 'a'\nlisten = ':443'\ntls = { min_version = '1.1' }",
 			"l7.entrypoint[0].tls.min_version: \"1.1\" is no supported TLS version: allowed are \"1.2\", \"1.3\""},
 		{"certificate file missing", "[[entrypoint]]\nname = 'a'\nlisten = ':443'\ntls = { certificates = [ { cert_file = '/c' } ] }",
@@ -59,7 +59,7 @@ func TestParseDefaults(t *testing.T) {
 	if faults != "" {
 		t.Fatal(faults)
 	}
-	if c.ReadyListen != ":9181" || c.Drain != 30*time.Second || c.Kubernetes.IngressClass != "portico" {
+	if c.ReadyListen != ":9181" || c.StopDelay != 8*time.Second || c.Drain != 30*time.Second || c.Kubernetes.IngressClass != "portico" {
 		t.Errorf("defaults are %+v", c)
 	}
 	if e := c.Entrypoints[0]; !e.TLS || e.MinVersion != tls.VersionTLS12 {

@@ -44,7 +44,7 @@ func newFeed(log *slog.Logger, k Kubernetes) (*feed, error) {
 }
 
 func (f *feed) start(ctx context.Context, group *sync.WaitGroup, fail func(error)) {
-	ctx, f.cancel = context.WithCancel(ctx)
+	ctx, f.cancel = context.WithCancel(context.WithoutCancel(ctx)) // ended by stop
 	group.Go(func() {
 		err := f.Run(ctx, sync.OnceFunc(func() { close(f.synced) }))
 		if err != nil && ctx.Err() == nil {

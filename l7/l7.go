@@ -14,6 +14,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/portico-lb/portico/l7/certs"
 	"github.com/portico-lb/portico/l7/proxy"
@@ -42,6 +43,9 @@ type L7 struct {
 	successor bool
 
 	state atomic.Pointer[state]
+	asked asked
+	// handedOver says that a successor takes the new connections.
+	handedOver atomic.Bool
 
 	mu sync.Mutex
 	// sockets holds every bound address. Prepare adds, Run removes.
@@ -131,7 +135,7 @@ func (l *L7) ring() {
 }
 
 // Run binds the listeners, serves until ctx ends, and returns when the last
-// request has been answered or Drain has passed. It is ready when it listens;
+// request has been answered or StopDelay and Drain have passed. It is ready when it listens;
 // whether it has a configuration is /ready's to say. A successor listens only
 // once it has one: until then the process before it serves.
 func (l *L7) Run(ctx context.Context, ready func()) error {
@@ -142,9 +146,12 @@ func (l *L7) Run(ctx context.Context, ready func()) error {
 	commit()
 	r := newRunner(l, ready)
 	defer r.stop()
+	asked, told := ctx.Done(), (<-chan time.Time)(nil)
 	for {
 		select {
-		case <-ctx.Done():
+		case <-asked:
+			asked, told = nil, r.tell()
+		case <-told:
 			return nil
 		case err := <-r.failed:
 			return err

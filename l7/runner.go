@@ -7,6 +7,7 @@ import (
 	"net"
 	"reflect"
 	"sync"
+	"time"
 
 	"github.com/portico-lb/portico/l7/proxy"
 )
@@ -137,7 +138,7 @@ func (r *runner) applySource(ctx context.Context, k Kubernetes) {
 
 // serve runs f on a socket of its own that shares e's address.
 func (r *runner) serve(ctx context.Context, e Entrypoint, f func(context.Context, net.Listener) error) *serving {
-	ctx, stop := context.WithCancel(ctx)
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx)) // ended by stop, in its order
 	s := &serving{entry: e, stop: stop}
 	l, err := r.l.share(e.Listen)
 	if err != nil {
@@ -170,6 +171,19 @@ func (r *runner) fail(err error) {
 	case r.failed <- err:
 	default: // one reason is enough to end
 	}
+}
+
+// tell lets the directors hear from /ready that this node stops, and returns
+// what says that they have had the time to. Meanwhile it serves on what they
+// send here.
+func (r *runner) tell() <-chan time.Time {
+	r.l.publish(func(s *state) { s.stopping = true })
+	var wait time.Duration
+	if r.opened && r.l.asked.recently(time.Now()) && !r.l.handedOver.Load() {
+		wait = r.config.StopDelay
+		r.l.log.Info("serving on until the directors have heard of the stop", "stop_delay", wait)
+	}
+	return time.After(wait)
 }
 
 // stop ends everything in an order that answers what has begun: /ready says

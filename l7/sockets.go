@@ -24,6 +24,9 @@ func (l *L7) share(addr string) (net.Listener, error) {
 	return net.FileListener(f)
 }
 
+// HandOver tells that a successor serves: the end needs no delay.
+func (l *L7) HandOver() { l.handedOver.Store(true) }
+
 // Files returns a copy of every listening socket, by address, for a successor
 // process. The caller closes them.
 func (l *L7) Files() (map[string]*os.File, error) {

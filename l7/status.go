@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/portico-lb/portico/l7/certs"
@@ -98,11 +99,24 @@ func (s *state) ready() error {
 	return errors.New("no configuration has been read yet")
 }
 
+// asked is when somebody last asked /ready.
+type asked struct{ at atomic.Pointer[time.Time] }
+
+func (a *asked) now(t time.Time) { a.at.Store(&t) }
+
+// recently reports whether somebody asks /ready at all: checks are never a
+// minute apart where they matter.
+func (a *asked) recently(now time.Time) bool {
+	at := a.at.Load()
+	return at != nil && now.Sub(*at) < time.Minute
+}
+
 // serveReady answers /ready: 200 only with a configuration. It is what the
 // directors check before they send connections here.
 func (l *L7) serveReady(ctx context.Context, listener net.Listener) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, _ *http.Request) {
+		l.asked.now(time.Now())
 		if err := l.state.Load().ready(); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return

@@ -78,7 +78,7 @@ func (p *process) write(name, text string) {
 }
 
 func (p *process) configure(listen, ready string) {
-	p.write("portico.toml", fmt.Sprintf(`
+	p.write("portico.toml", fmt.Sprintf(`# stop_delay is short, since every test stops.
 [node]
 name = "edge-1"
 run_dir = %[1]q
@@ -87,6 +87,7 @@ socket = "%[1]s/d.sock"
 l7_socket = "%[1]s/p.sock"
 [l7]
 ready_listen = %[3]q
+stop_delay = "300ms"
 [[l7.entrypoint]]
 name = "http"
 listen = %[2]q
@@ -206,9 +207,19 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-func TestStopLeavesNothing(t *testing.T) {
-	p := startProxy(t, freeAddr(t), freeAddr(t))
+func TestStopIsToldFirstAndLeavesNothing(t *testing.T) {
+	listen, ready := freeAddr(t), freeAddr(t)
+	p := startProxy(t, listen, ready)
 	p.stop()
+	p.eventually("/ready says no", func() error {
+		if err := p.get(ready, "/ready", ""); err == nil || !strings.Contains(err.Error(), "503") {
+			return fmt.Errorf("/ready: %v", err)
+		}
+		return nil
+	})
+	if err := p.get(listen, "/", "a.example"); err != nil {
+		t.Errorf("while the directors do not know yet: %v", err)
+	}
 	if code := <-p.done; code != exitOK {
 		t.Errorf("run exits %d\n%s", code, p.log)
 	}

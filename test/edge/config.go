@@ -43,6 +43,9 @@ vrrp      = { router_id = 51, advert_interval = %[5]q }
 	}
 	b.WriteString(e.opts.Services)
 	b.WriteString(`
+[l7]
+stop_delay = "4s" # the checks below fail after three seconds
+
 [[l7.entrypoint]]
 name   = "http"
 listen = ":80"

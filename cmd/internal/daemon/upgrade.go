@@ -85,6 +85,7 @@ func (d *daemon) startSuccessor(exe string) error {
 	d.notify.mainPID(cmd.Process.Pid)
 	d.log.Info("successor serves, finishing what was begun", "pid", cmd.Process.Pid)
 	d.socket.Leave()
+	d.l7.HandOver()
 	return errHandedOver
 }
 
