@@ -108,8 +108,8 @@ func expect(t *testing.T, r *router, state vrrp.State, owned bool) {
 func TestRouters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{plugs: map[*plug]bool{}}
-		stopA, a := testRouter(t, w, "192.0.2.1", testGroup(128), false)
-		stopB, b := testRouter(t, w, "192.0.2.2", testGroup(64), false)
+		stopA, a := testRouter(t, w, "192.0.2.3", testGroup(128), false)
+		stopB, b := testRouter(t, w, "192.0.2.7", testGroup(64), false)
 		defer stopB()
 		expect(t, a, vrrp.Backup, false)
 		<-time.After(3500*time.Millisecond - 1)
@@ -122,7 +122,7 @@ func TestRouters(t *testing.T) {
 		if s, r := a.snapshot().Sent, b.snapshot().Received; s != 11 || r != 11 {
 			t.Errorf("%d adverts sent, %d received, want 11", s, r)
 		}
-		if s := b.snapshot(); s.Active.String() != "192.0.2.1" || s.ActivePriority != 128 {
+		if s := b.snapshot(); s.Active.String() != "192.0.2.3" || s.ActivePriority != 128 {
 			t.Errorf("Backup follows %v of priority %d", s.Active, s.ActivePriority)
 		}
 
@@ -149,7 +149,7 @@ func TestRouters(t *testing.T) {
 func TestRouterLink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{plugs: map[*plug]bool{}}
-		stop, r := testRouter(t, w, "192.0.2.1", testGroup(128), false)
+		stop, r := testRouter(t, w, "192.0.2.3", testGroup(128), false)
 		<-time.After(5 * time.Second)
 		expect(t, r, vrrp.Active, true)
 		r.setLink(addr.Link{Index: 1})
@@ -179,7 +179,7 @@ func TestRouterLink(t *testing.T) {
 func TestRouterReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{plugs: map[*plug]bool{}}
-		stop, r := testRouter(t, w, "192.0.2.1", testGroup(128), false)
+		stop, r := testRouter(t, w, "192.0.2.3", testGroup(128), false)
 		defer stop()
 		<-time.After(3 * time.Second)
 		g := testGroup(128)
@@ -199,11 +199,11 @@ func TestRouterReload(t *testing.T) {
 func TestRouterHoldsUntilItKnows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{plugs: map[*plug]bool{}}
-		stopA, a := testRouter(t, w, "192.0.2.1", testGroup(128), false)
+		stopA, a := testRouter(t, w, "192.0.2.3", testGroup(128), false)
 		defer stopA()
 		<-time.After(4 * time.Second)
 		expect(t, a, vrrp.Active, true)
-		stopB, b := testRouter(t, w, "192.0.2.2", testGroup(64), true)
+		stopB, b := testRouter(t, w, "192.0.2.7", testGroup(64), true)
 		defer stopB()
 		expect(t, b, vrrp.Backup, true)
 		<-time.After(time.Second)
@@ -230,7 +230,7 @@ func TestRouterHoldsThroughout(t *testing.T) {
 				t.Errorf("seen without: %+v", s)
 			}
 		})
-		r.open = w.open("192.0.2.1")
+		r.open = w.open("192.0.2.3")
 		r.setLink(addr.Link{Index: 1, Up: true})
 		stop := start(t.Context(), r)
 		<-time.After(1500*time.Millisecond - 1)
