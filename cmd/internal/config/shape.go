@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -21,7 +22,10 @@ type shape struct {
 	elements map[string]int
 	at       map[string]place
 	faults   Faults
-	// broken is the extent of each top-level key-value that holds a fault.
+	// misfits counts the faults that a decoder would stop at. It passes over
+	// unknown keys, so what stands beside one can still be checked.
+	misfits int
+	// broken is the extent of each top-level key-value that holds a misfit.
 	broken []unstable.Range
 }
 
@@ -40,9 +44,9 @@ func inspect(data []byte, root reflect.Type) *shape {
 		case unstable.Table, unstable.ArrayTable:
 			table, typ = s.header(e)
 		case unstable.KeyValue:
-			before := len(s.faults)
+			before := s.misfits
 			s.keyValue(e, table, typ)
-			if len(s.faults) > before {
+			if s.misfits > before {
 				s.broken = append(s.broken, e.Raw)
 			}
 		}
@@ -154,6 +158,10 @@ func (s *shape) value(v *unstable.Node, key string, at *unstable.Node, typ refle
 		return
 	}
 	switch v.Kind {
+	case unstable.Integer:
+		if !holds(typ, string(v.Data)) {
+			s.fault(key, at, fmt.Sprintf("%s is out of range: no key takes a number that large", v.Data))
+		}
 	case unstable.InlineTable:
 		for it := v.Children(); it.Next(); {
 			s.keyValue(it.Node(), key, typ)
@@ -185,7 +193,7 @@ func (s *shape) child(n *unstable.Node, parent string, typ reflect.Type) reflect
 			names = append(names, k)
 		}
 		slices.Sort(names)
-		s.fault(join(parent, name), n, unknown(name, names))
+		s.report(join(parent, name), n, unknown(name, names))
 		return nil
 	case reflect.Map:
 		return typ.Elem()
@@ -195,7 +203,13 @@ func (s *shape) child(n *unstable.Node, parent string, typ reflect.Type) reflect
 	}
 }
 
+// fault reports a misfit.
 func (s *shape) fault(key string, at *unstable.Node, problem string) {
+	s.misfits++
+	s.report(key, at, problem)
+}
+
+func (s *shape) report(key string, at *unstable.Node, problem string) {
 	p := s.placeOf(at)
 	s.faults = append(s.faults, Fault{Line: p.line, Column: p.column, Key: key, Problem: problem})
 }
@@ -318,6 +332,20 @@ func fits(k unstable.Kind, typ reflect.Type) bool {
 		return k == unstable.InlineTable
 	}
 	return true
+}
+
+// holds reports whether an integer as TOML writes it fits typ.
+func holds(typ reflect.Type, digits string) bool {
+	if wanted(typ) != "an integer" {
+		return true
+	}
+	bits := typ.Bits()
+	if k := typ.Kind(); k >= reflect.Uint && k <= reflect.Uint64 {
+		_, err := strconv.ParseUint(strings.TrimPrefix(digits, "+"), 0, bits)
+		return err == nil
+	}
+	_, err := strconv.ParseInt(digits, 0, bits)
+	return err == nil
 }
 
 func describe(k unstable.Kind) string {

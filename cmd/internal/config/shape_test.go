@@ -43,6 +43,8 @@ func TestInspect(t *testing.T) {
 		{"table where a list of tables is wanted", "[vip]\nname = 'a'", "1:2 vip: is a table, want a list of tables: write [[vip]]"},
 		{"list of tables where a table is wanted", "[[node]]\nname = 'a'", "1:3 node: is a list of tables, want a table: write [node]"},
 		{"dotted key through a scalar", "[node]\nname.x = 1", "2:6 node.name: is a table, want a string"},
+		{"number beyond 64 bits", "[node]\nmtu = 99999999999999999999\nx = 1", "2:7 node.mtu: 99999999999999999999 is out of range: no key takes a number that large\n3:1 node.x: unknown key: allowed are mtu, name"},
+		{"numbers as TOML writes them", "[node]\nmtu = 0x7fff_ffff", ""},
 		{"not TOML", "[node\nname = 1", "1:6 : expected ']' to close table name"},
 		{"twice", "[node]\nname = 'a'\nname = 'b'", "3:1 : key name is already defined"},
 	} {
@@ -68,6 +70,20 @@ func TestSoundKeepsPlaces(t *testing.T) {
 	}
 	if f.Node.Name != "kept" || strings.Count(string(out), "\n") != strings.Count(in, "\n") || len(out) != len(in) {
 		t.Errorf("%q became %q", in, out)
+	}
+}
+
+// TestSoundKeepsNeighbours: a key that nobody knows must not hide the faults of
+// those beside it in an inline table.
+func TestSoundKeepsNeighbours(t *testing.T) {
+	in := "[[vip]]\nvrrp = { priority = 300, colour = 1 }\n"
+	s := inspect([]byte(in), reflect.TypeFor[testFile]())
+	var f testFile
+	if err := toml.Unmarshal(s.sound([]byte(in)), &f); err != nil {
+		t.Fatal(err)
+	}
+	if f.VIP[0].VRRP == nil || *f.VIP[0].VRRP.Priority != 300 {
+		t.Error("the known key is gone")
 	}
 }
 
