@@ -202,6 +202,7 @@ func (m *Machine) leave(now time.Time) []Action {
 	}
 	m.state, m.reason = Backup, HandingOver
 	m.adopting, m.leaving = true, true
+	m.active, m.activePriority = netip.Addr{}, 0
 	m.deadline = now.Add(min(max(2*m.cfg.Interval, handOverLeast), handOverMost))
 	return []Action{Resign}
 }
@@ -211,7 +212,7 @@ func (m *Machine) leave(now time.Time) []Action {
 // has its services and announces itself only after its first advert, which
 // takes milliseconds, and more where its processors are busy.
 const (
-	handOverLeast = 200 * time.Millisecond
+	handOverLeast = 500 * time.Millisecond
 	handOverMost  = time.Second
 	handOverMore  = 250 * time.Millisecond
 )
@@ -288,8 +289,9 @@ func (m *Machine) activate(now time.Time, r Reason) []Action {
 func (m *Machine) backupHears(now time.Time, ad Advert) []Action {
 	if m.leaving {
 		// One of priority 0 leaves as we do.
-		if more := now.Add(handOverMore); ad.Priority != 0 && more.Before(m.deadline) {
-			m.deadline = more
+		if ad.Priority != 0 && !m.active.IsValid() {
+			m.active, m.activePriority = ad.Src, ad.Priority
+			m.deadline = now.Add(handOverMore)
 		}
 		return nil
 	}

@@ -78,8 +78,9 @@ func TestMachine(t *testing.T) {
 	preempt.Preempt = true
 	delayed.Preempt, delayed.PreemptDelay = true, 2500*time.Millisecond
 	v2.Version = 2
-	lower := base
+	lower, quick := base, base
 	lower.Priority = 64
+	quick.Interval = 100 * time.Millisecond
 
 	tests := []struct {
 		name   string
@@ -102,6 +103,14 @@ func TestMachine(t *testing.T) {
 4100ms advert 0 from 192.0.2.8: adopting
 4600ms advert 1 from 192.0.2.9: adopting
 4850ms tick: release Initialize (stopped)
+`},
+		{"leaving, a quick successor is heard twice", quick, []at{{0, vrrp.Start{}}, {400, vrrp.Leave{}}, {880, heard(1, "192.0.2.9")}, {980, heard(1, "192.0.2.9")}}, 9000, `
+0ms start: Backup (started)
+350ms tick: advertise acquire Active (no Active heard)
+400ms leave: resign Backup (handing over to a successor) adopting
+880ms advert 1 from 192.0.2.9: adopting
+980ms advert 1 from 192.0.2.9: adopting
+1130ms tick: release Initialize (stopped)
 `},
 		{"leaving, nobody comes", base, []at{{0, vrrp.Start{}}, {4000, vrrp.Leave{}}}, 9000, `
 0ms start: Backup (started)
