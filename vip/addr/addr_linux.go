@@ -33,9 +33,7 @@ func Read() (State, error) {
 		names[uint32(l.Index)] = l.Name
 		s.Links[l.Name] = Link{Index: l.Index, Up: l.Flags&net.FlagUp != 0 && l.Flags&net.FlagRunning != 0}
 	}
-	req := nl.NewNetlinkRequest(unix.RTM_GETADDR, unix.NLM_F_DUMP)
-	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
-	msgs, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWADDR)
+	msgs, err := dump()
 	if err != nil {
 		return State{}, fmt.Errorf("read addresses: %w", err)
 	}
@@ -50,6 +48,22 @@ func Read() (State, error) {
 		}
 	}
 	return s, nil
+}
+
+// dumpTries is how often a dump is repeated that another's change fell into.
+// At a take-over that is likely, and a try later costs less than a round later.
+const dumpTries = 10
+
+// dump lists the addresses of all interfaces.
+func dump() (msgs [][]byte, err error) {
+	for range dumpTries {
+		req := nl.NewNetlinkRequest(unix.RTM_GETADDR, unix.NLM_F_DUMP)
+		req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
+		if msgs, err = req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWADDR); !errors.Is(err, nl.ErrDumpInterrupted) {
+			break
+		}
+	}
+	return msgs, err
 }
 
 // parse reads the body of an RTM_NEWADDR or RTM_DELADDR message. The prefix

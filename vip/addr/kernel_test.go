@@ -110,3 +110,38 @@ func TestWatch(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestReadAmidChanges reads while another changes addresses, which the kernel
+// calls an interrupted dump.
+func TestReadAmidChanges(t *testing.T) {
+	l := lab.New(t)
+	n := l.Node("n1")
+	n.Attach(l.Network("lan"), "eth0")
+	for i := range 250 { // more than one message of a dump holds
+		n.AddAddr("eth0", netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}).String()+"/32")
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				n.AddAddr("eth0", "10.0.1.1/32")
+				n.DelAddr("eth0", "10.0.1.1/32")
+			}
+		}
+	}()
+	n.Do(func() {
+		for range 300 {
+			s, err := addr.Read()
+			if err != nil || len(s.Addrs) < 250 {
+				t.Errorf("%d addresses, %v", len(s.Addrs), err)
+				return
+			}
+		}
+	})
+	close(stop)
+	<-stopped
+}
