@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -76,6 +77,9 @@ func (n *Node) HasAddr(ifname, addr string) bool {
 	want, err := netip.ParseAddr(addr)
 	n.check("address", err)
 	addrs, err := n.links.AddrList(n.link(ifname), netlink.FAMILY_ALL)
+	for errors.Is(err, netlink.ErrDumpInterrupted) { // something changed meanwhile
+		addrs, err = n.links.AddrList(n.link(ifname), netlink.FAMILY_ALL)
+	}
 	n.check("addresses of "+ifname, err)
 	for _, a := range addrs {
 		if got, ok := netip.AddrFromSlice(a.IP); ok && got.Unmap() == want && a.Flags&unix.IFA_F_TENTATIVE == 0 {
