@@ -3,6 +3,7 @@ package scenario
 import (
 	"errors"
 	"fmt"
+	"syscall"
 	"testing"
 	"time"
 
@@ -42,8 +43,8 @@ var ends = []end{
 	},
 	{
 		name: "both processes stopped", down: true,
-		come: func(_ *edge.Edge, n *edge.Node) { n.Director.Stop(); n.Proxy.Stop() },
-		back: func(_ *edge.Edge, n *edge.Node) { n.Proxy.Start(); n.Director.Start() },
+		come: func(_ *edge.Edge, n *edge.Node) { n.Proxy.Signal(syscall.SIGTERM); n.Director.Stop() },
+		back: func(_ *edge.Edge, n *edge.Node) { n.Proxy.Stop(); n.Proxy.Start(); n.Director.Start() },
 	},
 	{
 		name: "both processes killed", lasting: true, silent: true, down: true,
