@@ -137,6 +137,7 @@ func TestParseFaults(t *testing.T) {
 [[service.server]]
 [[service.server]]
 address = "edge-1"
+weight = 70000
 [[service.server]]
 address = "192.0.2.10"
 [[service.server]]
@@ -151,6 +152,7 @@ address = "::ffff:10.0.0.1"
 `, []string{
 			`l4.service[0].server[0].address: is missing: every server needs an address`,
 			`l4.service[0].server[1].address: "edge-1" is not an address`,
+			`l4.service[0].server[1].weight: 70000 is out of range: allowed are 0 to 65535`,
 			`l4.service[0].server[2].address: 192.0.2.10 is the service's own address: write the server's`,
 			`l4.service[0].server[3].address: 127.0.0.1 is no address of a server on this network`,
 			`l4.service[0].server[4].check.kind: "icmp" is not a kind of check: allowed are tcp, http`,

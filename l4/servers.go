@@ -40,22 +40,7 @@ func (p *parser) check(key string, s ServiceSection, protocol Protocol) health.T
 }
 
 func (p *parser) server(key string, s ServerSection, svc *Service, check health.Template) (Server, bool) {
-	addr, err := netip.ParseAddr(s.Address)
-	addr = addr.Unmap()
-	switch {
-	case s.Address == "":
-		p.fault(key+".address", "is missing: every server needs an address")
-		return Server{}, false
-	case err != nil || addr.Zone() != "":
-		p.fault(key+".address", "%q is not an address", s.Address)
-		return Server{}, false
-	case addr.IsUnspecified(), addr.IsMulticast(), addr.IsLoopback(), addr.IsLinkLocalUnicast():
-		p.fault(key+".address", "%s is no address of a server on this network", addr)
-		return Server{}, false
-	case slices.Contains(svc.Addrs, addr):
-		p.fault(key+".address", "%s is the service's own address: write the server's", addr)
-		return Server{}, false
-	}
+	addr, ok := p.serverAddr(key+".address", s.Address, svc)
 	// Direct routing changes the frame and leaves the packet, port included,
 	// as it came.
 	if s.Port != nil && svc.Port != 0 && *s.Port != int(svc.Port) {
@@ -75,7 +60,25 @@ func (p *parser) server(key string, s ServerSection, svc *Service, check health.
 		Addr:   netip.AddrPortFrom(addr, svc.Port),
 		Weight: weight,
 		Check:  check.For(addr, svc.Port),
-	}, true
+	}, ok
+}
+
+func (p *parser) serverAddr(key, s string, svc *Service) (netip.Addr, bool) {
+	addr, err := netip.ParseAddr(s)
+	addr = addr.Unmap()
+	switch {
+	case s == "":
+		p.fault(key, "is missing: every server needs an address")
+	case err != nil || addr.Zone() != "":
+		p.fault(key, "%q is not an address", s)
+	case addr.IsUnspecified(), addr.IsMulticast(), addr.IsLoopback(), addr.IsLinkLocalUnicast():
+		p.fault(key, "%s is no address of a server on this network", addr)
+	case slices.Contains(svc.Addrs, addr):
+		p.fault(key, "%s is the service's own address: write the server's", addr)
+	default:
+		return addr, true
+	}
+	return addr, false
 }
 
 // families faults a family that stands on one side alone: its address would
