@@ -15,9 +15,12 @@ const (
 	// stripWidth is how many characters of a strip stand in a line.
 	stripWidth = 80
 	// longestGap is what a take-over may cost a client: the down timer of
-	// 3.2 to 3.7 s with adverts each second (RFC 9568, section 6.1), and time
-	// for an emulated machine.
+	// 3.6 s with adverts each second (RFC 9568, section 6.1), and time for an
+	// emulated machine.
 	longestGap = 8 * time.Second
+	// shortGap is the same for an owner that says that it goes: the skew of
+	// 0.6 s, in which it goes on balancing.
+	shortGap = 2 * time.Second
 )
 
 // watched runs a change while the client makes requests, from a second before
@@ -134,20 +137,23 @@ func (d *demo) survivors() (owner, dead *edge.Node) {
 func (d *demo) ownerIsStopped() {
 	old := d.owner()
 	d.section("The owner is stopped in good order")
-	d.say("As systemctl stop portico does. It tells the others, so that nobody waits; its proxy goes on.")
+	d.say("As systemctl stop portico does. It tells the others, so that nobody waits, and balances on until the next owner does; its proxy stays.")
 	var next *edge.Node
 	tl := d.watched(100, func() {
 		d.shell(fmt.Sprintf("kill -TERM %d", old.Director.Pid()))
 		next = d.taken(old)
 	})
-	if tally := tl.Tally(); tally.Answered != tally.Sent {
-		d.t.Fatalf("%s was stopped, and requests failed: %v", old, tl)
+	// A figure, not a promise: test/scenario is the judge of single requests.
+	gap, tally := tl.LongestGap().Length(), tl.Tally()
+	if gap > shortGap || tally.Answered < tally.Sent*9/10 {
+		d.t.Fatalf("%s was stopped, and the service was away: %v", old, tl)
 	}
 	old.Director.Wait()
 	old.Director.Start()
 	d.inService()
-	d.good("%s took over; every request was answered", next)
-	d.sum("the owner was stopped", "%s took over: no request lost, %s at most without an answer", next, seconds(tl.LongestGap().Length()))
+	d.good("%s took over, with %d of %d requests answered", next, tally.Answered, tally.Sent)
+	d.sum("the owner was stopped", "%s took over: %d of %d requests answered, %s at most without an answer",
+		next, tally.Answered, tally.Sent, seconds(gap))
 }
 
 // unplug pulls the node's cable out of the switch.
