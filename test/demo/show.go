@@ -122,25 +122,24 @@ func (d *demo) manifests() map[string]string {
 }
 
 // inService waits until the owner balances both ports over all nodes.
-func (d *demo) inService() *edge.Node {
+func (d *demo) inService() {
 	d.edge.WaitReady(patience)
-	var owner *edge.Node
-	lab.Eventually(d.t, patience, "both ports on all nodes", func() (err error) {
-		if owner, err = d.edge.Owner(); err != nil {
+	lab.Eventually(d.t, patience, "both ports on all nodes", func() error {
+		owner, err := d.edge.Owner()
+		if err != nil {
 			return err
 		}
-		return d.balances(owner.IPVS(), d.edge.Nodes, 1)
+		return d.balances(owner.IPVS(), d.edge.Nodes)
 	})
-	return owner
 }
 
-// balances checks that a table of ipvsadm -Ln gives the nodes a weight, on
+// balances checks that a table of ipvsadm -Ln gives the nodes weight 1, on
 // both ports.
-func (d *demo) balances(table string, nodes []*edge.Node, weight int) error {
+func (d *demo) balances(table string, nodes []*edge.Node) error {
 	for _, port := range []string{":80", ":443"} {
 		for _, n := range nodes {
-			if got := edge.WeightIn(table, d.edge.VIP()+port, n.Addr+port); got != weight {
-				return fmt.Errorf("%s%s: %s has weight %d, want %d:\n%s", d.edge.VIP(), port, n, got, weight, table)
+			if got := edge.WeightIn(table, d.edge.VIP()+port, n.Addr+port); got != 1 {
+				return fmt.Errorf("%s%s: %s has weight %d, want 1:\n%s", d.edge.VIP(), port, n, got, table)
 			}
 		}
 	}
@@ -171,7 +170,7 @@ func (d *demo) whatIsInTheKernel() {
 	d.say("The owner's IPVS has both ports with all three nodes, itself among them (direct routing). A Backup has\n" +
 		"nothing: it would balance a second time what the owner has balanced already.")
 	owner := d.owner()
-	d.check(d.balances(d.on(owner, "ipvsadm -Ln"), d.edge.Nodes, 1))
+	d.check(d.balances(d.on(owner, "ipvsadm -Ln"), d.edge.Nodes))
 	backup := d.edge.Others(owner)[0]
 	if table := d.on(backup, "ipvsadm -Ln"); strings.Contains(table, d.edge.VIP()) {
 		d.t.Fatalf("%s, a Backup, has services", backup)

@@ -66,7 +66,7 @@ func (d *demo) ownerDies() {
 		d.unplug(old)
 		next = d.taken(old)
 	})
-	d.check(d.balances(d.on(next, "ipvsadm -Ln"), d.edge.Others(old), 1))
+	d.check(d.balances(d.on(next, "ipvsadm -Ln"), d.edge.Others(old)))
 	gap := tl.LongestGap().Length()
 	if gap > longestGap {
 		d.t.Fatalf("the take-over took %s for a client, want %s at most", seconds(gap), seconds(longestGap))
@@ -82,7 +82,7 @@ func (d *demo) taken(old *edge.Node) (next *edge.Node) {
 		for _, n := range others {
 			if n.HasAddr("eth0", d.edge.VIP()) {
 				next = n
-				return d.balances(n.IPVS(), others, 1)
+				return d.balances(n.IPVS(), others)
 			}
 		}
 		return fmt.Errorf("none of %v has the VIP", others)
@@ -95,7 +95,7 @@ func (d *demo) deadNodeReturns() {
 	d.section("The dead node returns")
 	d.say("Its kernel still has the VIP and the services of before. portico is started again, finds them, and gives them up,\n" +
 		"since without a cable it owns nothing. Then the cable is put back, and the node is balanced over again.")
-	if !dead.HasAddr("eth0", d.edge.VIP()) || d.balances(dead.IPVS(), d.edge.Nodes, 1) != nil {
+	if !dead.HasAddr("eth0", d.edge.VIP()) || d.balances(dead.IPVS(), d.edge.Nodes) != nil {
 		d.t.Fatalf("the kernel of %s has lost the VIP or its services, though nobody was there to remove them", dead)
 	}
 	tl := d.watched(50, func() {
