@@ -8,10 +8,13 @@ package l7
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"net"
+	"os"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -76,6 +79,12 @@ func New(o Options) *L7 {
 // served. The returned commit makes c live; discard gives up what was bound.
 // Exactly one of them is to be called.
 func (l *L7) Prepare(c Config) (commit, discard func(), err error) {
+	// A source that is not new may be away for a while.
+	if k := l.next.Load().config.Kubernetes; !reflect.DeepEqual(c.Kubernetes, k) {
+		if _, err := newFeed(l.log, c.Kubernetes); err != nil {
+			return nil, nil, err
+		}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	fresh := map[string]net.Listener{}
@@ -121,6 +130,9 @@ func (c Config) listens() []string {
 
 func listen(addr string) (net.Listener, error) {
 	s, err := net.Listen("tcp", addr)
+	if errors.Is(err, os.ErrPermission) {
+		return nil, fmt.Errorf("%w: the process needs CAP_NET_BIND_SERVICE for a port below 1024", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: another process listens there, or the address is not on this node: ss -ltnp", err)
 	}
@@ -160,6 +172,8 @@ func (l *L7) Run(ctx context.Context, ready func()) error {
 		case <-r.coming.ready():
 			r.takeOver()
 			r.open(ctx)
+		case <-r.retry:
+			r.applySource(ctx, r.config.Kubernetes)
 		case <-r.source.changed():
 			r.rebuild()
 		}

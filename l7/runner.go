@@ -23,7 +23,9 @@ type runner struct {
 	// coming is a source that replaces source once it has read everything, so
 	// that a reload never goes through a moment without routes.
 	coming *feed
-	build  build
+	// retry fires while the source that the configuration names cannot be had.
+	retry <-chan time.Time
+	build build
 	// opened says that entrypoints are served; told when they first are.
 	opened bool
 	told   func()
@@ -103,6 +105,9 @@ func (r *runner) openReady(ctx context.Context, listen string) {
 	}
 }
 
+// sourceRetry is how often a source is looked for that is not there.
+const sourceRetry = 2 * time.Second
+
 // applySource makes k the source of routes. The one before serves until the
 // new one has read everything.
 func (r *runner) applySource(ctx context.Context, k Kubernetes) {
@@ -115,14 +120,17 @@ func (r *runner) applySource(ctx context.Context, k Kubernetes) {
 		return
 	}
 	r.coming.stop()
-	r.coming = nil
+	r.coming, r.retry = nil, nil
 	f, err := newFeed(r.l.log, k)
 	switch {
 	case err != nil:
-		// The configuration was valid, what it names is not: the routes of
-		// before are still served.
-		r.l.log.Error("source of routes", "err", err)
-		r.l.publish(func(s *state) { s.sourceErr = err.Error() })
+		// The configuration was valid, what it names is not there, perhaps
+		// not yet.
+		r.retry = time.After(sourceRetry)
+		if r.l.state.Load().sourceErr != err.Error() {
+			r.l.log.Error("source of routes", "err", err)
+			r.l.publish(func(s *state) { s.sourceErr = err.Error() })
+		}
 	case f == nil:
 		r.source.stop()
 		r.source = nil
