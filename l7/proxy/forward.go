@@ -154,9 +154,10 @@ func (c *conn) readResponse(x *exchange, b *backend) (got bool, err error) {
 	for {
 		end := http1.HeadEnd(x.in.bytes(), searched)
 		if end == 0 {
-			if searched = x.in.len(); searched >= c.p.limits.Head {
-				return true, http1.ErrHeadLarge
+			if err := http1.Partial(x.in.bytes(), searched, c.p.limits); err != nil {
+				return true, err
 			}
+			searched = x.in.len()
 			if _, err := x.in.fill(b.tcp, headroom+c.p.limits.Head); err != nil {
 				return got || searched > 0, err
 			}

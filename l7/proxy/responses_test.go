@@ -124,6 +124,13 @@ func TestUnusable(t *testing.T) {
 			}
 		})
 	}
+	t.Run("bare line feeds, connection left open", func(t *testing.T) {
+		ep := says(t, "HTTP/1.1 200 OK\nContent-Length: 3\n\nabc", false)
+		e := start(t, proxy.Options{Timeouts: proxy.Timeouts{Response: short}}, proxy.Entrypoint{}, ep)
+		if r, _ := e.dial(t).say(getRoot).hear("GET"); r.StatusCode != 502 {
+			t.Errorf("got %v: what can never become a head was waited for", r)
+		}
+	})
 	for name, answer := range map[string]string{
 		"length":        "HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\nabc",
 		"chunked":       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
