@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/labels"
+
 	"github.com/portico-lb/portico/l7/certs"
 )
 
@@ -242,6 +244,15 @@ func parseKubernetes(s KubernetesSection, bad func(key, problem string)) Kuberne
 	}
 	if len(s.Endpoints) == 0 && (s.TokenFile != "" || s.CAFile != "") {
 		bad(key, "token_file and ca_file belong to endpoints, which is missing")
+	}
+	if _, err := labels.Parse(s.LabelSelector); err != nil {
+		bad(key+".label_selector", fmt.Sprintf("%q: %v: want one such as \"team=web,stage!=test\"", s.LabelSelector, err))
+	}
+	if s.Manifests != "" && s.LabelSelector != "" {
+		bad(key+".label_selector", "selects at an API server: leave out of manifests what is not to be served")
+	}
+	if s.Manifests != "" && len(s.Namespaces) > 0 {
+		bad(key+".namespaces", "selects at an API server: leave out of manifests what is not to be served")
 	}
 	for i, e := range s.Endpoints {
 		if !strings.HasPrefix(e, "https://") {

@@ -43,6 +43,11 @@ func TestParse(t *testing.T) {
 			"l7.kubernetes.manifests: stands beside kubeconfig: routes come from one of kubeconfig, endpoints, manifests"},
 		{"token without endpoints", "[kubernetes]\ntoken_file = '/t'",
 			"l7.kubernetes: token_file and ca_file belong to endpoints, which is missing"},
+		{"malformed selector", "[kubernetes]\nkubeconfig = '/k'\nlabel_selector = 'a in in (b'",
+			"l7.kubernetes.label_selector: \"a in in (b\": unable to parse requirement: found 'in' expected: '(': want one such as \"team=web,stage!=test\""},
+		{"selection among manifests", "[kubernetes]\nmanifests = '/m'\nlabel_selector = 'a=b'\nnamespaces = ['n']",
+			"l7.kubernetes.label_selector: selects at an API server: leave out of manifests what is not to be served\n" +
+				"l7.kubernetes.namespaces: selects at an API server: leave out of manifests what is not to be served"},
 		{"endpoint without TLS", "[kubernetes]\nendpoints = ['http://172.16.0.36:8080']",
 			"l7.kubernetes.endpoints[0]: \"http://172.16.0.36:8080\" is no API server: want one such as \"https://172.16.0.36:6443\""},
 	} {
