@@ -24,7 +24,7 @@ const leaveTime = 20 * time.Second
 
 // launch starts the program again where the kernel has IPVS.
 func (o options) launch(e env) int {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	start := time.Now()
 	s := &screen{w: e.stdout, color: o.color}
@@ -50,7 +50,9 @@ func (o options) launch(e env) int {
 		fmt.Fprintf(e.stderr, "demo: %v\n", err)
 		return 1
 	}
-	s.say("The whole of it took %v.", time.Since(start).Round(time.Second))
+	if !o.hold {
+		s.say("The whole of it took %v.", time.Since(start).Round(time.Second))
+	}
 	return 0
 }
 

@@ -137,7 +137,8 @@ func (d *demo) survivors() (owner, dead *edge.Node) {
 func (d *demo) ownerIsStopped() {
 	old := d.owner()
 	d.section("The owner is stopped in good order")
-	d.say("As systemctl stop portico does. It tells the others, so that nobody waits, and balances on until the next owner does; its proxy stays.")
+	d.say("As systemctl stop portico does. It tells the others, so that nobody waits, and goes on\n" +
+		"balancing until the next owner does. Its proxy stays in service.")
 	var next *edge.Node
 	tl := d.watched(100, func() {
 		d.shell(fmt.Sprintf("kill -TERM %d", old.Director.Pid()))
