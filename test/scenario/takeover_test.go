@@ -42,7 +42,7 @@ var ends = []end{
 		back: func(_ *edge.Edge, n *edge.Node) { n.Director.Start() },
 	},
 	{
-		name: "both processes stopped", down: true,
+		name: "both processes stopped", lossless: true, down: true,
 		come: func(_ *edge.Edge, n *edge.Node) { n.Proxy.Signal(syscall.SIGTERM); n.Director.Stop() },
 		back: func(_ *edge.Edge, n *edge.Node) { n.Proxy.Stop(); n.Proxy.Start(); n.Director.Start() },
 	},
