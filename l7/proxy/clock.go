@@ -31,20 +31,18 @@ type phase int64
 
 // The phases.
 const (
-	busy  phase = 0 // in the middle of something
-	idle  phase = 1 // for another request: its client copes with a close
-	fresh phase = 2 // for the first request, which may be on its way
+	busy phase = 0 // in the middle of something
+	idle phase = 1 // for a request
 
-	waitBits = 2
+	phaseBits = 1
 )
 
-func deadlineWord(until int64, w phase) int64 { return until<<waitBits | int64(w) }
+func deadlineWord(until int64, w phase) int64 { return until<<phaseBits | int64(w) }
 
 // Cuts, as words.
 const (
 	cutTimeout int64 = -1 // the deadline has passed
-	cutDrain   int64 = -2 // the connection was idle when the drain began
-	cutKill    int64 = -3 // the drain is over
+	cutKill    int64 = -2 // the drain is over
 )
 
 // move sets the deadline and reports whether the connection may go on.
@@ -64,21 +62,15 @@ func (d *deadline) move(until int64, w phase) bool {
 // expire cuts a connection whose time is over and reports whether it did.
 func (d *deadline) expire(now int64) bool {
 	old := d.word.Load()
-	return old > 0 && old>>waitBits < now && d.word.CompareAndSwap(old, cutTimeout)
+	return old > 0 && old>>phaseBits < now && d.word.CompareAndSwap(old, cutTimeout)
 }
 
-// cutIdle cuts an idle connection and reports whether it did.
-func (d *deadline) cutIdle() bool {
-	old := d.word.Load()
-	return old > 0 && old&int64(idle) != 0 && d.word.CompareAndSwap(old, cutDrain)
-}
-
-// hurry shortens the wait for a first request. One that is moved at the same
+// hurry shortens the wait for a request. A deadline that is moved at the same
 // time is left to whoever moves it.
 func (d *deadline) hurry(until int64) {
 	old := d.word.Load()
-	if old > 0 && old&int64(fresh) != 0 && old>>waitBits > until {
-		d.word.CompareAndSwap(old, deadlineWord(until, fresh))
+	if old > 0 && old&int64(idle) != 0 && old>>phaseBits > until {
+		d.word.CompareAndSwap(old, deadlineWord(until, idle))
 	}
 }
 

@@ -39,7 +39,6 @@ type conn struct {
 	in    buffer
 	stats *shard
 	torn  bool // the last response broke off
-	used  bool // a request has been read
 }
 
 func newConn(s *server, raw net.Conn) *conn {
@@ -85,7 +84,6 @@ func (c *conn) serve() {
 			c.refuse(err)
 			return
 		}
-		c.used = true
 		if !c.handle(head) {
 			return
 		}
@@ -183,20 +181,7 @@ func (c *conn) idle() bool {
 	if len(c.in.b) != smallSize { // grown by the last head
 		c.in = buffer{b: getSmall()}
 	}
-	if !c.used {
-		return c.awaitFirst()
-	}
 	if !c.deadline.move(c.until(c.p.timeouts.Idle), idle) {
-		return c.reprieve()
-	}
-	return !c.s.draining.Load() || c.pending()
-}
-
-// awaitFirst begins the wait for the first request. A client sends again what
-// a kept connection swallowed, but a new connection that is closed in its face
-// is an error to it: a drain gives the request on its way lastCall to arrive.
-func (c *conn) awaitFirst() bool {
-	if !c.deadline.move(c.until(c.p.timeouts.Idle), fresh) {
 		return c.reprieve()
 	}
 	if c.s.draining.Load() {
@@ -205,8 +190,9 @@ func (c *conn) awaitFirst() bool {
 	return true
 }
 
-// lastCall is how long after the begin of a drain a client's first request is
-// waited for: a round trip, and the one retransmission of a lost packet.
+// lastCall is how long after the begin of a drain a request is waited for that
+// may be on its way: a round trip, and the one retransmission of a lost packet.
+// A socket that is closed in the face of a request is an error to the client.
 const lastCall = time.Second
 
 // reprieve lets a connection that was cut while it was idle answer what has

@@ -147,7 +147,6 @@ func (s *server) drain(end func()) {
 	// at the flag then, so that one of the two sees the other.
 	s.draining.Store(true)
 	s.each(func(c *conn) {
-		c.cut(func() bool { return c.deadline.cutIdle() })
 		c.deadline.hurry(c.until(lastCall))
 	})
 	over := time.AfterFunc(s.p.drain, func() {
