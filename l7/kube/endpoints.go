@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -94,9 +95,13 @@ func (x *endpointIndex) endpoints(b route.Backend) []route.Endpoint {
 		x.problem(b, "spec.ports", "no TCP port is %s, as an Ingress names it, its routes answer 503: add the port or correct the Ingress", b.Port)
 		return nil
 	}
+	// By name, so that the problems do not depend on the order of arrival.
+	slices.SortFunc(x.slices[name], func(a, b *discoveryv1.EndpointSlice) int { return strings.Compare(a.Name, b.Name) })
 	var found candidates
 	for _, s := range x.slices[name] {
-		found.add(s, port)
+		found.add(s, port, func(format string, args ...any) {
+			x.problem(b, "", "EndpointSlice "+s.Name+": "+format, args...)
+		})
 	}
 	return found.best(service.Spec.IPFamilies)
 }
@@ -119,9 +124,11 @@ func servicePort(s *corev1.Service, port string) (string, bool) {
 // family: [ready, serving while terminating][IPv4, IPv6].
 type candidates [2][2][]route.Endpoint
 
-func (c *candidates) add(s *discoveryv1.EndpointSlice, portName string) {
-	port, ok := slicePort(s, portName)
-	if !ok {
+// add takes what can be used of s, and tells problem of the rest. An API server
+// refuses such slices; a folder may hold them.
+func (c *candidates) add(s *discoveryv1.EndpointSlice, portName string, problem func(format string, args ...any)) {
+	port, ok := slicePort(s, portName, problem)
+	if !ok || s.AddressType == discoveryv1.AddressTypeFQDN {
 		return
 	}
 	for _, e := range s.Endpoints {
@@ -136,13 +143,13 @@ func (c *candidates) add(s *discoveryv1.EndpointSlice, portName string) {
 		if len(e.Addresses) == 0 {
 			continue
 		}
-		// All addresses of an endpoint are the same Pod. Those of a slice of
-		// type FQDN are no addresses and fall out here.
+		// All addresses of an endpoint are the same Pod.
 		addr, err := netip.ParseAddr(e.Addresses[0])
-		if err != nil {
+		addr = addr.Unmap()
+		if err != nil || addr.IsUnspecified() || addr.IsMulticast() || addr.IsLinkLocalUnicast() {
+			problem("%q is no address of a Pod, and is left out", e.Addresses[0])
 			continue
 		}
-		addr = addr.Unmap()
 		family := &c[rank][familyIndex(addr.Is6())]
 		*family = append(*family, route.Endpoint{Addr: netip.AddrPortFrom(addr, port)})
 	}
@@ -150,13 +157,16 @@ func (c *candidates) add(s *discoveryv1.EndpointSlice, portName string) {
 
 // slicePort returns the number of the TCP port of that name in s. A port
 // without a number means all ports and is no place to send to.
-func slicePort(s *discoveryv1.EndpointSlice, name string) (uint16, bool) {
+func slicePort(s *discoveryv1.EndpointSlice, name string, problem func(format string, args ...any)) (uint16, bool) {
 	for _, p := range s.Ports {
 		if deref(p.Name, "") != name || deref(p.Protocol, corev1.ProtocolTCP) != corev1.ProtocolTCP {
 			continue
 		}
 		if n := deref(p.Port, 0); n > 0 && n <= 65535 {
 			return uint16(n), true
+		}
+		if p.Port != nil {
+			problem("%d is no port: allowed are 1 to 65535", *p.Port)
 		}
 	}
 	return 0, false
