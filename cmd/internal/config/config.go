@@ -6,6 +6,7 @@ package config
 import (
 	"bytes"
 	"fmt"
+	"io/fs"
 	"os"
 	"reflect"
 
@@ -48,20 +49,33 @@ func Load(path string, wants func(part string) bool) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	return parse(path, data, wants, readFile)
+	info, err := os.Stat(path)
+	if err != nil {
+		return Config{}, err
+	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff")) // some editors begin a file so
+	return parse(source{path, data, worldReadable(info)}, wants, readFile)
+}
+
+// A source is the file before it is understood.
+type source struct {
+	path string
+	data []byte
+	// public says that everybody on the machine may read it.
+	public bool
 }
 
 // Defaults returns the configuration of an empty file.
 func Defaults() (Config, error) {
-	return parse("", nil, func(string) bool { return false }, readFile)
+	return parse(source{}, func(string) bool { return false }, readFile)
 }
 
-func parse(path string, data []byte, wants func(part string) bool, readFile func(string) ([]byte, error)) (Config, error) {
-	s := inspect(data, reflect.TypeFor[File]())
+func parse(src source, wants func(part string) bool, readFile func(string) ([]byte, error)) (Config, error) {
+	s := inspect(src.data, reflect.TypeFor[File]())
 	var f File
-	decoded := toml.Unmarshal(s.sound(data), &f)
+	decoded := toml.Unmarshal(s.sound(src.data), &f)
 	if decoded != nil && len(s.faults) == 0 {
-		s.decode(data, &f)
+		s.decode(src.data, &f)
 	}
 	var faults Faults
 	bad := func(key, problem string) {
@@ -74,13 +88,16 @@ func parse(path string, data []byte, wants func(part string) bool, readFile func
 	var c Config
 	if decoded == nil {
 		c = f.parse(wants, readFile, bad)
+		if src.public {
+			f.exposed(src.path, bad)
+		}
 	}
 	faults = append(faults, s.faults...)
 	if len(faults) == 0 {
 		return c, nil
 	}
 	for i := range faults {
-		faults[i].Path = path
+		faults[i].Path = src.path
 	}
 	return Config{}, faults.sorted()
 }
@@ -109,8 +126,19 @@ func readFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	public := bytes.Contains(data, []byte("-----BEGIN CERTIFICATE")) && !bytes.Contains(data, []byte("PRIVATE KEY"))
-	if !public && info.Mode().Perm()&0o004 != 0 {
+	if !public && worldReadable(info) {
 		return nil, fmt.Errorf("%s holds a secret and everybody may read it: chmod o-r %s", path, path)
 	}
 	return data, nil
+}
+
+func worldReadable(info fs.FileInfo) bool { return info.Mode().Perm()&0o004 != 0 }
+
+// exposed tells of secrets that stand in a file that everybody may read.
+func (f File) exposed(path string, bad func(key, problem string)) {
+	for i, g := range f.VIP {
+		if g.VRRP.Password != "" {
+			bad(fmt.Sprintf("vip[%d].vrrp.password", i), fmt.Sprintf("everybody may read it here: chmod o-r %s, or name a password_file", path))
+		}
+	}
 }
