@@ -1,7 +1,8 @@
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   = -s -w -X github.com/portico-lb/portico/cmd/internal/daemon.Version=$(VERSION)
-LINT      = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
+# A cache of its own: in a shared one, findings bear the paths of other checkouts.
+LINT      = GOLANGCI_LINT_CACHE=$(CURDIR)/bin/lint $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 # Packages whose tests need a kernel with ip_vs, and run inside the guest.
 KERNEL    = ./l4/ipvs ./test/vm/guest ./test/lab ./test/scenario
 # Packages that have a target of their own.
