@@ -40,7 +40,7 @@ type L7 struct {
 	certs  *certs.Store
 
 	// next is the configuration that Run shall apply, bell tells it so.
-	next atomic.Pointer[prepared]
+	next atomic.Pointer[Config]
 	bell chan struct{}
 	// successor says that sockets came from the process before this one.
 	successor bool
@@ -55,9 +55,6 @@ type L7 struct {
 	sockets map[string]net.Listener
 }
 
-// prepared is a configuration whose listeners are all bound.
-type prepared struct{ config Config }
-
 // New returns an L7 that Run starts.
 func New(o Options) *L7 {
 	l := &L7{
@@ -70,50 +67,43 @@ func New(o Options) *L7 {
 		successor: len(o.Sockets) > 0,
 	}
 	maps.Copy(l.sockets, o.Sockets)
-	l.next.Store(&prepared{o.Config})
+	l.next.Store(&o.Config)
 	l.state.Store(&state{})
 	return l
 }
 
 // Prepare does everything about c that can fail, touching nothing that is
-// served. The returned commit makes c live; discard gives up what was bound.
-// Exactly one of them is to be called.
-func (l *L7) Prepare(c Config) (commit, discard func(), err error) {
+// served. The returned commit makes c live, and cannot fail.
+func (l *L7) Prepare(c Config) (commit func(), err error) {
 	// A source that is not new may be away for a while.
-	if k := l.next.Load().config.Kubernetes; !reflect.DeepEqual(c.Kubernetes, k) {
+	if k := l.next.Load().Kubernetes; !reflect.DeepEqual(c.Kubernetes, k) {
 		if _, err := newFeed(l.log, c.Kubernetes); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	fresh := map[string]net.Listener{}
-	discard = func() {
-		for _, s := range fresh {
-			s.Close()
-		}
-	}
 	for _, addr := range c.listens() {
 		if l.sockets[addr] != nil || fresh[addr] != nil {
 			continue
 		}
 		s, err := listen(addr)
 		if err != nil {
-			discard()
-			return nil, nil, err
+			for _, bound := range fresh {
+				bound.Close()
+			}
+			return nil, err
 		}
 		fresh[addr] = s
 	}
-	commit = func() {
+	return func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		for addr, s := range fresh {
-			l.sockets[addr] = s
-		}
-		l.next.Store(&prepared{c})
+		maps.Copy(l.sockets, fresh)
+		l.next.Store(&c)
 		l.ring()
-	}
-	return commit, discard, nil
+	}, nil
 }
 
 // listens returns every address that c wants bound.
@@ -151,7 +141,7 @@ func (l *L7) ring() {
 // whether it has a configuration is /ready's to say. A successor listens only
 // once it has one: until then the process before it serves.
 func (l *L7) Run(ctx context.Context, ready func()) error {
-	commit, _, err := l.Prepare(l.next.Load().config)
+	commit, err := l.Prepare(*l.next.Load())
 	if err != nil {
 		return err
 	}
@@ -168,7 +158,7 @@ func (l *L7) Run(ctx context.Context, ready func()) error {
 		case err := <-r.failed:
 			return err
 		case <-l.bell:
-			r.apply(ctx, l.next.Load().config)
+			r.apply(ctx, *l.next.Load())
 		case <-r.coming.ready():
 			r.takeOver()
 			r.open(ctx)

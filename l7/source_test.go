@@ -49,7 +49,7 @@ func TestPrepareRefusesSource(t *testing.T) {
 		{Kubeconfig: "/no/such/file"},
 		{Endpoints: []string{"https://192.0.2.1:6443"}, LabelSelector: "a in in (b"},
 	} {
-		if _, _, err := p.Prepare(l7.Config{Kubernetes: k}); err == nil {
+		if _, err := p.Prepare(l7.Config{Kubernetes: k}); err == nil {
 			t.Errorf("%+v is taken", k)
 		}
 	}

@@ -18,7 +18,7 @@ var ErrNotRunning = errors.New("portico is not running: systemctl start portico"
 
 // Get asks the server on socket for path and decodes the answer into v.
 func Get(ctx context.Context, socket, path string, v any) error {
-	body, err := do(ctx, http.MethodGet, socket, path)
+	body, err := get(ctx, socket, path)
 	if err != nil {
 		return err
 	}
@@ -28,13 +28,7 @@ func Get(ctx context.Context, socket, path string, v any) error {
 	return nil
 }
 
-// Post asks the server on socket to do path. The error is the server's text.
-func Post(ctx context.Context, socket, path string) error {
-	_, err := do(ctx, http.MethodPost, socket, path)
-	return err
-}
-
-func do(ctx context.Context, method, socket, path string) ([]byte, error) {
+func get(ctx context.Context, socket, path string) ([]byte, error) {
 	var d net.Dialer
 	c := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
@@ -42,7 +36,7 @@ func do(ctx context.Context, method, socket, path string) ([]byte, error) {
 			return d.DialContext(ctx, "unix", socket)
 		},
 	}}
-	req, err := http.NewRequestWithContext(ctx, method, "http://portico"+path, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://portico"+path, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -48,17 +48,6 @@ func (s *Server) HandleJSON(path string, value func() any) {
 	})
 }
 
-// HandlePost answers POST path with 204, or with 409 and the text of do's error.
-func (s *Server) HandlePost(path string, do func(context.Context) error) {
-	s.mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
-		if err := do(r.Context()); err != nil {
-			http.Error(w, err.Error(), http.StatusConflict)
-			return
-		}
-		w.WriteHeader(http.StatusNoContent)
-	})
-}
-
 // Run listens until ctx ends.
 func (s *Server) Run(ctx context.Context, ready func()) error {
 	l, err := s.listen()

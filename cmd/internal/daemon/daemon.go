@@ -148,7 +148,6 @@ func (d *daemon) admin(successor bool) *admin.Server {
 	}
 	s := admin.New(d.log.With("part", "admin"), socket, successor)
 	s.HandleJSON("/api/v1/status", func() any { return d.status() })
-	s.HandlePost("/api/v1/reload", func(context.Context) error { return d.reload() })
 	return s
 }
 

@@ -18,7 +18,7 @@ func (d *daemon) reload() error {
 	}
 	commit := func() {}
 	if d.l7 != nil {
-		if commit, _, err = d.l7.Prepare(c.L7); err != nil {
+		if commit, err = d.l7.Prepare(c.L7); err != nil {
 			d.loaded.Error, d.loaded.Failed = err.Error(), time.Now()
 			return err
 		}
