@@ -16,8 +16,14 @@ const module = "github.com/portico-lb/portico/"
 // beside what stands below itself. Patterns are path.Match's. The picture is
 // in packaging/doc/architecture.md; what is not drawn there is a mistake.
 var allowed = map[string][]string{
-	"health":              {},
+	"health":              {"health/*"},
+	"health/command":      {},
 	"vip":                 {"vip/*", "health"},
+	"vip/track":           {"health", "health/command"},
+	"vip/notify":          {"health/command"},
+	"vip/bgp":             {"vip/bgp/*"},
+	"vip/bgp/bfd":         {},
+	"vip/probe":           {},
 	"vip/vrrp":            {}, // protocols stand alone: they are tested without a kernel
 	"vip/announce":        {},
 	"vip/addr":            {},
