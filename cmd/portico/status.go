@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 
 func statusCommand(e env, path *string) *cobra.Command {
 	var asJSON bool
+	var every time.Duration
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show who owns the VIPs, which servers are up, and what is proxied",
@@ -24,27 +26,41 @@ func statusCommand(e env, path *string) *cobra.Command {
 			"answers, or when one of them reports something that needs a person.",
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			s, err := askStatus(c, *path)
-			if err != nil {
-				return err
+			show := func(w io.Writer) error { return showStatus(c.Context(), w, *path, asJSON) }
+			if !c.Flags().Changed("watch") {
+				return show(e.stdout)
 			}
-			if asJSON {
-				enc := json.NewEncoder(e.stdout)
-				enc.SetIndent("", "  ")
-				if err := enc.Encode(s); err != nil {
-					return err
-				}
-			} else {
-				printStatus(e.stdout, s, time.Now())
+			if every < time.Second/10 {
+				return errUsage{fmt.Errorf("--watch=%v: allowed are 100ms and more", every)}
 			}
-			if !s.healthy() {
-				return errSilent
-			}
-			return nil
+			return watch(c.Context(), e.stdout, every, !asJSON, show)
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print everything as JSON")
+	c.Flags().DurationVarP(&every, "watch", "w", 0, "show it again every `interval` until interrupted")
+	c.Flags().Lookup("watch").NoOptDefVal = "2s"
 	return c
+}
+
+// showStatus asks, and prints what it is told.
+func showStatus(ctx context.Context, w io.Writer, path string, asJSON bool) error {
+	s, err := askStatus(ctx, path)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(s); err != nil {
+			return err
+		}
+	} else {
+		printStatus(w, s, time.Now())
+	}
+	if !s.healthy() {
+		return errSilent
+	}
+	return nil
 }
 
 // A nodeStatus is what the processes of this node say, by process.
@@ -56,7 +72,7 @@ type nodeStatus struct {
 }
 
 // askStatus asks both processes. One that runs all parts answers for both.
-func askStatus(c *cobra.Command, path string) (nodeStatus, error) {
+func askStatus(ctx context.Context, path string) (nodeStatus, error) {
 	// Only the sockets' paths are wanted, whatever else is wrong with the file.
 	conf, err := config.Load(path, func(string) bool { return false })
 	if err != nil {
@@ -71,7 +87,7 @@ func askStatus(c *cobra.Command, path string) (nodeStatus, error) {
 	var errs []error
 	ask := func(socket string) *daemon.Status {
 		got := new(daemon.Status)
-		if err := admin.Get(c.Context(), socket, "/api/v1/status", got); err != nil {
+		if err := admin.Get(ctx, socket, "/api/v1/status", got); err != nil {
 			errs = append(errs, err)
 			return nil
 		}
