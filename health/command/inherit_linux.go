@@ -1,0 +1,82 @@
+package command
+
+import (
+	"fmt"
+	"os"
+	"os/user"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// shed makes the calling thread one whose children are ordinary processes.
+// Capabilities, policy and nice value are a thread's own in Linux, and a child
+// has those of the thread that starts it.
+func shed() error {
+	// Only the inheritable set goes: the kernel takes the ambient one along
+	// (capabilities(7)), and the permitted one is still needed for setuid.
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var caps [2]unix.CapUserData
+	if err := unix.Capget(&hdr, &caps[0]); err != nil {
+		return fmt.Errorf("read capabilities: %w", err)
+	}
+	caps[0].Inheritable, caps[1].Inheritable = 0, 0
+	if err := unix.Capset(&hdr, &caps[0]); err != nil {
+		return fmt.Errorf("drop capabilities: %w", err)
+	}
+
+	attr, err := unix.SchedGetAttr(0, 0)
+	if err != nil {
+		return fmt.Errorf("read scheduling policy: %w", err)
+	}
+	if attr.Policy == unix.SCHED_NORMAL && attr.Nice >= 0 {
+		return nil // a lower one would need a privilege
+	}
+	attr.Policy, attr.Priority, attr.Nice = unix.SCHED_NORMAL, 0, max(0, attr.Nice)
+	if err := unix.SchedSetAttr(0, attr, 0); err != nil {
+		return fmt.Errorf("leave the director's scheduling policy: %w", err)
+	}
+	return nil
+}
+
+// credential returns what a child needs to run as the named user, nil where
+// it does so anyway.
+func credential(name string) (*syscall.Credential, error) {
+	if name == "" {
+		return nil, nil
+	}
+	u, err := user.Lookup(name)
+	if err != nil {
+		return nil, fmt.Errorf("run as %q: %w", name, err)
+	}
+	uid, err := number(u.Uid)
+	if err != nil || uid == uint32(os.Geteuid()) {
+		return nil, err
+	}
+	if os.Geteuid() != 0 {
+		return nil, fmt.Errorf("run as %q: only root can change the user, and portico runs as uid %d: leave user out", name, os.Geteuid())
+	}
+	gid, err := number(u.Gid)
+	if err != nil {
+		return nil, err
+	}
+	c := &syscall.Credential{Uid: uid, Gid: gid}
+	groups, err := u.GroupIds()
+	if err != nil {
+		return nil, fmt.Errorf("groups of %q: %w", name, err)
+	}
+	for _, g := range groups {
+		id, err := number(g)
+		if err != nil {
+			return nil, err
+		}
+		c.Groups = append(c.Groups, id)
+	}
+	return c, nil
+}
+
+func number(s string) (uint32, error) {
+	n, err := strconv.ParseUint(s, 10, 32)
+	return uint32(n), err
+}
