@@ -24,6 +24,8 @@ type State struct {
 	Value int
 	// Streak counts equal results in a row: 3 is three passes, -2 two failures.
 	Streak int
+	// back is since when an interface that does not hold is up again.
+	back time.Time
 }
 
 // A Snapshot is what was known about all watches at one moment. It never changes.

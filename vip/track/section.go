@@ -7,6 +7,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -161,8 +162,13 @@ func (p parser) user(name string) string {
 	if name == "" {
 		return ""
 	}
-	if _, err := user.Lookup(name); err != nil {
+	u, err := user.Lookup(name)
+	euid := os.Geteuid()
+	switch {
+	case err != nil:
 		p.fault("user", "%q is not known on this node: create the user or name another", name)
+	case euid != 0 && u.Uid != strconv.Itoa(euid):
+		p.fault("user", "%q cannot be had: portico runs as uid %d, and only root can change the user: leave it out", name, euid)
 	}
 	return name
 }
