@@ -1,46 +1,44 @@
 package vip
 
 import (
-	"errors"
-	"fmt"
-	"maps"
-	"slices"
-	"time"
-
+	"github.com/portico-lb/portico/vip/addr"
 	"github.com/portico-lb/portico/vip/announce"
+	"github.com/portico-lb/portico/vip/vrrp"
 )
 
-// bursts is what a group has announced and what it has still to announce.
-type bursts struct {
-	announce.Schedule
-	acquired, disputed uint64
-}
+// rules reports whether this node says of the group's addresses that they are
+// here. While it only adopts them it is silent: another may have them, or is
+// about to.
+func (v view) rules() bool { return v.owned && v.state == vrrp.Active }
 
-// announce sends the bursts that are due.
-func (k *keeper) announce(routers []*router, now time.Time) error {
-	var errs []error
-	maps.DeleteFunc(k.announced, func(r *router, _ *bursts) bool { return !slices.Contains(routers, r) })
+// withdraw stops announcing the groups that are no longer ours. It comes first
+// in a round: what follows may take time, in which a successor announces itself.
+func (k *keeper) withdraw(routers []*router) {
+	ours := map[string]bool{}
 	for _, r := range routers {
-		g, v := r.read()
-		b := k.announced[r]
-		if b == nil {
-			b = &bursts{}
-			k.announced[r] = b
-		}
-		switch {
-		case !v.owned:
-			b.Stop()
-		case b.acquired != v.acquired:
-			b.Start(now)
-		case b.disputed != v.disputed:
-			b.Again(now)
-		}
-		b.acquired, b.disputed = v.acquired, v.disputed
-		if b.Take(now) {
-			if err := announce.Burst(g.Interface, g.addrs()); err != nil {
-				errs = append(errs, fmt.Errorf("group %s: %w", g.Name, err))
-			}
+		if g, v := r.read(); v.rules() && k.announced[g.Name] == r {
+			ours[g.Name] = true
 		}
 	}
-	return errors.Join(errs...)
+	k.m.announcer.Keep(func(name string) bool { return ours[name] })
+}
+
+// announce has the groups announced whose services stand: those of owned,
+// unless they were lost meanwhile.
+func (k *keeper) announce(routers []*router, owned map[string]bool, links map[string]addr.Link) {
+	var groups []announce.Group
+	k.announced = map[string]*router{}
+	for _, r := range routers {
+		g, v := r.read()
+		if !owned[g.Name] || !v.rules() {
+			continue
+		}
+		l := links[g.Interface]
+		groups = append(groups, announce.Group{
+			Name: g.Name, Interface: g.Interface, Addrs: g.addrs(), Index: l.Index, MAC: l.MAC, Up: l.Up,
+			Acquired: v.acquired, Disputed: v.disputed, Moved: k.moves(g.Interface),
+		})
+		k.announced[g.Name] = r
+	}
+	k.m.announcer.Set(groups)
 }

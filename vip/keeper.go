@@ -33,29 +33,40 @@ type keeper struct {
 	memory *addr.Memory
 	bell   chan struct{} // rung by noticed
 
-	owned     map[string]bool     // groups owned in the latest round
-	settled   []addr.Address      // what the latest round reached without a fault, else nil
-	announced map[*router]*bursts // of owned groups
-	warned    map[string]bool     // interfaces whose rp_filter was reported
-	relevant  struct {            // what noticed looks for
+	owned     map[string]bool    // groups owned in the latest round
+	settled   []addr.Address     // what the latest round reached without a fault, else nil
+	announced map[string]*router // by group
+	warned    map[string]bool    // interfaces whose rp_filter was reported
+	relevant  struct {           // what noticed looks for, and found
 		mu     sync.Mutex
 		groups []addr.Group
+		moved  map[string]uint64 // interfaces of groups: how often
 	}
 }
 
 func newKeeper(m *Manager, memory *addr.Memory) *keeper {
-	return &keeper{m: m, log: m.opts.Log, memory: memory, bell: make(chan struct{}, 1),
-		announced: map[*router]*bursts{}, warned: map[string]bool{}}
+	k := &keeper{m: m, log: m.opts.Log, memory: memory, bell: make(chan struct{}, 1), warned: map[string]bool{}}
+	k.relevant.moved = map[string]uint64{}
+	return k
 }
 
 // noticed rings for changes that concern the groups.
 func (k *keeper) noticed(c addr.Change) {
 	k.relevant.mu.Lock()
-	groups := k.relevant.groups
-	k.relevant.mu.Unlock()
-	if c == (addr.Change{}) || slices.ContainsFunc(groups, func(g addr.Group) bool { return g.Concerns(c) }) {
+	defer k.relevant.mu.Unlock()
+	if c == (addr.Change{}) || slices.ContainsFunc(k.relevant.groups, func(g addr.Group) bool { return g.Concerns(c) }) {
+		if c.Moved {
+			k.relevant.moved[c.Link]++
+		}
 		ring(k.bell)
 	}
+}
+
+// moves counts how often the interface moved in the eyes of its neighbours.
+func (k *keeper) moves(link string) uint64 {
+	k.relevant.mu.Lock()
+	defer k.relevant.mu.Unlock()
+	return k.relevant.moved[link]
 }
 
 // first is the round before VRRP starts. Without the needed privilege there
@@ -95,21 +106,11 @@ func (k *keeper) run(ctx context.Context) error {
 		}
 		err := k.round(ctx)
 		last = time.Now()
-		next = k.nextRound(last, err)
-	}
-}
-
-func (k *keeper) nextRound(now time.Time, err error) time.Time {
-	next := now.Add(lookEvery)
-	if err != nil {
-		next = now.Add(retryAfter)
-	}
-	for _, b := range k.announced {
-		if t := b.Next(); !t.IsZero() && t.Before(next) {
-			next = t
+		next = last.Add(lookEvery)
+		if err != nil {
+			next = last.Add(retryAfter)
 		}
 	}
-	return next
 }
 
 // round reads the kernel, compares and corrects, in the order that a change of
@@ -117,6 +118,7 @@ func (k *keeper) nextRound(now time.Time, err error) time.Time {
 // then they are announced; services go (Sync) before their address does.
 func (k *keeper) round(ctx context.Context) error {
 	routers := k.m.list()
+	k.withdraw(routers)
 	groups, owned := wanted(routers)
 	k.relevant.mu.Lock()
 	k.relevant.groups = groups
@@ -150,7 +152,8 @@ func (k *keeper) round(ctx context.Context) error {
 		k.sync(ctx)
 	}
 	k.owned = owned
-	errs = append(errs, k.apply(down, false), k.announce(routers, time.Now()))
+	errs = append(errs, k.apply(k.unwanted(down, routers), false))
+	k.announce(routers, owned, have.Links)
 
 	err = errors.Join(errs...)
 	if k.settled = want; err != nil {
@@ -172,6 +175,15 @@ func wanted(routers []*router) (groups []addr.Group, owned map[string]bool) {
 		}
 	}
 	return groups, owned
+}
+
+// unwanted returns those of the removals that are still right. Sync takes time,
+// in which a group may have become ours again: its address must then not go
+// and come back. The router has rung for the next round, which sees to the rest.
+func (k *keeper) unwanted(down []addr.Op, routers []*router) []addr.Op {
+	groups, _ := wanted(routers)
+	want := addr.Want(groups)
+	return slices.DeleteFunc(down, func(o addr.Op) bool { return slices.Contains(want, o.Address) })
 }
 
 // split parts the ops after the last addition.

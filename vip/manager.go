@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/portico-lb/portico/vip/addr"
+	"github.com/portico-lb/portico/vip/announce"
 )
 
 // Options are what a Manager needs for life.
@@ -33,6 +34,8 @@ type Manager struct {
 	work    chan struct{} // bell for the keeper
 	members chan struct{} // bell for Run: routers changed
 
+	announcer *announce.Announcer
+
 	mu        sync.Mutex
 	routers   []*router // in the order of the configuration
 	lastError string
@@ -40,7 +43,8 @@ type Manager struct {
 
 // New returns a Manager without groups that does nothing yet.
 func New(o Options) *Manager {
-	return &Manager{opts: o, changed: make(chan struct{}, 1), work: make(chan struct{}, 1), members: make(chan struct{}, 1)}
+	return &Manager{opts: o, changed: make(chan struct{}, 1), work: make(chan struct{}, 1), members: make(chan struct{}, 1),
+		announcer: announce.New(o.Log)}
 }
 
 // Set replaces the configuration. Groups that stay the same router keep their
@@ -117,6 +121,7 @@ func (m *Manager) Run(ctx context.Context, ready func()) error {
 		watched = addr.Watch(keep, k.noticed)
 		fail(watched)
 	})
+	wg.Go(func() { m.announcer.Run(keep) })
 	wg.Go(func() { kept = k.run(keep) })
 
 	m.steer(ctx, ready)

@@ -1,6 +1,7 @@
 package vip
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 
@@ -46,7 +47,9 @@ func (m *Manager) Status() Status {
 	defer m.mu.Unlock()
 	s := Status{Groups: make([]GroupStatus, 0, len(m.routers)), LastError: m.lastError}
 	for _, r := range m.routers {
-		s.Groups = append(s.Groups, r.snapshot())
+		g := r.snapshot()
+		g.LastError = cmp.Or(g.LastError, m.announcer.Fault(g.Name))
+		s.Groups = append(s.Groups, g)
 	}
 	return s
 }

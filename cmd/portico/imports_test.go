@@ -23,9 +23,10 @@ var allowed = map[string][]string{
 	"vip/notify":          {"health/command"},
 	"vip/bgp":             {"vip/bgp/*"},
 	"vip/bgp/bfd":         {},
-	"vip/probe":           {},
+	"vip/probe":           {"vip/neighbor"},
+	"vip/neighbor":        {},
 	"vip/vrrp":            {}, // protocols stand alone: they are tested without a kernel
-	"vip/announce":        {},
+	"vip/announce":        {"vip/neighbor"},
 	"vip/addr":            {},
 	"l4":                  {"health"},
 	"l4/l4test":           {"l4"},
@@ -37,7 +38,7 @@ var allowed = map[string][]string{
 	"l7/kube":             {"l7/route", "health"},
 	"l7/proxy":            {"l7/route", "l7/http1", "health"},
 	"cmd/internal/admin":  {},
-	"cmd/internal/config": {"vip", "l4", "l7"},
+	"cmd/internal/config": {"vip", "vip/notify", "l4", "l7"},
 	"cmd/internal/daemon": {"*", "*/*", "cmd/internal/*"},        // the only place where the parts meet
 	"cmd/portico":         {"cmd/internal/*", "vip", "l4", "l7"}, // prints their statuses
 	"test/lab":            {},                                    // laboratories know no portico package

@@ -28,7 +28,8 @@ type Found struct {
 // Link is a network interface.
 type Link struct {
 	Index int
-	Up    bool // administratively up and with carrier
+	Up    bool    // administratively up and with carrier
+	MAC   [6]byte // zero where it has no Ethernet address
 }
 
 // State is what the kernel has.

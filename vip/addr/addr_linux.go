@@ -18,6 +18,13 @@ import (
 // 0 to 3 are its own (include/uapi/linux/if_addr.h).
 const Mark = 112
 
+// Events of an RTM_NEWLINK message, of include/uapi/linux/if_link.h. VLANs on
+// a bond have them too (net/8021q/vlan.c, vlan_device_event).
+const (
+	eventBondingFailover = 3 // IFLA_EVENT_BONDING_FAILOVER
+	eventNotifyPeers     = 4 // IFLA_EVENT_NOTIFY_PEERS
+)
+
 // ifaProto is IFA_PROTO of include/uapi/linux/if_addr.h.
 const ifaProto = 11
 
@@ -31,7 +38,11 @@ func Read() (State, error) {
 	names := make(map[uint32]string, len(links))
 	for _, l := range links {
 		names[uint32(l.Index)] = l.Name
-		s.Links[l.Name] = Link{Index: l.Index, Up: l.Flags&net.FlagUp != 0 && l.Flags&net.FlagRunning != 0}
+		link := Link{Index: l.Index, Up: l.Flags&net.FlagUp != 0 && l.Flags&net.FlagRunning != 0}
+		if len(l.HardwareAddr) == len(link.MAC) {
+			link.MAC = [6]byte(l.HardwareAddr)
+		}
+		s.Links[l.Name] = link
 	}
 	msgs, err := dump()
 	if err != nil {
@@ -159,6 +170,10 @@ func encode(req *nl.NetlinkRequest, index int, a Address) {
 type Change struct {
 	Link string
 	Addr netip.Addr
+	// Moved says that switches may have to learn anew where the interface is:
+	// it is without carrier and will come back, or a bond goes on by another
+	// port, or a virtual machine on another host.
+	Moved bool
 }
 
 // Watch calls changed for every change of interfaces and addresses until ctx
@@ -202,11 +217,23 @@ func change(m syscall.NetlinkMessage) (Change, bool) {
 		if err != nil {
 			return Change{}, false
 		}
-		for _, a := range attrs {
-			if a.Attr.Type == unix.IFLA_IFNAME {
-				return Change{Link: unix.ByteSliceToString(a.Value)}, true
+		return linkChange(nl.DeserializeIfInfomsg(m.Data), attrs)
+	}
+	return Change{}, false
+}
+
+func linkChange(head *nl.IfInfomsg, attrs []syscall.NetlinkRouteAttr) (Change, bool) {
+	c := Change{Moved: head.Flags&unix.IFF_RUNNING == 0}
+	for _, a := range attrs {
+		switch a.Attr.Type {
+		case unix.IFLA_IFNAME:
+			c.Link = unix.ByteSliceToString(a.Value)
+		case unix.IFLA_EVENT:
+			if len(a.Value) == 4 {
+				e := nl.NativeEndian().Uint32(a.Value)
+				c.Moved = c.Moved || e == eventBondingFailover || e == eventNotifyPeers
 			}
 		}
 	}
-	return Change{}, false
+	return c, c.Link != ""
 }

@@ -104,7 +104,17 @@ func TestWatch(t *testing.T) {
 	n.DelAddr("eth0", "10.0.0.1/24")
 	hears(addr.Change{Addr: netip.MustParseAddr("10.0.0.1")})
 	n.LinkDown("eth0")
+	hears(addr.Change{Link: "eth0", Moved: true})
+	n.LinkUp("eth0")
 	hears(addr.Change{Link: "eth0"})
+	n.Output("ip", "link", "set", "eth0", "address", "02:00:00:00:00:07")
+	hears(addr.Change{Link: "eth0"})
+	var s addr.State
+	var err error
+	n.Do(func() { s, err = addr.Read() })
+	if want := [6]byte{0: 2, 5: 7}; err != nil || s.Links["eth0"].MAC != want || s.Links["lo"].MAC != ([6]byte{}) {
+		t.Errorf("read %+v, %v", s.Links, err)
+	}
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
