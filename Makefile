@@ -11,7 +11,7 @@ UNIT      = $(shell $(GO) list ./... | grep -v -E '$(APART)')
 
 export CGO_ENABLED ?= 0
 
-.PHONY: all help build deps generate test test-unit test-kernel test-cluster test-package lint package bench demo clean
+.PHONY: all help build deps generate test test-unit test-kernel test-cluster test-package lint package bench bench-failover demo clean
 
 all: build
 
@@ -26,6 +26,7 @@ help:
 	@echo 'lint          gofmt, vet, golangci-lint'
 	@echo 'package       deb and rpm into dist/'
 	@echo 'bench         CPU time beside nginx and HAProxy'
+	@echo 'bench-failover  what clients see of a failover, beside keepalived'
 	@echo 'generate      generated files; clean: what was built'
 
 build:
@@ -62,7 +63,12 @@ package: build
 
 bench: build
 	@test/install-deps bench
-	$(GO) run ./test/bench -portico bin/portico
+	$(GO) run ./test/bench -portico bin/portico -rounds 5 cpu
+
+bench-failover: build
+	@test/install-deps bench
+	$(GO) run ./test/bench -portico bin/portico failover
+	$(GO) run ./test/bench -portico bin/portico -length 15s jitter
 
 demo: deps build bin/vm
 	@$(GO) build -o bin/demo ./test/demo

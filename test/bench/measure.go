@@ -2,7 +2,6 @@ package main
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -91,14 +90,4 @@ func tree(pid int) []int {
 		}
 	}
 	return out
-}
-
-// need ends the benchmark where a peer is not installed.
-func need(t lab.T, program, pkg string) string {
-	t.Helper()
-	path, err := exec.LookPath(program)
-	if err != nil {
-		t.Fatalf("%s is not installed: apt-get install %s", program, pkg)
-	}
-	return path
 }

@@ -161,10 +161,3 @@ func waitHTTP(t lab.T, node *lab.Node, url string) {
 		return nil
 	})
 }
-
-func check(t lab.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatalf("%v", err)
-	}
-}

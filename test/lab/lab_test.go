@@ -245,7 +245,20 @@ func TestEnd(t *testing.T) {
 	}
 }
 
-func TestUnplug(t *testing.T) {
+// TestOutage cuts a node off in both ways, with and without its knowledge.
+func TestOutage(t *testing.T) {
+	for name, tt := range map[string]struct {
+		cut, mend func(*lab.Network, *lab.Node)
+		carrier   string
+	}{
+		"unplugged": {(*lab.Network).Unplug, (*lab.Network).Plug, "0"},
+		"dead port": {(*lab.Network).Deaden, (*lab.Network).Revive, "1"},
+	} {
+		t.Run(name, func(t *testing.T) { outage(t, tt.cut, tt.mend, tt.carrier) })
+	}
+}
+
+func outage(t *testing.T, cut, mend func(*lab.Network, *lab.Node), carrierMeanwhile string) {
 	l := lab.New(t)
 	lan := l.Network("lan")
 	web, client := l.Node("web"), l.Node("client")
@@ -274,21 +287,21 @@ func TestUnplug(t *testing.T) {
 		})
 	}
 	answers(3)
-	lan.Unplug(web)
-	carrier("0")
+	cut(lan, web)
+	carrier(carrierMeanwhile)
 	if !web.HasAddr("eth0", "172.20.0.113") {
 		t.Error("the address went with the cable")
 	}
-	cut := time.Now()
+	began := time.Now()
 	<-time.After(300 * time.Millisecond)
-	outage := time.Since(cut)
-	lan.Plug(web)
+	outage := time.Since(began)
+	mend(lan, web)
 	carrier("1")
 	answers(3)
 	tl := probe.Stop()
 	t.Log(tl)
 	if gap := tl.LongestGap().Length(); gap < outage || gap > patience {
-		t.Errorf("longest gap %v, the cable was out for %v", gap, outage)
+		t.Errorf("longest gap %v, the node was cut off for %v", gap, outage)
 	}
 }
 

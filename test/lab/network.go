@@ -80,6 +80,23 @@ func (nw *Network) Plug(n *Node) {
 	}
 }
 
+// Deaden makes the switch pass on nothing from or to the node, while the node's
+// carrier stays up: a dead port.
+func (nw *Network) Deaden(n *Node) {
+	nw.lab.t.Helper()
+	for _, port := range nw.ports[n] {
+		nw.check(port+" off the switch", nw.links.LinkSetNoMaster(nw.port(port)))
+	}
+}
+
+// Revive undoes Deaden.
+func (nw *Network) Revive(n *Node) {
+	nw.lab.t.Helper()
+	for _, port := range nw.ports[n] {
+		nw.check(port+" on the switch", nw.links.LinkSetMaster(nw.port(port), nw.bridge))
+	}
+}
+
 // Ports are the switch's ends of the node's cables: interfaces in the
 // network's namespace.
 func (nw *Network) Ports(n *Node) []string { return slices.Clone(nw.ports[n]) }
