@@ -2,7 +2,6 @@ package vrrp_test
 
 import (
 	"fmt"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -12,39 +11,60 @@ import (
 
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// at is one event of a script. Ticks are not written: the script's runner
-// sends one at every deadline that passes.
+var actionNames = []string{"advertise", "resign", "acquire", "release", "announce"}
+
+// at is one event of a script, or a nap. Ticks are not written: the script's
+// runner sends one at every deadline that passes.
 type at struct {
 	ms int
-	ev vrrp.Event
+	ev any
 }
+
+// nap suspends the machine for so many milliseconds.
+type nap int
 
 // play runs a script and prints every event with what came of it, until end.
 func play(c vrrp.Config, script []at, endMS int) string {
 	var out strings.Builder
 	m := vrrp.NewMachine(c)
 	step := func(now time.Time, ev vrrp.Event) {
-		before := m.State()
+		before, ready := m.State(), m.Ready()
 		actions := m.Step(now, ev)
+		if _, tick := ev.(vrrp.Tick); tick && len(actions) == 0 && m.State() == before && m.Ready() == ready {
+			return // a Backup looking whether it slept
+		}
 		fmt.Fprintf(&out, "%dms %s:", now.Sub(epoch).Milliseconds(), eventName(ev))
 		for _, a := range actions {
-			fmt.Fprintf(&out, " %s", []string{"advertise", "resign", "acquire", "release", "announce"}[a])
+			fmt.Fprintf(&out, " %s", actionNames[a])
 		}
 		if s := m.State(); s != before {
 			fmt.Fprintf(&out, " %v (%s)", s, m.Reason())
+		}
+		if m.Ready() {
+			out.WriteString(" ready")
 		}
 		if m.Adopting() {
 			out.WriteString(" adopting")
 		}
 		out.WriteByte('\n')
 	}
+	var awake time.Time
 	for _, e := range append(script, at{endMS, nil}) {
 		now := epoch.Add(time.Duration(e.ms) * time.Millisecond)
 		for d := m.Deadline(); !d.IsZero() && d.Before(now); d = m.Deadline() {
+			if d.Before(awake) {
+				d = awake
+			}
+			if !d.Before(now) {
+				break
+			}
 			step(d, vrrp.Tick{})
 		}
-		if e.ev != nil {
-			step(now, e.ev)
+		switch ev := e.ev.(type) {
+		case nap:
+			awake = now.Add(time.Duration(ev) * time.Millisecond)
+		case vrrp.Event:
+			step(now, ev)
 		}
 	}
 	return out.String()
@@ -62,6 +82,10 @@ func eventName(ev vrrp.Event) string {
 		return "stop"
 	case vrrp.Reconfigure:
 		return "reconfigure"
+	case vrrp.Promote:
+		return "promote"
+	case vrrp.Yield:
+		return "yield"
 	}
 	return "tick"
 }
@@ -81,6 +105,12 @@ func TestMachine(t *testing.T) {
 	lower, quick := base, base
 	lower.Priority = 64
 	quick.Interval = 100 * time.Millisecond
+	degraded, synced := base, base
+	degraded.Delta = -64 // skew 750 ms
+	degradedMore, degradedPreempt := degraded, degraded
+	degradedMore.Delta = -96
+	degradedPreempt.Preempt = true
+	synced.Synced = true
 
 	tests := []struct {
 		name   string
@@ -232,6 +262,109 @@ func TestMachine(t *testing.T) {
 0ms start: Backup (started) adopting
 500ms advert 1 from 192.0.2.9: release
 `},
+		{"an Active stalls, but not for long", base, []at{{0, vrrp.Start{}}, {3600, nap(2800)}}, 6500, `
+0ms start: Backup (started)
+3500ms tick: advertise acquire Active (no Active heard)
+6400ms tick: advertise
+`},
+		{"an Active stalls, and nobody took over", base, []at{{0, vrrp.Start{}}, {3600, nap(2900)}}, 8500, `
+0ms start: Backup (started)
+3500ms tick: advertise acquire Active (no Active heard)
+6500ms tick: Backup (was stalled: another may have taken over) adopting
+8000ms tick: advertise acquire Active (still held the addresses after a restart)
+`},
+		{"an Active stalls, and yields to who took over, though not the better", base, []at{{0, vrrp.Start{}}, {3600, nap(9400)}, {13001, heard(1, "192.0.2.1")}}, 14000, `
+0ms start: Backup (started)
+3500ms tick: advertise acquire Active (no Active heard)
+13000ms tick: Backup (was stalled: another may have taken over) adopting
+13001ms advert 1 from 192.0.2.1: release
+`},
+		{"an Active stalls, and its mail comes before its timer", base, []at{{0, vrrp.Start{}}, {3600, nap(9400)}, {13000, heard(1, "192.0.2.1")}}, 14000, `
+0ms start: Backup (started)
+3500ms tick: advertise acquire Active (no Active heard)
+13000ms advert 1 from 192.0.2.1: release Backup (another took over in the meantime)
+`},
+		{"a Backup stalls, and listens before it takes over", base, []at{{0, vrrp.Start{}}, {1000, nap(9000)}}, 12000, `
+0ms start: Backup (started)
+11500ms tick: advertise acquire Active (no Active heard)
+`},
+		{"a Backup stalls, and finds adverts in its socket", base, []at{{0, vrrp.Start{}}, {1000, nap(9000)}, {10001, heard(200, "192.0.2.9")}}, 12000, `
+0ms start: Backup (started)
+10001ms advert 200 from 192.0.2.9:
+`},
+		{"a Backup that always wakes late takes over nevertheless", base, []at{{0, vrrp.Start{}}, {500, nap(4000)}, {4600, nap(2500)},
+			{7200, nap(2500)}, {9800, nap(2500)}}, 13000, `
+0ms start: Backup (started)
+12300ms tick: advertise acquire Active (no Active heard)
+`},
+		{"fault: hands over, and starts as Backup when mended", base, []at{{0, vrrp.Start{}}, {4000, vrrp.Leave{Fault: true}}, {4600, heard(1, "192.0.2.9")},
+			{6000, vrrp.Start{}}, {6100, heard(1, "192.0.2.9")}}, 7000, `
+0ms start: Backup (started)
+3500ms tick: advertise acquire Active (no Active heard)
+4000ms leave: resign Backup (handing over to a successor) adopting
+4600ms advert 1 from 192.0.2.9: adopting
+4850ms tick: release Fault (fault)
+6000ms start: Backup (started)
+6100ms advert 1 from 192.0.2.9:
+`},
+		{"fault that is mended while nobody took over", base, []at{{0, vrrp.Start{}}, {4000, vrrp.Leave{Fault: true}}, {4300, vrrp.Start{}}}, 6000, `
+0ms start: Backup (started)
+3500ms tick: advertise acquire Active (no Active heard)
+4000ms leave: resign Backup (handing over to a successor) adopting
+4300ms start: adopting
+5800ms tick: advertise acquire Active (still held the addresses after a restart)
+`},
+		{"the interface fails", base, []at{{0, vrrp.Start{}}, {4000, vrrp.Stop{Fault: true}}, {5000, vrrp.Stop{}}}, 6000, `
+0ms start: Backup (started)
+3500ms tick: advertise acquire Active (no Active heard)
+4000ms stop: resign release Fault (fault)
+5000ms stop: Initialize (stopped)
+`},
+		{"degraded, a better one takes over, addresses overlap", base, []at{{0, vrrp.Start{}}, {4000, vrrp.Reconfigure{Config: degraded}},
+			{4500, heard(128, "192.0.2.1")}, {4700, heard(128, "192.0.2.1")}}, 8000, `
+0ms start: Backup (started)
+3500ms tick: advertise acquire Active (no Active heard)
+4000ms reconfigure: resign Backup (its priority fell: stands for election) adopting
+4500ms advert 128 from 192.0.2.1: adopting
+4700ms advert 128 from 192.0.2.1: adopting
+4750ms tick: release
+`},
+		{"degraded, nobody is better", base, []at{{0, vrrp.Start{}}, {4000, vrrp.Reconfigure{Config: degraded}}, {4900, vrrp.Reconfigure{Config: degraded}},
+			{5000, vrrp.Reconfigure{Config: degradedMore}}}, 6000, `
+0ms start: Backup (started)
+3500ms tick: advertise acquire Active (no Active heard)
+4000ms reconfigure: resign Backup (its priority fell: stands for election) adopting
+4750ms tick: advertise acquire Active (stood for election, and nobody is better)
+4900ms reconfigure:
+5000ms reconfigure: resign Backup (its priority fell: stands for election) adopting
+5875ms tick: advertise acquire Active (stood for election, and nobody is better)
+`},
+		{"degraded where all preempt: it says so, and the others know what to do", preempt, []at{{0, vrrp.Start{}}, {4000, vrrp.Reconfigure{Config: degradedPreempt}}}, 4500, `
+0ms start: Backup (started)
+3500ms tick: advertise acquire Active (no Active heard)
+4000ms reconfigure: advertise
+`},
+		{"a member of a sync group waits for the others", synced, []at{{0, vrrp.Start{}}, {4000, vrrp.Promote{}}, {4100, vrrp.Yield{}}, {4200, heard(200, "192.0.2.9")}}, 9000, `
+0ms start: Backup (started)
+3500ms tick: ready
+4000ms promote: advertise acquire Active (follows its sync group)
+4100ms yield: resign Backup (follows its sync group) adopting
+4200ms advert 200 from 192.0.2.9: adopting
+4450ms tick: release
+7700ms tick: ready
+`},
+		{"a member of a sync group that yields, and is not succeeded, lets go", synced, []at{{0, vrrp.Start{}}, {4000, vrrp.Promote{}}, {4100, vrrp.Yield{}}}, 6000, `
+0ms start: Backup (started)
+3500ms tick: ready
+4000ms promote: advertise acquire Active (follows its sync group)
+4100ms yield: resign Backup (follows its sync group) adopting
+5100ms tick: release
+`},
+		{"a member of a sync group need not wait when the Active resigned", synced, []at{{0, vrrp.Start{}}, {1000, heard(0, "192.0.2.9")}}, 2000, `
+0ms start: Backup (started)
+1000ms advert 0 from 192.0.2.9:
+1500ms tick: advertise acquire Active (the Active resigned)
+`},
 		{"stop while adopting", base, []at{{0, vrrp.Start{Holding: true}}, {500, vrrp.Stop{}}}, 9000, `
 0ms start: Backup (started) adopting
 500ms stop: resign release Initialize (stopped)
@@ -250,32 +383,23 @@ func TestMachine(t *testing.T) {
 // TestTie: of Backups with one priority the higher address is first, and none
 // waits longer than one of the next lower priority.
 func TestTie(t *testing.T) {
-	deadline := func(priority uint8, address string) time.Duration {
+	takesOver := func(priority uint8, address string) time.Time {
 		m := vrrp.NewMachine(vrrp.Config{Version: 3, Priority: priority, Interval: time.Second, Address: ip(address)})
 		m.Step(epoch, vrrp.Start{})
-		return m.Deadline().Sub(epoch)
+		for m.State() != vrrp.Active {
+			now := m.Deadline()
+			if m.Step(now, vrrp.Tick{}); m.State() == vrrp.Active {
+				return now
+			}
+		}
+		panic("Active at the start")
 	}
-	last := deadline(101, "192.0.2.4")
+	last := takesOver(101, "192.0.2.4")
 	for _, address := range []string{"192.0.2.7", "192.0.2.6", "192.0.2.5", "192.0.2.4"} {
-		d := deadline(100, address)
-		if d-last < 900*time.Microsecond {
-			t.Errorf("%s takes over %v after the one before it", address, d-last)
+		d := takesOver(100, address)
+		if d.Sub(last) < 900*time.Microsecond {
+			t.Errorf("%s takes over %v after the one before it", address, d.Sub(last))
 		}
 		last = d
-	}
-}
-
-// TestStall: an Active that was suspended speaks at once and then keeps its
-// interval, without making up for the adverts it missed.
-func TestStall(t *testing.T) {
-	m := vrrp.NewMachine(vrrp.Config{Version: 3, Priority: 128, Interval: time.Second, Address: netip.MustParseAddr("192.0.2.7")})
-	m.Step(epoch, vrrp.Start{})
-	m.Step(epoch.Add(3500*time.Millisecond), vrrp.Tick{})
-	late := epoch.Add(20 * time.Second)
-	if got := m.Step(late, vrrp.Tick{}); len(got) != 1 || got[0] != vrrp.Advertise {
-		t.Errorf("got %v, want one advert", got)
-	}
-	if d := m.Deadline().Sub(late); d != time.Second {
-		t.Errorf("next advert in %v, want 1s", d)
 	}
 }
