@@ -102,13 +102,10 @@ type Kubernetes struct {
 // readFile reads the certificates that the section names.
 func Parse(s Section, readFile func(string) ([]byte, error), bad func(key, problem string)) Config {
 	c := Config{
-		ReadyListen: ":9181",
+		ReadyListen: s.readyListen(),
 		StopDelay:   parseWait(s.StopDelay, "l7.stop_delay", 8*time.Second, bad),
 		Drain:       parseWait(s.Drain, "l7.drain", 30*time.Second, bad),
 		Kubernetes:  parseKubernetes(s.Kubernetes, bad),
-	}
-	if s.ReadyListen != nil {
-		c.ReadyListen = *s.ReadyListen
 	}
 	if c.ReadyListen != "" {
 		checkListen(c.ReadyListen, "l7.ready_listen", bad)
@@ -124,6 +121,36 @@ func Parse(s Section, readFile func(string) ([]byte, error), bad func(key, probl
 		c.Entrypoints = append(c.Entrypoints, parseEntrypoint(e, key, readFile, bad))
 	}
 	return c
+}
+
+func (s Section) readyListen() string {
+	if s.ReadyListen == nil {
+		return ":9181"
+	}
+	return *s.ReadyListen
+}
+
+// ReadyAddr is where this node itself can ask for /ready; the zero value where
+// nothing answers it.
+func (s Section) ReadyAddr() netip.AddrPort {
+	host, service, err := net.SplitHostPort(s.readyListen())
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	port, err := net.LookupPort("tcp", service)
+	if err != nil || port == 0 {
+		return netip.AddrPort{}
+	}
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case host == "", ip == netip.IPv4Unspecified():
+		ip = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	case err != nil:
+		return netip.AddrPort{}
+	case ip.IsUnspecified():
+		ip = netip.IPv6Loopback()
+	}
+	return netip.AddrPortFrom(ip, uint16(port))
 }
 
 // parseWait parses how long a stop may wait for something.

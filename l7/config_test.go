@@ -75,6 +75,21 @@ func TestParseDefaults(t *testing.T) {
 	}
 }
 
+func TestReadyAddr(t *testing.T) {
+	for listen, want := range map[string]string{
+		":9181": "127.0.0.1:9181", "0.0.0.0:80": "127.0.0.1:80", "[::]:80": "[::1]:80", "192.0.2.7:9181": "192.0.2.7:9181",
+		"[2001:db8::7]:http": "[2001:db8::7]:80", "": "", "x": "", "host:80": "", "127.0.0.1:0": "", ":none": "",
+	} {
+		got := l7.Section{ReadyListen: &listen}.ReadyAddr()
+		if want == "" && got.IsValid() || want != "" && got.String() != want {
+			t.Errorf("%q is asked at %v, want %q", listen, got, want)
+		}
+	}
+	if got := (l7.Section{}).ReadyAddr().String(); got != "127.0.0.1:9181" {
+		t.Errorf("the default is asked at %s", got)
+	}
+}
+
 // parse parses TOML as [l7]; every file it names is missing.
 func parse(t *testing.T, in string) (l7.Config, string) {
 	t.Helper()

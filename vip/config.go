@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/portico-lb/portico/vip/track"
 	"github.com/portico-lb/portico/vip/vrrp"
 )
 
@@ -32,10 +33,17 @@ type VRRPSection struct {
 	Peers          []string `toml:"peers"`
 	Password       string   `toml:"password"`
 	PasswordFile   string   `toml:"password_file"`
+
+	// Track nil is the default, and empty is nothing.
+	Track []track.Section `toml:"track"`
 }
 
 // Config is what a Manager keeps.
-type Config struct{ Groups []Group }
+type Config struct {
+	Groups []Group
+	// Ready is where the node's proxy answers GET /ready; invalid: nowhere.
+	Ready netip.AddrPort
+}
 
 // Group is a set of virtual addresses that move together.
 type Group struct {
@@ -43,7 +51,8 @@ type Group struct {
 	Addresses []netip.Prefix // at least one; each with its length on the interface
 	Interface string
 	Owner     Owner
-	VRRP      VRRP // for Owner VRRP
+	VRRP      VRRP         // for Owner VRRP
+	Track     []track.Rule // what the node's fitness to own the group depends on
 }
 
 // Owner says who decides which node has a group.
@@ -103,14 +112,14 @@ func (g Group) sameRouter(h Group) bool {
 		g.VRRP.Version == h.VRRP.Version && g.VRRP.RouterID == h.VRRP.RouterID
 }
 
-// Parse checks the sections and completes them. defaultInterface serves groups
-// that name none; readFile reads password files. Each fault is reported to bad
-// with the key's path in the file; Parse goes on to find them all.
-func Parse(ss []Section, defaultInterface string, readFile func(string) ([]byte, error), bad func(key, problem string)) Config {
-	var c Config
+// Parse checks the sections and completes them by what l says of the node;
+// readFile reads password files. Each fault is reported to bad with the key's
+// path in the file; Parse goes on to find them all.
+func Parse(ss []Section, l Local, readFile func(string) ([]byte, error), bad func(key, problem string)) Config {
+	c := Config{Ready: l.Ready}
 	for i, s := range ss {
-		p := parser{key: fmt.Sprintf("vip[%d]", i), bad: bad, readFile: readFile}
-		c.Groups = append(c.Groups, p.group(s, defaultInterface))
+		p := parser{key: fmt.Sprintf("vip[%d]", i), bad: bad, readFile: readFile, local: l}
+		c.Groups = append(c.Groups, p.group(s))
 	}
 	unique(c.Groups, bad)
 	return c
@@ -147,19 +156,20 @@ type parser struct {
 	key      string
 	bad      func(key, problem string)
 	readFile func(string) ([]byte, error)
+	local    Local
 }
 
 func (p parser) fault(key, format string, args ...any) {
 	p.bad(p.key+"."+key, fmt.Sprintf(format, args...))
 }
 
-func (p parser) group(s Section, defaultInterface string) Group {
+func (p parser) group(s Section) Group {
 	g := Group{Name: s.Name, Interface: s.Interface, Owner: Owner(s.Owner)}
 	if g.Name == "" {
 		p.fault("name", "missing: services refer to the group by it")
 	}
 	if g.Interface == "" {
-		g.Interface = defaultInterface
+		g.Interface = p.local.Interface
 	}
 	switch {
 	case g.Interface == "":
@@ -182,6 +192,8 @@ func (p parser) group(s Section, defaultInterface string) Group {
 		v6 := len(g.Addresses) > 0 && g.ipv6()
 		p.key += ".vrrp"
 		g.VRRP = p.vrrp(s.VRRP, v6)
+		weight := notReady
+		g.Track = p.track(s.VRRP.Track, track.Section{L7: true, Weight: &weight})
 	}
 	return g
 }

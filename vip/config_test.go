@@ -36,7 +36,7 @@ func parse(t *testing.T, text string) (vip.Config, string) {
 		}
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
-	c := vip.Parse(file.VIP, "eth9", readFile, func(key, problem string) { fmt.Fprintf(&faults, "%s: %s\n", key, problem) })
+	c := vip.Parse(file.VIP, vip.Local{Interface: "eth9"}, readFile, func(key, problem string) { fmt.Fprintf(&faults, "%s: %s\n", key, problem) })
 	return c, faults.String()
 }
 
@@ -80,7 +80,7 @@ owner = "static"
 			VRRP: vip.VRRP{Version: 3, RouterID: 51, Priority: 100, AdvertInterval: time.Second}},
 		{Name: "static", Addresses: []netip.Prefix{prefix("10.0.0.1/24")}, Interface: "eth9", Owner: vip.OwnerStatic},
 	}}
-	if diff := cmp.Diff(want, c, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); diff != "" {
+	if diff := cmp.Diff(want, c, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}, netip.AddrPort{})); diff != "" {
 		t.Error(diff)
 	}
 	if got := c.Addrs()["edge"]; len(got) != 2 || got[1] != ip("2001:db8::119") {
@@ -140,7 +140,7 @@ vip[1].vrrp.router_id: 1 is used by vip[0] on eth9 already: take another number,
 // TestPasswordNotShown: no fault repeats a password.
 func TestPasswordNotShown(t *testing.T) {
 	s := vip.Section{VRRP: vip.VRRPSection{Password: "hunter2-hunter2", PasswordFile: "/x"}}
-	vip.Parse([]vip.Section{s}, "", func(string) ([]byte, error) { return nil, errors.New("unreadable") }, func(key, problem string) {
+	vip.Parse([]vip.Section{s}, vip.Local{}, func(string) ([]byte, error) { return nil, errors.New("unreadable") }, func(key, problem string) {
 		if strings.Contains(problem, "hunter2") {
 			t.Errorf("%s: %s", key, problem)
 		}

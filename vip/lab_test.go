@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -49,7 +50,7 @@ func runNode(dir string) int {
 			return err
 		}
 		var faults []string
-		c := vip.Parse(ss, "eth0", os.ReadFile, func(key, problem string) { faults = append(faults, key+": "+problem) })
+		c := vip.Parse(ss, vip.Local{Interface: "eth0", Ready: netip.MustParseAddrPort("127.0.0.1:9181")}, os.ReadFile, func(key, problem string) { faults = append(faults, key+": "+problem) })
 		if len(faults) > 0 {
 			return fmt.Errorf("%s", strings.Join(faults, "\n"))
 		}

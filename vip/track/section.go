@@ -31,7 +31,7 @@ type Section struct {
 // Parse returns what the sections mean. key is the list's path in the file;
 // bad is told of every fault.
 func Parse(ss []Section, key string, bad func(key, problem string)) []Rule {
-	rules := make([]Rule, 0, len(ss))
+	var rules []Rule
 	for i, s := range ss {
 		p := parser{key: fmt.Sprintf("%s[%d]", key, i), bad: bad}
 		r := p.rule(s)

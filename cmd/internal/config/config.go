@@ -105,7 +105,8 @@ func parse(src source, wants func(part string) bool, readFile func(string) ([]by
 func (f File) parse(wants func(part string) bool, readFile func(string) ([]byte, error), bad func(key, problem string)) Config {
 	c := Config{Node: f.Node.parse(bad), Log: f.Log.parse(bad), Admin: f.Admin.parse(bad)}
 	if wants("vip") || wants("l4") {
-		c.VIP = vip.Parse(f.VIP, c.Node.Interface, readFile, bad)
+		local := vip.Local{Interface: c.Node.Interface, Ready: f.L7.ReadyAddr(), Proxies: len(f.L7.Entrypoint) > 0}
+		c.VIP = vip.Parse(f.VIP, local, readFile, bad)
 		c.L4 = l4.Parse(f.L4, c.VIP.Addrs(), bad)
 	}
 	if wants("l7") {
