@@ -3,25 +3,46 @@ package health
 import (
 	"fmt"
 	"net/netip"
-	"net/url"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/net/http/httpguts"
 )
 
 // A Section is a [check] table as the operator writes it.
 type Section struct {
 	Kind     string `toml:"kind"`
-	Host     string `toml:"host"`
-	Path     string `toml:"path"`
-	Status   string `toml:"status"`
 	Port     *int   `toml:"port"`
 	Interval string `toml:"interval"`
 	Timeout  string `toml:"timeout"`
 	Fall     *int   `toml:"fall"`
 	Rise     *int   `toml:"rise"`
+	Refused  string `toml:"refused"`
+
+	Method  string            `toml:"method"`
+	Host    string            `toml:"host"`
+	Path    string            `toml:"path"`
+	Headers map[string]string `toml:"headers"`
+	Status  string            `toml:"status"`
+	Body    string            `toml:"body"`
+
+	ServerName         string `toml:"server_name"`
+	CAFile             string `toml:"ca_file"`
+	InsecureSkipVerify bool   `toml:"insecure_skip_verify"`
+	ExpiresWithin      string `toml:"expires_within"`
+
+	Service string `toml:"service"`
+	TLS     bool   `toml:"tls"`
+
+	Query     string `toml:"query"`
+	QueryType string `toml:"query_type"`
+	RCode     string `toml:"rcode"`
+
+	Send    string `toml:"send"`
+	SendHex string `toml:"send_hex"`
+	Expect  string `toml:"expect"`
+
+	Command []string `toml:"command"`
+	User    string   `toml:"user"`
 }
 
 // A Template is a Check without its server.
@@ -31,120 +52,143 @@ type Template struct {
 }
 
 // For returns the check of one server. Its port is the template's, or, where
-// that names none, the service's own.
-func (t Template) For(addr netip.Addr, servicePort uint16) Check {
+// that names none, the service's own. vips are the service's addresses, which
+// a check of the kind drpath asks the server for.
+func (t Template) For(addr netip.Addr, servicePort uint16, vips ...netip.Addr) Check {
 	c := t.check
-	c.Target = netip.AddrPortFrom(addr, t.port)
-	if t.port == 0 {
-		c.Target = netip.AddrPortFrom(addr, servicePort)
+	port := servicePort
+	if t.port != 0 {
+		port = t.port
 	}
+	switch c.Kind {
+	case Ping:
+		port = 0 // one echo is enough for all ports
+	case DRPath:
+		c.VIPs = list(vips, addr)
+	}
+	c.Target = netip.AddrPortFrom(addr, port)
 	return c
 }
+
+// Kind returns the kind of the template's checks.
+func (t Template) Kind() Kind { return t.check.Kind }
 
 // Parse returns what a Section means. key is the table's path in the file;
 // bad is told of every fault.
 func Parse(s Section, key string, bad func(key, problem string)) Template {
-	p := parser{key: key, bad: bad}
+	p := parser{key: key, bad: bad, kind: Kind(s.Kind)}
+	if s.Kind == "" {
+		p.kind = TCP
+	}
+	if !slices.Contains(kinds, p.kind) {
+		p.fault("kind", "%q is not a kind of check: allowed are %s", s.Kind, names(kinds))
+		p.kind = TCP
+	} else {
+		p.strangers(s)
+	}
 	// Three failures two seconds apart tell a dead server from a busy one
 	// within seven seconds.
 	interval := p.duration("interval", s.Interval, 2*time.Second, 100*time.Millisecond, time.Hour)
 	t := Template{check: Check{
+		Kind:     p.kind,
 		Interval: interval,
 		// An attempt ends before the next begins.
-		Timeout: p.duration("timeout", s.Timeout, min(time.Second, interval), 10*time.Millisecond, interval),
-		Fall:    p.number("fall", s.Fall, 3, 1, 100),
-		Rise:    p.number("rise", s.Rise, 2, 1, 100),
+		Timeout:      p.duration("timeout", s.Timeout, min(time.Second, interval), 10*time.Millisecond, interval),
+		Fall:         p.number("fall", s.Fall, 3, 1, 100),
+		Rise:         p.number("rise", s.Rise, 2, 1, 100),
+		CountRefused: p.oneOf("refused", s.Refused, "down", "count") == "count",
 	}}
 	if s.Port != nil {
 		t.port = uint16(p.number("port", s.Port, 0, 1, 65535))
 	}
-	switch s.Kind {
-	case "", string(TCP):
-		t.check.Kind = TCP
-		p.noHTTP(s)
-	case string(HTTP):
-		t.check.Kind = HTTP
-		t.check.HTTP = p.http(s)
-	case "https", "tls", "grpc", "dns", "udp", "ping", "exec", "drpath":
-		p.fault("kind", "%q is not yet available: allowed are tcp, http", s.Kind)
-	default:
-		p.fault("kind", "%q is not a kind of check: allowed are tcp, http", s.Kind)
-	}
+	p.details(s, &t.check)
 	return t
 }
 
-// parser carries what every field of a Section needs.
-type parser struct {
-	key string
-	bad func(key, problem string)
+// details fills in what belongs to the check's kind.
+func (p parser) details(s Section, c *Check) {
+	switch c.Kind {
+	case HTTP:
+		c.HTTP = p.http(s)
+	case HTTPS:
+		c.HTTP = p.http(s)
+		c.TLS = p.tls(s)
+		if c.TLS.ServerName == "" {
+			c.TLS.ServerName = hostName(s.Host)
+		}
+	case TLS:
+		c.TLS = p.tls(s)
+	case GRPC:
+		c.GRPC = GRPCOptions{Service: s.Service, TLS: s.TLS}
+		if s.TLS {
+			c.TLS = p.tls(s)
+		}
+	case DNS:
+		c.DNS = p.dns(s)
+	case UDP:
+		c.UDP = p.datagram(s)
+	case Exec:
+		c.Exec = p.program(s)
+	}
 }
 
-func (p parser) fault(field, format string, args ...any) {
-	p.bad(p.key+"."+field, fmt.Sprintf(format, args...))
-}
-
-func (p parser) duration(field, s string, def, low, high time.Duration) time.Duration {
-	if s == "" {
-		return def
-	}
-	d, err := time.ParseDuration(s)
-	switch {
-	case err != nil:
-		p.fault(field, `%q is not a duration: write one like "2s" or "500ms"`, s)
-	case d < low || d > high:
-		p.fault(field, "%s is out of range: allowed are %s to %s", d, low, high)
-	default:
-		return d
-	}
-	return def
-}
-
-func (p parser) number(field string, n *int, def, low, high int) int {
-	if n == nil {
-		return def
-	}
-	if *n < low || *n > high {
-		p.fault(field, "%d is out of range: allowed are %d to %d", *n, low, high)
-		return def
-	}
-	return *n
-}
-
-func (p parser) noHTTP(s Section) {
-	for _, f := range []struct{ name, value string }{{"host", s.Host}, {"path", s.Path}, {"status", s.Status}} {
-		if f.value != "" {
-			p.fault(f.name, `belongs to kind = "http", this check is of kind "tcp"`)
+// strangers faults keys that belong to other kinds.
+func (p parser) strangers(s Section) {
+	tlsKinds := []Kind{HTTPS, TLS, GRPC}
+	httpKinds := []Kind{HTTP, HTTPS}
+	for _, f := range []struct {
+		name  string
+		given bool
+		kinds []Kind
+	}{
+		{"port", s.Port != nil, []Kind{TCP, HTTP, HTTPS, TLS, GRPC, DNS, UDP, Exec}},
+		{"refused", s.Refused != "", []Kind{TCP, HTTP, HTTPS, TLS, GRPC, DNS, UDP, DRPath}},
+		{"method", s.Method != "", httpKinds},
+		{"host", s.Host != "", httpKinds},
+		{"path", s.Path != "", httpKinds},
+		{"headers", s.Headers != nil, httpKinds},
+		{"status", s.Status != "", httpKinds},
+		{"body", s.Body != "", httpKinds},
+		{"server_name", s.ServerName != "", tlsKinds},
+		{"ca_file", s.CAFile != "", tlsKinds},
+		{"insecure_skip_verify", s.InsecureSkipVerify, tlsKinds},
+		{"expires_within", s.ExpiresWithin != "", []Kind{HTTPS, TLS}},
+		{"service", s.Service != "", []Kind{GRPC}},
+		{"tls", s.TLS, []Kind{GRPC}},
+		{"query", s.Query != "", []Kind{DNS}},
+		{"query_type", s.QueryType != "", []Kind{DNS}},
+		{"rcode", s.RCode != "", []Kind{DNS}},
+		{"send", s.Send != "", []Kind{UDP}},
+		{"send_hex", s.SendHex != "", []Kind{UDP}},
+		{"expect", s.Expect != "", []Kind{UDP}},
+		{"command", s.Command != nil, []Kind{Exec}},
+		{"user", s.User != "", []Kind{Exec}},
+	} {
+		if f.given && !slices.Contains(f.kinds, p.kind) {
+			p.fault(f.name, "belongs to kind = %s, this check is of kind %q", quoted(f.kinds), p.kind)
 		}
 	}
+	tlsKeys := s.ServerName != "" || s.CAFile != "" || s.InsecureSkipVerify
+	if p.kind == GRPC && tlsKeys && !s.TLS {
+		p.fault("tls", "is missing: server_name, ca_file and insecure_skip_verify mean something with tls = true alone")
+	}
 }
 
-func (p parser) http(s Section) HTTPRequest {
-	r := HTTPRequest{Host: s.Host, Path: "/", Status: StatusRange{200, 299}}
-	if s.Path != "" {
-		r.Path = s.Path
-		if _, err := url.ParseRequestURI(s.Path); err != nil || s.Path[0] != '/' {
-			p.fault("path", `%q is not a path: write one that starts with "/"`, s.Path)
-		}
+func names(kinds []Kind) string {
+	var s []string
+	for _, k := range kinds {
+		s = append(s, string(k))
 	}
-	if !httpguts.ValidHostHeader(s.Host) || strings.ContainsAny(s.Host, "/@?#") {
-		p.fault("host", "%q is not a host name", s.Host)
-	}
-	if s.Status != "" {
-		var ok bool
-		if r.Status, ok = parseStatus(s.Status); !ok {
-			p.fault("status", `%q is not a range of status codes: write one like "200-299" or "204", within 100 to 599`, s.Status)
-		}
-	}
-	return r
+	return strings.Join(s, ", ")
 }
 
-func parseStatus(s string) (r StatusRange, ok bool) {
-	low, high, isRange := strings.Cut(s, "-")
-	if !isRange {
-		high = low
+func quoted(kinds []Kind) string {
+	s := make([]string, len(kinds))
+	for i, k := range kinds {
+		s[i] = fmt.Sprintf("%q", k)
 	}
-	var err1, err2 error
-	r.Low, err1 = strconv.Atoi(low)
-	r.High, err2 = strconv.Atoi(high)
-	return r, err1 == nil && err2 == nil && 100 <= r.Low && r.Low <= r.High && r.High <= 599
+	if n := len(s); n > 1 {
+		return strings.Join(s[:n-1], ", ") + " or " + s[n-1]
+	}
+	return s[0]
 }

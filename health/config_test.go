@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/pelletier/go-toml/v2"
+	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/portico-lb/portico/health"
 )
@@ -78,10 +79,8 @@ func TestParseFaults(t *testing.T) {
 		toml string
 		want []string
 	}{
-		"kind": {`kind = "icmp"`, []string{`check.kind: "icmp" is not a kind of check: allowed are tcp, http`}},
-		"kind of later": {`kind = "https"
-			path = "/"`, []string{`check.kind: "https" is not yet available: allowed are tcp, http`}},
-		"path with tcp": {`path = "/ready"`, []string{`check.path: belongs to kind = "http", this check is of kind "tcp"`}},
+		"kind":          {`kind = "icmp"`, []string{`check.kind: "icmp" is not a kind of check: allowed are tcp, http, https, tls, grpc, dns, udp, ping, exec, drpath`}},
+		"path with tcp": {`path = "/ready"`, []string{`check.path: belongs to kind = "http" or "https", this check is of kind "tcp"`}},
 		"timeout":       {`timeout = "3s"`, []string{`check.timeout: 3s is out of range: allowed are 10ms to 2s`}},
 		"all at once": {`
 			kind = "http"
@@ -99,7 +98,7 @@ func TestParseFaults(t *testing.T) {
 			`check.path: "ready" is not a path: write one that starts with "/"`,
 			`check.port: 0 is out of range: allowed are 1 to 65535`,
 			`check.rise: 101 is out of range: allowed are 1 to 100`,
-			`check.status: "700" is not a range of status codes: write one like "200-299" or "204", within 100 to 599`,
+			`check.status: "700" is not a range of status codes: write one like "200-299", "204" or "200-299,401", within 100 to 599`,
 			`check.timeout: 0s is out of range: allowed are 10ms to 2s`,
 		}},
 	} {
@@ -110,6 +109,145 @@ func TestParseFaults(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestParseKinds(t *testing.T) {
+	timing := health.Check{Target: netip.MustParseAddrPort("10.0.0.3:80"), Interval: 2 * time.Second, Timeout: time.Second, Fall: 3, Rise: 2}
+	ok := health.StatusRange{Low: 200, High: 299}
+	for name, tt := range map[string]struct {
+		toml string
+		want func(c *health.Check)
+	}{
+		"https": {`kind = "https"
+			host = "www.example.com:8443"
+			ca_file = "/etc/ca.pem"
+			method = "GET"
+			status = "200-299, 301,401-403"
+			body = "^ok"
+			headers = { "X-B" = "2", "X-A" = "1" }`, func(c *health.Check) {
+			c.Kind = health.HTTPS
+			c.HTTP = health.HTTPRequest{Host: "www.example.com:8443", Path: "/", Header: "X-A: 1\nX-B: 2\n", Status: ok, Statuses: " 301,401-403", Body: "^ok"}
+			c.TLS = health.TLSOptions{ServerName: "www.example.com", CAFile: "/etc/ca.pem"}
+		}},
+		"https by address": {`kind = "https"
+			host = "10.0.0.3"
+			insecure_skip_verify = true
+			refused = "count"`, func(c *health.Check) {
+			c.Kind = health.HTTPS
+			c.HTTP = health.HTTPRequest{Host: "10.0.0.3", Path: "/", Status: ok}
+			c.TLS = health.TLSOptions{SkipVerify: true}
+			c.CountRefused = true
+		}},
+		"tls": {`kind = "tls"
+			server_name = "db.example.com"
+			expires_within = "72h"`, func(c *health.Check) {
+			c.Kind = health.TLS
+			c.TLS = health.TLSOptions{ServerName: "db.example.com", ExpiresWithin: 72 * time.Hour}
+		}},
+		"grpc": {`kind = "grpc"
+			service = "shop.Cart"
+			tls = true
+			server_name = "cart"`, func(c *health.Check) {
+			c.Kind = health.GRPC
+			c.GRPC = health.GRPCOptions{Service: "shop.Cart", TLS: true}
+			c.TLS = health.TLSOptions{ServerName: "cart"}
+		}},
+		"dns": {`kind = "dns"`, func(c *health.Check) {
+			c.Kind = health.DNS
+			c.DNS = health.DNSQuery{Name: ".", Type: dnsmessage.TypeSOA}
+		}},
+		"dns of a name": {`kind = "dns"
+			query = "www.example.com"
+			rcode = "NXDOMAIN"`, func(c *health.Check) {
+			c.Kind = health.DNS
+			c.DNS = health.DNSQuery{Name: "www.example.com.", Type: dnsmessage.TypeA, RCode: dnsmessage.RCodeNameError}
+		}},
+		"udp": {`kind = "udp"
+			send_hex = "de ad 00"
+			expect = "^pong"`, func(c *health.Check) {
+			c.Kind = health.UDP
+			c.UDP = health.Datagram{Send: "\xde\xad\x00", Expect: "^pong"}
+		}},
+		"ping": {`kind = "ping"`, func(c *health.Check) {
+			c.Kind, c.Target = health.Ping, netip.MustParseAddrPort("10.0.0.3:0")
+		}},
+		"exec": {`kind = "exec"
+			command = ["/bin/check", "", "a b"]
+			user = "nobody"`, func(c *health.Check) {
+			c.Kind = health.Exec
+			c.Exec = health.Program{Args: "/bin/check\x00\x00a b\x00", User: "nobody"}
+		}},
+		"drpath": {`kind = "drpath"`, func(c *health.Check) {
+			c.Kind, c.VIPs = health.DRPath, "192.0.2.9 192.0.2.10"
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tmpl, faults := parse(t, tt.toml)
+			if len(faults) > 0 {
+				t.Fatal(faults)
+			}
+			want := timing
+			tt.want(&want)
+			got := tmpl.For(netip.MustParseAddr("10.0.0.3"), 80,
+				netip.MustParseAddr("192.0.2.10"), netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("192.0.2.9"))
+			if diff := cmp.Diff(want, got, compareAddrs); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestParseKindFaults(t *testing.T) {
+	for toml, want := range map[string]string{
+		`kind = "drpath"
+port = 81`: `check.port: belongs to kind = "tcp", "http", "https", "tls", "grpc", "dns", "udp" or "exec", this check is of kind "drpath"`,
+		`kind = "grpc"
+ca_file = "/ca"`: `check.tls: is missing: server_name, ca_file and insecure_skip_verify mean something with tls = true alone`,
+		`kind = "https"
+ca_file = "/ca"
+insecure_skip_verify = true`: `check.insecure_skip_verify: stands beside ca_file: a certificate is verified or it is not`,
+		`kind = "tls"
+ca_file = "ca.pem"`: `check.ca_file: "ca.pem" is not an absolute path`,
+		`kind = "tls"
+server_name = "a:1"`: `check.server_name: "a:1" is not a host name`,
+		`kind = "http"
+body = "("`: "check.body: \"(\" is not a regular expression: error parsing regexp: missing closing ): `(`",
+		`kind = "http"
+method = "HEAD"
+body = "x"`: `check.body: cannot be: an answer to HEAD has none`,
+		`kind = "http"
+method = "TRACE"`: `check.method: "TRACE" is unknown: allowed are GET, HEAD, OPTIONS, POST`,
+		`kind = "http"
+headers = { "Authorization" = "Bearer top\nsecret" }`: `check.headers: the value of "Authorization" has a character that no header may have`,
+		`kind = "http"
+headers = { "host" = "a" }`: `check.headers: "Host" has a key of its own: host = "..."`,
+		`kind = "http"
+headers = { "a b" = "a" }`: `check.headers: "a b" is not the name of a header`,
+		`kind = "http"
+status = "200,"`: `check.status: "200," is not a range of status codes: write one like "200-299", "204" or "200-299,401", within 100 to 599`,
+		`kind = "dns"
+query = "a..b"`: `check.query: "a..b" is not a domain name`,
+		`kind = "dns"
+query_type = "a"`: `check.query_type: "a" is unknown: allowed are A, AAAA, CNAME, MX, NS, PTR, SOA, SRV, TXT`,
+		`kind = "dns"
+rcode = "OK"`: `check.rcode: "OK" is unknown: allowed are FORMERR, NOERROR, NOTIMP, NXDOMAIN, REFUSED, SERVFAIL`,
+		`kind = "udp"
+send = "a"
+send_hex = "00"`: `check.send_hex: stands beside send: a check sends one datagram`,
+		`kind = "udp"
+send_hex = "0"`: `check.send_hex: "0" is not hexadecimal: write bytes like "de ad 00"`,
+		`kind = "exec"`: `check.command: is missing: write the program and its arguments, like ["/usr/local/bin/check", "--fast"]`,
+		`kind = "exec"
+command = ["check"]`: `check.command: "check" is not an absolute path: no shell looks for it`,
+		`refused = "up"`: `check.refused: "up" is unknown: allowed are down, count`,
+		`kind = "ping"
+refused = "down"`: `check.refused: belongs to kind = "tcp", "http", "https", "tls", "grpc", "dns", "udp" or "drpath", this check is of kind "ping"`,
+	} {
+		_, faults := parse(t, toml)
+		if diff := cmp.Diff([]string{want}, faults); diff != "" {
+			t.Errorf("%s:\n%s", toml, diff)
+		}
 	}
 }
 

@@ -2,12 +2,16 @@ package health
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
-	"time"
+	"regexp"
+	"strings"
 )
 
 // maxResponse bounds what one attempt reads, header and body together: a
@@ -17,12 +21,21 @@ const maxResponse = 64 << 10
 
 // An HTTPRequest is what a check of kind HTTP sends and accepts.
 type HTTPRequest struct {
+	// Method is "" for GET.
+	Method string
 	// Host is the Host header; "" sends the target's address and port.
 	Host string
 	// Path is the request target in origin form, query included.
 	Path string
-	// Status is what counts as a pass.
-	Status StatusRange
+	// Header are more fields, as lines of "Name: value\n".
+	Header string
+	// Status is what counts as a pass; Statuses are more such ranges, in the
+	// configuration's words: "301,401-403".
+	Status   StatusRange
+	Statuses string
+	// Body is a regular expression that the body's first 32 KiB match; "" is
+	// any body.
+	Body string
 }
 
 // A StatusRange is a range of HTTP status codes, both ends included.
@@ -36,19 +49,40 @@ func (r StatusRange) String() string {
 	return fmt.Sprintf("%d-%d", r.Low, r.High)
 }
 
-// probeHTTP sends one GET over a connection of its own. net/http's client is
-// not used: it would follow, pool and start two goroutines a connection, and
-// a check wants none of them. A redirect is an answer like any other.
+func (r HTTPRequest) passes(code int) bool {
+	if r.Status.Low <= code && code <= r.Status.High {
+		return true
+	}
+	more, _ := parseStatuses(r.Statuses)
+	for _, s := range more {
+		if s.Low <= code && code <= s.High {
+			return true
+		}
+	}
+	return false
+}
+
+func (r HTTPRequest) wanted() string {
+	if r.Statuses == "" {
+		return r.Status.String()
+	}
+	return r.Status.String() + "," + r.Statuses
+}
+
 func probeHTTP(ctx context.Context, c Check) error {
 	conn, err := dial(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	// Wakes the reads and writes below when the attempt's time is over or the
-	// check is removed.
-	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
+	defer interrupt(ctx, conn)()
+	return exchange(conn, c)
+}
 
+// exchange sends one request over a connection of its own. net/http's client
+// is not used: it would follow, pool and start two goroutines a connection,
+// and a check wants none of them. A redirect is an answer like any other.
+func exchange(conn net.Conn, c Check) error {
 	req, err := newRequest(c)
 	if err != nil {
 		return err
@@ -60,16 +94,41 @@ func probeHTTP(ctx context.Context, c Check) error {
 	if err != nil {
 		return fmt.Errorf("read response: %w", plain(c, err))
 	}
-	if code, want := res.StatusCode, c.HTTP.Status; code < want.Low || code > want.High {
-		return fmt.Errorf("status %d, want %s", code, want)
+	if !c.HTTP.passes(res.StatusCode) {
+		return fmt.Errorf("status %d, want %s", res.StatusCode, c.HTTP.wanted())
 	}
 	// A server that dies in the middle of its answer fails the check. One that
 	// has sent this much has shown enough; half of maxResponse, since the
 	// header has had its share of it.
-	if _, err := io.Copy(io.Discard, io.LimitReader(res.Body, maxResponse/2)); err != nil {
+	body := io.LimitReader(res.Body, maxResponse/2)
+	if c.HTTP.Body == "" {
+		if _, err := io.Copy(io.Discard, body); err != nil {
+			return fmt.Errorf("read body: %w", plain(c, err))
+		}
+		return nil
+	}
+	b, err := io.ReadAll(body)
+	if err != nil {
 		return fmt.Errorf("read body: %w", plain(c, err))
 	}
-	return nil
+	return match("body", c.HTTP.Body, b)
+}
+
+// match says in what an answer differs from the regular expression it should
+// match. Compiling takes microseconds, and few checks have one.
+func match(what, pattern string, b []byte) error {
+	re, err := regexp.Compile(pattern)
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	if re.Match(b) {
+		return nil
+	}
+	const quoted = 40
+	if b = bytes.TrimSpace(b); len(b) > quoted {
+		return fmt.Errorf("%s %q... does not match %q", what, b[:quoted], pattern)
+	}
+	return fmt.Errorf("%s %q does not match %q", what, b, pattern)
 }
 
 func newRequest(c Check) (*http.Request, error) {
@@ -77,15 +136,22 @@ func newRequest(c Check) (*http.Request, error) {
 	if err != nil {
 		return nil, fmt.Errorf("path %q: %w", c.HTTP.Path, err)
 	}
-	host := c.HTTP.Host
-	if host == "" {
-		host = c.Target.String()
-	}
-	return &http.Request{
-		Method: http.MethodGet,
+	r := &http.Request{
+		Method: c.HTTP.Method,
 		URL:    u,
-		Host:   host,
+		Host:   c.HTTP.Host,
 		Header: http.Header{"User-Agent": {"portico-health"}},
 		Close:  true,
-	}, nil
+	}
+	if r.Host == "" {
+		r.Host = c.Target.String()
+	}
+	for line := range strings.Lines(c.HTTP.Header) {
+		name, value, ok := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+		if !ok {
+			return nil, errors.New("header has no value")
+		}
+		r.Header[name] = []string{value}
+	}
+	return r, nil
 }

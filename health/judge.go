@@ -5,37 +5,44 @@ import "time"
 // A State is what is known about one Check.
 type State struct {
 	// Up is the verdict; false while nothing is known.
-	Up bool
+	Up bool `json:"up"`
 	// Known is true from the first answer on.
-	Known bool
+	Known bool `json:"known"`
 	// Since is when Up last changed, or when the first answer came.
-	Since time.Time
+	Since time.Time `json:"since,omitzero"`
 	// Reason is why the server is down, or, while it is up, why its latest
 	// attempt failed. Empty when there is nothing to complain about.
-	Reason string
+	Reason string `json:"reason,omitempty"`
 	// Last is when the latest attempt ended.
-	Last time.Time
+	Last time.Time `json:"last,omitzero"`
 	// Streak counts equal answers in a row: 3 is three passes, -2 two
 	// failures.
-	Streak int
+	Streak int `json:"streak"`
 }
 
-// judge returns the state after one more answer; failure is "" for a pass.
+// An answer is what one attempt brought.
+type answer struct {
+	failure string // "" for a pass
+	refused bool   // nobody listens
+}
+
+// judge returns the state after one more answer.
 //
 // The first answer decides at once: a daemon that has just started would
 // otherwise send nothing to good servers for rise × interval.
-func judge(s State, c Check, now time.Time, failure string) State {
-	pass := failure == ""
+func judge(s State, c Check, now time.Time, a answer) State {
+	pass := a.failure == ""
 	s.Last = now
 	s.Streak = streak(s.Streak, pass)
-	turned := pass && !s.Up && s.Streak >= c.Rise || !pass && s.Up && -s.Streak >= c.Fall
+	fallen := -s.Streak >= c.Fall || a.refused && !c.CountRefused
+	turned := pass && !s.Up && s.Streak >= c.Rise || !pass && s.Up && fallen
 	if turned || !s.Known {
 		s.Known, s.Up, s.Since = true, pass, now
 	}
 	// A pass on the way up does not clear the reason: the server is still
 	// down, and that is still why.
 	if !pass || s.Up {
-		s.Reason = failure
+		s.Reason = a.failure
 	}
 	return s
 }

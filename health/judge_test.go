@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Each letter of answers is one attempt, p passed and f failed; each letter of
+// Each letter of answers is one attempt, p passed, f failed, r was refused; each letter of
 // want is the verdict after it: U up, d down, and a capital D where the server
 // turned down at that attempt (Since moved).
 func TestJudge(t *testing.T) {
@@ -22,18 +22,17 @@ func TestJudge(t *testing.T) {
 		{"a failure starts the count again", 2, 3, "fpfpp", "DdddU"},
 		{"rise and fall of one", 1, 1, "pfpf", "UDUD"},
 		{"the first answer counts towards the next turn", 2, 2, "ffpp", "DddU"},
+		{"refused falls at once", 2, 3, "pprppr", "UuDdUD"},
+		{"refused rises as all others", 2, 3, "rpp", "DdU"},
+		{"refused counts as all others", 2, -3, "prrr", "UuuD"}, // a negative fall sets CountRefused
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c := Check{Rise: tt.rise, Fall: tt.fall}
+			c := Check{Rise: tt.rise, Fall: max(tt.fall, -tt.fall), CountRefused: tt.fall < 0}
 			var s State
 			got := ""
 			for i, a := range tt.answers {
 				now := time.Unix(int64(i+1), 0)
-				failure := ""
-				if a == 'f' {
-					failure = "refused"
-				}
-				s = judge(s, c, now, failure)
+				s = judge(s, c, now, map[rune]answer{'f': {failure: "timeout"}, 'r': {failure: "refused", refused: true}}[a])
 				letter := map[bool]string{true: "u", false: "d"}[s.Up]
 				if s.Since.Equal(now) {
 					letter = map[bool]string{true: "U", false: "D"}[s.Up]
@@ -65,7 +64,7 @@ func TestJudgeKeepsTheReasonWhileDown(t *testing.T) {
 		{"", "refused", 1},         // still down, and still for that
 		{"", "", 2},                // up
 	} {
-		s = judge(s, c, time.Unix(int64(i), 0), step.failure)
+		s = judge(s, c, time.Unix(int64(i), 0), answer{failure: step.failure})
 		if s.Reason != step.reason || s.Streak != step.streak {
 			t.Fatalf("step %d: reason %q streak %d, want %q %d", i, s.Reason, s.Streak, step.reason, step.streak)
 		}

@@ -1,66 +1,127 @@
 package health
 
 import (
+	"container/heap"
 	"context"
 	"log/slog"
-	"maps"
 	"math/rand/v2"
 	"sync"
 	"time"
 )
 
 // spread is how far apart the first attempts of checks that begin together
-// are, so that a thousand checks do not all dial in the same instant.
+// are, so that they do not all dial in the same instant. It shrinks where so
+// many begin that the last would wait longer than one interval.
 const spread = 10 * time.Millisecond
 
 // Options are what a Monitor needs.
 type Options struct {
 	Log *slog.Logger
-	// Probe makes one attempt; nil means the package's Probe.
+	// Probe makes one attempt; nil means a Prober's.
 	Probe func(context.Context, Check) error
+	// StateFile is where states outlive the process; "" keeps none. Set finds
+	// there what a check brought lately.
+	StateFile string
 }
 
 // A Monitor asks a set of checks over and over.
 type Monitor struct {
 	log   *slog.Logger
 	probe func(context.Context, Check) error
-	// rung tells Run that Set was called, changed tells the consumer that a
-	// verdict changed; both have room for one.
+	close func() error
+	file  stateFile
+	// rung tells Run to look at the queue again, changed tells the consumer
+	// that a verdict changed; both have room for one.
 	rung, changed chan struct{}
 
 	mu sync.Mutex
-	// states has a key for every check in the set, and no other.
-	states map[Check]State
-	// snapshot is the published copy of states, nil when it is out of date.
+	// jobs has one for every check in the set, and no other; queue has those
+	// that are not being asked right now.
+	jobs     map[Check]*job
+	queue    queue
+	earlier  map[string]State // from the file, by job.key
+	lateness Histogram
+	// snapshot is the published copy of the states, nil when it is out of date.
 	// It is made when asked for: answers come much more often than readers.
 	snapshot *Snapshot
+	unsaved  bool // a verdict has changed since the file was written
 }
 
 // New returns a Monitor that does nothing until Run.
 func New(o Options) *Monitor {
-	if o.Probe == nil {
-		o.Probe = Probe
-	}
-	return &Monitor{
+	m := &Monitor{
 		log:     o.Log,
 		probe:   o.Probe,
+		close:   func() error { return nil },
+		file:    stateFile(o.StateFile),
 		rung:    make(chan struct{}, 1),
 		changed: make(chan struct{}, 1),
-		states:  map[Check]State{},
+		jobs:    map[Check]*job{},
 	}
+	if o.Probe == nil {
+		p := NewProber()
+		m.probe, m.close = p.Probe, p.Close
+	}
+	var err error
+	if m.earlier, err = m.file.read(); err != nil {
+		m.log.Warn("states of an earlier run cannot be read, all servers are asked anew", "err", err)
+	}
+	return m
 }
 
 // Set replaces the set of checks. Those that stay keep their state and their
-// rhythm; duplicates are asked once. It may be called before and during Run.
+// rhythm, those that differ in interval, timeout, fall and rise alone keep
+// their state; duplicates are asked once. It may be called before and during
+// Run.
 func (m *Monitor) Set(checks []Check) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	states := make(map[Check]State, len(checks))
-	for _, c := range checks {
-		states[c] = m.states[c]
+	asked := make(map[Check]*job, len(m.jobs))
+	for c, j := range m.jobs {
+		asked[c.question()] = j
 	}
-	m.states, m.snapshot = states, nil
+	jobs := make(map[Check]*job, len(checks))
+	var begin []*job
+	for _, c := range checks {
+		if jobs[c] != nil {
+			continue
+		}
+		j := m.jobs[c]
+		if j == nil {
+			j = m.newJob(c, asked[c.question()])
+			begin = append(begin, j)
+		}
+		jobs[c] = j
+	}
+	for c, j := range m.jobs {
+		if jobs[c] == nil && j.place >= 0 {
+			heap.Remove(&m.queue, j.place)
+		}
+	}
+	now := time.Now()
+	for i, j := range begin {
+		// The wait never exceeds one interval, whatever the number.
+		step := min(spread, j.check.Interval/time.Duration(len(begin)))
+		j.due = now.Add(time.Duration(i) * step)
+		heap.Push(&m.queue, j)
+	}
+	m.jobs, m.snapshot, m.unsaved = jobs, nil, true
 	ring(m.rung)
+}
+
+// newJob returns the job for a check, which knows what the job with the same
+// question knew, if there is one, or what was known in an earlier run.
+func (m *Monitor) newJob(c Check, same *job) *job {
+	j := &job{check: c, name: c.String(), place: -1}
+	if m.file != "" {
+		j.key = stateKey(c)
+	}
+	if same != nil {
+		j.state, j.stats = same.state, same.stats
+	} else if s := m.earlier[j.key]; fresh(s, time.Now()) {
+		j.state = s
+	}
+	return j
 }
 
 // Snapshot returns what is known now.
@@ -68,7 +129,11 @@ func (m *Monitor) Snapshot() *Snapshot {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.snapshot == nil {
-		m.snapshot = NewSnapshot(maps.Clone(m.states))
+		states := make(map[Check]State, len(m.jobs))
+		for c, j := range m.jobs {
+			states[c] = j.state
+		}
+		m.snapshot = NewSnapshot(states)
 	}
 	return m.snapshot
 }
@@ -79,62 +144,65 @@ func (m *Monitor) Changed() <-chan struct{} { return m.changed }
 // Run asks until ctx ends and every attempt has returned. It is ready at
 // once: nobody should wait for servers to answer.
 func (m *Monitor) Run(ctx context.Context, ready func()) error {
-	var asking sync.WaitGroup
-	defer asking.Wait()
-
+	var asking, saving sync.WaitGroup
+	saving.Go(func() { m.keepSaved(ctx) })
 	ready()
-	stops := map[Check]context.CancelFunc{}
-	for {
-		m.follow(ctx, &asking, stops)
-		select {
-		case <-m.rung:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-// follow starts and stops goroutines until there is one for each check in the
-// set.
-func (m *Monitor) follow(ctx context.Context, asking *sync.WaitGroup, stops map[Check]context.CancelFunc) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for c, stop := range stops {
-		if _, ok := m.states[c]; !ok {
-			stop()
-			delete(stops, c)
-		}
-	}
-	var begun time.Duration
-	for c := range m.states {
-		if stops[c] != nil {
-			continue
-		}
-		// The wait never exceeds one interval, whatever the number.
-		wait := begun * spread % c.Interval
-		begun++
-		one, stop := context.WithCancel(ctx)
-		stops[c] = stop
-		asking.Go(func() { m.ask(one, c, wait) })
-	}
-}
-
-// ask makes attempts at c until ctx ends, the first after wait.
-func (m *Monitor) ask(ctx context.Context, c Check, wait time.Duration) {
-	timer := time.NewTimer(wait)
+	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for {
+	for ctx.Err() == nil {
+		due, wait := m.due(time.Now())
+		for _, j := range due {
+			asking.Go(func() { m.ask(ctx, j) })
+		}
+		timer.Reset(wait)
 		select {
 		case <-timer.C:
+		case <-m.rung:
 		case <-ctx.Done():
-			return
 		}
-		timer.Reset(jittered(c.Interval, rand.Float64()))
-		err := m.probe(ctx, c)
-		if ctx.Err() != nil {
-			return // stopped: the attempt says nothing about the server
+	}
+	asking.Wait()
+	saving.Wait()
+	m.save()
+	return m.close()
+}
+
+// due takes the jobs off the queue whose time has come, and says how long the
+// next one has to wait.
+func (m *Monitor) due(now time.Time) (due []*job, wait time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for len(m.queue) > 0 {
+		if wait = m.queue[0].due.Sub(now); wait > 0 {
+			return due, wait
 		}
-		m.record(ctx, c, err)
+		due = append(due, heap.Pop(&m.queue).(*job))
+	}
+	return due, time.Hour // Set rings
+}
+
+// ask makes one attempt and puts the job back on the queue.
+func (m *Monitor) ask(ctx context.Context, j *job) {
+	began := time.Now()
+	err := m.probe(ctx, j.check)
+	if ctx.Err() != nil {
+		return // stopped: the attempt says nothing about the server
+	}
+	now := time.Now()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.jobs[j.check] != j {
+		return // Set dropped it while its attempt was on the way
+	}
+	late := began.Sub(j.due)
+	m.lateness.add(late)
+	j.stats.add(late, now.Sub(began), err != nil)
+	m.record(j, now, err)
+
+	j.due = began.Add(jittered(j.check.Interval, rand.Float64()))
+	heap.Push(&m.queue, j)
+	if j.place == 0 {
+		ring(m.rung) // Run waits for a later one
 	}
 }
 
@@ -145,28 +213,24 @@ func jittered(interval time.Duration, r float64) time.Duration {
 	return time.Duration(float64(interval) * (0.9 + 0.2*r))
 }
 
-func (m *Monitor) record(ctx context.Context, c Check, err error) {
-	failure := ""
+// record takes an answer into the job's state.
+func (m *Monitor) record(j *job, at time.Time, err error) {
+	var a answer
 	if err != nil {
-		failure = err.Error()
+		a = answer{err.Error(), refused(err)}
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	// Set may have dropped the check while its attempt was on the way.
-	have, ok := m.states[c]
-	if !ok || ctx.Err() != nil {
-		return
-	}
-	now := judge(have, c, time.Now(), failure)
-	m.states[c], m.snapshot = now, nil
+	have := j.state
+	now := judge(have, j.check, at, a)
+	j.state, m.snapshot = now, nil
 	if now.Up == have.Up && now.Known == have.Known {
 		return
 	}
+	m.unsaved = true
 	ring(m.changed)
 	if now.Up {
-		m.log.Info("check up", "check", c.String())
+		m.log.Info("check up", "check", j.name)
 	} else {
-		m.log.Warn("check down", "check", c.String(), "reason", now.Reason)
+		m.log.Warn("check down", "check", j.name, "reason", now.Reason)
 	}
 }
 

@@ -1,0 +1,72 @@
+package health
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"github.com/portico-lb/portico/health/drpath"
+)
+
+// A Prober makes attempts. It holds the sockets that attempts share, opened
+// when the first of them needs one.
+type Prober struct {
+	paths *drpath.Prober
+}
+
+// NewProber returns a Prober. Close ends its use.
+func NewProber() *Prober { return &Prober{paths: drpath.New()} }
+
+// Close frees what the attempts shared. None may be under way.
+func (p *Prober) Close() error { return p.paths.Close() }
+
+// Probe makes one attempt and says why it failed; nil is a pass. The attempt
+// ends when c.Timeout has passed or ctx ends, whichever is first.
+func (p *Prober) Probe(ctx context.Context, c Check) error {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	switch c.Kind {
+	case TCP:
+		return probeTCP(ctx, c)
+	case HTTP:
+		return probeHTTP(ctx, c)
+	case HTTPS:
+		return probeHTTPS(ctx, c)
+	case TLS:
+		return probeTLS(ctx, c)
+	case GRPC:
+		return probeGRPC(ctx, c)
+	case DNS:
+		return probeDNS(ctx, c)
+	case UDP:
+		return probeUDP(ctx, c)
+	case Ping:
+		return probePing(ctx, c)
+	case Exec:
+		return probeExec(ctx, c)
+	case DRPath:
+		return p.probePaths(ctx, c)
+	}
+	return fmt.Errorf("check kind %q is unknown", c.Kind)
+}
+
+// probePaths asks the server for each virtual address in turn.
+func (p *Prober) probePaths(ctx context.Context, c Check) error {
+	vips := c.VIPs.addrs()
+	if len(vips) == 0 {
+		return fmt.Errorf("the service has no virtual address that %s could be asked for", c.Target.Addr())
+	}
+	for _, vip := range vips {
+		if err := p.paths.Probe(ctx, netip.AddrPortFrom(vip, c.Target.Port()), c.Target.Addr()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Probe makes one attempt with a Prober of its own.
+func Probe(ctx context.Context, c Check) error {
+	p := NewProber()
+	defer p.Close()
+	return p.Probe(ctx, c)
+}
