@@ -23,6 +23,9 @@ func (a Address) String() string { return fmt.Sprintf("%v dev %s", a.Prefix, a.L
 type Found struct {
 	Address
 	Marked bool // carries Mark
+	// Unusable says that duplicate address detection goes on, or has failed:
+	// another tool put up the IPv6 address, and the kernel does not answer for it.
+	Unusable bool
 }
 
 // Link is a network interface.
@@ -43,6 +46,10 @@ type Group struct {
 	Interface string
 	Addrs     []netip.Prefix
 	Owned     bool // this node owns them
+	// Routed says that a router sends here what is for them, wherever they
+	// stand: nobody asks for them on the interface, where they would be in the
+	// way of the other owners.
+	Routed bool
 }
 
 // Holds reports whether an address of the group stands on its interface.
@@ -56,13 +63,13 @@ func (g Group) has(ip netip.Addr) bool {
 
 // Want is where the addresses of the groups belong: on lo always and as host
 // addresses, since a longer network there would make all of it local; on the
-// interface where they are owned.
+// interface where they are owned and not routed.
 func Want(groups []Group) []Address {
 	var want []Address
 	for _, g := range groups {
 		for _, p := range g.Addrs {
 			want = append(want, Address{Loopback, netip.PrefixFrom(p.Addr(), p.Addr().BitLen())})
-			if g.Owned {
+			if g.Owned && !g.Routed {
 				want = append(want, Address{g.Interface, p})
 			}
 		}
@@ -97,11 +104,12 @@ func (o Op) String() string {
 
 // Diff returns the ops that lead from have to want, removing only what is
 // ours. Additions come first: an address that moves from one interface to the
-// other must not vanish in between, or its connections die with it.
+// other must not vanish in between, or its connections die with it. What is
+// unusable is replaced.
 func Diff(have []Found, want []Address, ours func(Found) bool) []Op {
 	var early, add, del []Op
 	for _, f := range have {
-		if slices.Contains(want, f.Address) || !ours(f) {
+		if f.serves(want) || !ours(f) {
 			continue
 		}
 		op := Op{Address: f.Address}
@@ -114,7 +122,7 @@ func Diff(have []Found, want []Address, ours func(Found) bool) []Op {
 		del = append(del, op)
 	}
 	for _, a := range want {
-		if !slices.ContainsFunc(have, func(f Found) bool { return f.Address == a }) {
+		if !slices.ContainsFunc(have, func(f Found) bool { return f.Address == a && !f.Unusable }) {
 			add = append(add, Op{Add: true, Address: a})
 		}
 	}
@@ -125,6 +133,9 @@ func Diff(have []Found, want []Address, ours func(Found) bool) []Op {
 	}
 	return slices.Concat(early, add, del)
 }
+
+// serves reports whether it is wanted just as it is.
+func (f Found) serves(want []Address) bool { return !f.Unusable && slices.Contains(want, f.Address) }
 
 func (f Found) sameIP(a Address) bool {
 	return a.Link == f.Link && a.Prefix.Addr() == f.Prefix.Addr()

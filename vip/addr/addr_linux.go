@@ -88,6 +88,7 @@ func parse(m []byte) (f Found, index uint32, err error) {
 	if err != nil {
 		return f, 0, err
 	}
+	f.Unusable = head.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) != 0
 	var local, address netip.Addr
 	for _, a := range attrs {
 		switch a.Attr.Type {

@@ -14,11 +14,11 @@ import (
 	"github.com/portico-lb/portico/vip/addr"
 )
 
-// parseAddr reads "192.0.2.1/32 dev lo", and "marked" behind it.
+// found reads "192.0.2.1/32 dev lo", with "marked" or "unusable" behind it.
 func found(t *testing.T, s string) addr.Found {
 	t.Helper()
 	f := strings.Fields(s)
-	return addr.Found{Address: addr.Address{Prefix: netip.MustParsePrefix(f[0]), Link: f[2]}, Marked: len(f) > 3}
+	return addr.Found{Address: addr.Address{Prefix: netip.MustParsePrefix(f[0]), Link: f[2]}, Marked: slices.Contains(f, "marked"), Unusable: slices.Contains(f, "unusable")}
 }
 
 func group(owned bool, addrs ...string) addr.Group {
@@ -56,6 +56,9 @@ func TestDiff(t *testing.T) {
 		{"network length on the interface only", nil, []addr.Group{group(true, "10.0.0.100/24")}, nil, "add 10.0.0.100/24 dev eth0; add 10.0.0.100/32 dev lo"},
 		{"IPv6 changes its length", []string{"2001:db8::1/64 dev eth0 marked", "2001:db8::1/128 dev lo marked"}, []addr.Group{group(true, "2001:db8::1/128")}, nil,
 			"del 2001:db8::1/64 dev eth0; add 2001:db8::1/128 dev eth0"},
+		{"IPv6 failed its duplicate address detection", []string{"2001:db8::1/128 dev eth0 unusable", "2001:db8::1/128 dev lo marked"}, []addr.Group{group(true, "2001:db8::1/128")}, nil,
+			"del 2001:db8::1/128 dev eth0; add 2001:db8::1/128 dev eth0"},
+		{"foreign IPv6 failed", []string{"2001:db8::2/64 dev eth0 unusable"}, nil, nil, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

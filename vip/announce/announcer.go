@@ -48,13 +48,6 @@ func (a *Announcer) Set(groups []Group) {
 	}
 }
 
-// Keep drops the groups whose names are refused, as Set does.
-func (a *Announcer) Keep(name func(string) bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.queue.keep(name)
-}
-
 // Fault returns what keeps the group from being announced, or "".
 func (a *Announcer) Fault(group string) string {
 	a.mu.Lock()

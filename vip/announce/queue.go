@@ -85,11 +85,6 @@ func (j *job) update(now time.Time, g Group) {
 	}
 }
 
-// keep drops the groups whose names are refused.
-func (q *queue) keep(name func(string) bool) {
-	q.jobs = slices.DeleteFunc(q.jobs, func(j *job) bool { return !name(j.Name) })
-}
-
 // take returns the job whose address at is to be announced now, or nil. The
 // one with the most rounds left goes first, so that each address of all
 // groups is heard of once before any is heard of again.

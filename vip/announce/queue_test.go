@@ -154,7 +154,7 @@ func TestWithdrawn(t *testing.T) {
 	q := newQueue()
 	q.set(begin, []Group{group("a", 3), group("b", 1)})
 	q.take(begin).sent(begin, nil)
-	q.keep(func(name string) bool { return name == "b" })
+	q.set(begin, []Group{group("b", 1)})
 	if got, want := q.run(0, time.Second), "0 b*5"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
