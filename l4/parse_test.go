@@ -155,7 +155,7 @@ address = "::ffff:10.0.0.1"
 			`l4.service[0].server[1].weight: 70000 is out of range: allowed are 0 to 65535`,
 			`l4.service[0].server[2].address: 192.0.2.10 is the service's own address: write the server's`,
 			`l4.service[0].server[3].address: 127.0.0.1 is no address of a server on this network`,
-			`l4.service[0].server[4].check.kind: "icmp" is not a kind of check: allowed are tcp, http`,
+			`l4.service[0].server[4].check.kind: "icmp" is not a kind of check: allowed are tcp, http, https, tls, grpc, dns, udp, ping, exec, drpath`,
 			`l4.service[0].server[4].port: 8080 differs from the service's port 80: direct routing cannot change a port, leave this key out`,
 			`l4.service[0].server[4].weight: -1 is out of range: allowed are 0 to 65535`,
 			`l4.service[0].server[5].address: 10.0.0.1 is an earlier server of this service`,
