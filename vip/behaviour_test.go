@@ -65,6 +65,24 @@ func TestPutBack(t *testing.T) {
 	}
 }
 
+// TestTakesOverTentative: an address that another tool put up, and that
+// duplicate address detection found on the link, serves all the same.
+func TestTakesOverTentative(t *testing.T) {
+	t.Parallel()
+	l, lan, nodes := newNodes(t, 1)
+	a := nodes[0]
+	other := l.Node("other")
+	other.Attach(lan, "eth0", vip6+"/64")
+	a.Sysctl("net.ipv6.conf.eth0.accept_dad", "1")
+	a.Output("ip", "addr", "add", vip6+"/128", "dev", "eth0")
+	flags := func(f string) func() bool {
+		return func() bool { return strings.Contains(a.Output("ip", "-o", "addr", "show", "dev", "eth0"), f) }
+	}
+	a.eventually("failed", flags("dadfailed"))
+	a.start(vip.Section{Name: "s", Addresses: []string{vip6}, Owner: "static"})
+	a.eventually("serving", func() bool { return a.shows("eth0", vip6+"/128") && !flags("dadfailed")() && !flags("tentative")() })
+}
+
 // TestConnectionOutlivesRelease: a connection to the address on this very node
 // goes on when the node stops owning it, and when it owns it again.
 func TestConnectionOutlivesRelease(t *testing.T) {

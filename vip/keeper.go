@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/portico-lb/portico/vip/addr"
+	"github.com/portico-lb/portico/vip/announce"
 )
 
 const (
@@ -33,11 +34,11 @@ type keeper struct {
 	memory *addr.Memory
 	bell   chan struct{} // rung by noticed
 
-	owned     map[string]bool    // groups owned in the latest round
-	settled   []addr.Address     // what the latest round reached without a fault, else nil
-	announced map[string]*router // by group
-	warned    map[string]bool    // interfaces whose rp_filter was reported
-	relevant  struct {           // what noticed looks for, and found
+	owned     map[string]bool // groups owned in the latest round
+	settled   []addr.Address  // what the latest round reached without a fault, else nil
+	announced map[*router]announce.Group
+	warned    map[string]bool // interfaces whose rp_filter was reported
+	relevant  struct {        // what noticed looks for, and found
 		mu     sync.Mutex
 		groups []addr.Group
 		moved  map[string]uint64 // interfaces of groups: how often
@@ -95,6 +96,9 @@ func (k *keeper) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return k.round(ctx)
 		case <-k.m.work:
+		case <-k.m.prober.Changed():
+			k.insist(k.m.list())
+			continue
 		case <-k.bell:
 			if quiet := last.Add(calmDown); time.Now().Before(quiet) {
 				if quiet.Before(next) {
@@ -118,7 +122,7 @@ func (k *keeper) run(ctx context.Context) error {
 // then they are announced; services go (Sync) before their address does.
 func (k *keeper) round(ctx context.Context) error {
 	routers := k.m.list()
-	k.withdraw(routers)
+	k.insist(routers)
 	groups, owned := wanted(routers)
 	k.relevant.mu.Lock()
 	k.relevant.groups = groups
@@ -132,6 +136,7 @@ func (k *keeper) round(ctx context.Context) error {
 		g, _, _ := r.config()
 		r.setLink(have.Links[g.Interface])
 	}
+	k.observe(routers, have)
 	errs := []error{k.sysctls(have, groups)}
 
 	want := addr.Want(groups)
@@ -153,7 +158,7 @@ func (k *keeper) round(ctx context.Context) error {
 	}
 	k.owned = owned
 	errs = append(errs, k.apply(k.unwanted(down, routers), false))
-	k.announce(routers, owned, have.Links)
+	k.announce(routers, owned, have)
 
 	err = errors.Join(errs...)
 	if k.settled = want; err != nil {

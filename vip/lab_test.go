@@ -31,9 +31,13 @@ func TestMain(m *testing.M) {
 
 // runNode serves dir/config.json, reads it again on SIGHUP, writes
 // dir/status.json on every change and dir/sync on every Sync, ends on SIGTERM.
+// While there is a dir/slow, Sync takes all the time there is.
 func runNode(dir string) int {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	opts := vip.Options{Log: log, StateDir: dir + "/state", Sync: func(context.Context) {
+	opts := vip.Options{Log: log, StateDir: dir + "/state", Sync: func(ctx context.Context) {
+		if _, err := os.Stat(dir + "/slow"); err == nil {
+			<-ctx.Done()
+		}
 		out, _ := exec.Command("ip", "-o", "addr").CombinedOutput()
 		f, _ := os.OpenFile(dir+"/sync", os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 		defer f.Close()
@@ -155,6 +159,7 @@ type shownGroup struct {
 	Received    int            `json:"adverts_received"`
 	Dropped     map[string]int `json:"dropped"`
 	LastError   string         `json:"last_error"`
+	Duplicates  []struct{ Address, MAC string }
 }
 
 func (n *node) status() (s shown) {

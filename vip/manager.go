@@ -11,6 +11,7 @@ import (
 
 	"github.com/portico-lb/portico/vip/addr"
 	"github.com/portico-lb/portico/vip/announce"
+	"github.com/portico-lb/portico/vip/probe"
 )
 
 // Options are what a Manager needs for life.
@@ -35,6 +36,7 @@ type Manager struct {
 	members chan struct{} // bell for Run: routers changed
 
 	announcer *announce.Announcer
+	prober    *probe.Prober
 
 	mu        sync.Mutex
 	routers   []*router // in the order of the configuration
@@ -44,7 +46,7 @@ type Manager struct {
 // New returns a Manager without groups that does nothing yet.
 func New(o Options) *Manager {
 	return &Manager{opts: o, changed: make(chan struct{}, 1), work: make(chan struct{}, 1), members: make(chan struct{}, 1),
-		announcer: announce.New(o.Log)}
+		announcer: announce.New(o.Log), prober: probe.New(o.Log)}
 }
 
 // Set replaces the configuration. Groups that stay the same router keep their
@@ -122,6 +124,7 @@ func (m *Manager) Run(ctx context.Context, ready func()) error {
 		fail(watched)
 	})
 	wg.Go(func() { m.announcer.Run(keep) })
+	wg.Go(func() { m.prober.Run(keep) })
 	wg.Go(func() { kept = k.run(keep) })
 
 	m.steer(ctx, ready)

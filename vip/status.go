@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/portico-lb/portico/vip/probe"
 	"github.com/portico-lb/portico/vip/vrrp"
 )
 
@@ -37,8 +38,11 @@ type GroupStatus struct {
 	Sent           uint64     `json:"adverts_sent"`
 	Received       uint64     `json:"adverts_received"`
 	// Dropped counts what was received and not accepted, by reason.
-	Dropped   map[string]uint64 `json:"dropped,omitempty"`
-	LastError string            `json:"last_error,omitempty"`
+	Dropped map[string]uint64 `json:"dropped,omitempty"`
+	// Duplicates are hosts that claim an address beside its owner. Where this
+	// node does not own it, they are all that claim it, the owner too.
+	Duplicates []probe.Duplicate `json:"duplicates,omitempty"`
+	LastError  string            `json:"last_error,omitempty"`
 }
 
 // Status returns the present state of all groups, in the order of the configuration.
@@ -48,6 +52,8 @@ func (m *Manager) Status() Status {
 	s := Status{Groups: make([]GroupStatus, 0, len(m.routers)), LastError: m.lastError}
 	for _, r := range m.routers {
 		g := r.snapshot()
+		cfg, _ := r.read()
+		g.Duplicates = m.prober.Duplicates(cfg.addrs())
 		g.LastError = cmp.Or(g.LastError, m.announcer.Fault(g.Name))
 		s.Groups = append(s.Groups, g)
 	}
