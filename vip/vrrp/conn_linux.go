@@ -1,6 +1,7 @@
 package vrrp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,8 @@ type Endpoint struct {
 	// Virtual are addresses that must not become the source: the virtual
 	// addresses come and go.
 	Virtual []netip.Addr
+	// TTL is what unicast leaves with; 0 means 255.
+	TTL int
 }
 
 const (
@@ -40,7 +43,8 @@ type Conn struct {
 	send    func(b []byte, dst netip.Addr) error
 	receive func(b []byte) (n, ttl int, src net.Addr, dst net.IP, err error)
 	raw     net.PacketConn
-	source  netip.Addr
+	source  netip.Prefix
+	unicast int // TTL or hop limit
 	dsts    []netip.Addr
 	in, out []byte
 }
@@ -69,9 +73,9 @@ func Open(e Endpoint) (*Conn, error) {
 		return nil, fmt.Errorf("raw socket on %s: %w", e.Interface, err)
 	}
 
-	c := &Conn{raw: raw, source: source, dsts: e.Peers, in: make([]byte, bufferSize)}
+	c := &Conn{raw: raw, source: source, unicast: cmp.Or(e.TTL, ttl), dsts: e.Peers, in: make([]byte, bufferSize)}
 	if len(c.dsts) == 0 {
-		c.dsts = []netip.Addr{Multicast(source)}
+		c.dsts = []netip.Addr{Multicast(source.Addr())}
 	}
 	setup := c.setup4
 	if e.IPv6 {
@@ -100,12 +104,12 @@ func bind(c syscall.RawConn, name string, v6 bool) error {
 // setup4 configures the IPv4 socket and says how to use it.
 func (c *Conn) setup4(ifi *net.Interface, multicast bool) error {
 	p := ipv4.NewPacketConn(c.raw)
-	errs := []error{p.SetTTL(ttl), p.SetTOS(tos), p.SetControlMessage(ipv4.FlagTTL|ipv4.FlagDst, true)}
+	errs := []error{p.SetTTL(c.unicast), p.SetTOS(tos), p.SetControlMessage(ipv4.FlagTTL|ipv4.FlagDst, true)}
 	if multicast {
 		errs = append(errs, p.SetMulticastTTL(ttl), p.SetMulticastLoopback(false), p.SetMulticastInterface(ifi),
-			p.JoinGroup(ifi, &net.IPAddr{IP: Multicast(c.source).AsSlice()}))
+			p.JoinGroup(ifi, &net.IPAddr{IP: Multicast(c.source.Addr()).AsSlice()}))
 	}
-	from := &ipv4.ControlMessage{Src: c.source.AsSlice(), IfIndex: ifi.Index}
+	from := &ipv4.ControlMessage{Src: c.source.Addr().AsSlice(), IfIndex: ifi.Index}
 	c.send = func(b []byte, dst netip.Addr) error {
 		_, err := p.WriteTo(b, from, &net.IPAddr{IP: dst.AsSlice()})
 		return err
@@ -123,12 +127,12 @@ func (c *Conn) setup4(ifi *net.Interface, multicast bool) error {
 // setup6 is setup4 for IPv6.
 func (c *Conn) setup6(ifi *net.Interface, multicast bool) error {
 	p := ipv6.NewPacketConn(c.raw)
-	errs := []error{p.SetHopLimit(ttl), p.SetTrafficClass(tos), p.SetControlMessage(ipv6.FlagHopLimit|ipv6.FlagDst, true)}
+	errs := []error{p.SetHopLimit(c.unicast), p.SetTrafficClass(tos), p.SetControlMessage(ipv6.FlagHopLimit|ipv6.FlagDst, true)}
 	if multicast {
 		errs = append(errs, p.SetMulticastHopLimit(ttl), p.SetMulticastLoopback(false), p.SetMulticastInterface(ifi),
-			p.JoinGroup(ifi, &net.IPAddr{IP: Multicast(c.source).AsSlice()}))
+			p.JoinGroup(ifi, &net.IPAddr{IP: Multicast(c.source.Addr()).AsSlice()}))
 	}
-	from := &ipv6.ControlMessage{Src: c.source.AsSlice(), IfIndex: ifi.Index}
+	from := &ipv6.ControlMessage{Src: c.source.Addr().AsSlice(), IfIndex: ifi.Index}
 	c.send = func(b []byte, dst netip.Addr) error {
 		_, err := p.WriteTo(b, from, &net.IPAddr{IP: dst.AsSlice(), Zone: ifi.Name})
 		return err
@@ -146,10 +150,10 @@ func (c *Conn) setup6(ifi *net.Interface, multicast bool) error {
 // source picks the interface's primary address: IPv6 multicast must leave
 // from the link-local one (RFC 9568, section 5.1.2.1); a routed unicast peer
 // can only answer a global one.
-func (e Endpoint) source(ifi *net.Interface) (netip.Addr, error) {
+func (e Endpoint) source(ifi *net.Interface) (netip.Prefix, error) {
 	addrs, err := ifi.Addrs()
 	if err != nil {
-		return netip.Addr{}, fmt.Errorf("read addresses of %s: %w", e.Interface, err)
+		return netip.Prefix{}, fmt.Errorf("read addresses of %s: %w", e.Interface, err)
 	}
 	linkLocal := e.IPv6 && !slices.ContainsFunc(e.Peers, func(p netip.Addr) bool { return !p.IsLinkLocalUnicast() })
 	for _, a := range addrs {
@@ -159,7 +163,7 @@ func (e Endpoint) source(ifi *net.Interface) (netip.Addr, error) {
 		}
 		ip := p.Addr()
 		if ip.Is6() == e.IPv6 && ip.IsLinkLocalUnicast() == linkLocal && !slices.Contains(e.Virtual, ip) {
-			return ip, nil
+			return p, nil
 		}
 	}
 	family := "IPv4"
@@ -169,18 +173,21 @@ func (e Endpoint) source(ifi *net.Interface) (netip.Addr, error) {
 	case e.IPv6:
 		family = "global IPv6"
 	}
-	return netip.Addr{}, fmt.Errorf("interface %s has no %s address of its own: give it one to send VRRP from", e.Interface, family)
+	return netip.Prefix{}, fmt.Errorf("interface %s has no %s address of its own: give it one to send VRRP from", e.Interface, family)
 }
 
 // Source is the address the Conn sends from.
-func (c *Conn) Source() netip.Addr { return c.source }
+func (c *Conn) Source() netip.Addr { return c.source.Addr() }
+
+// Network is the link's network, in which Source lies.
+func (c *Conn) Network() netip.Prefix { return c.source.Masked() }
 
 // Send sends the packet to the multicast group or to every peer. It is not
 // for use by several goroutines at once.
 func (c *Conn) Send(p Packet) error {
 	var errs []error
 	for _, dst := range c.dsts {
-		c.out = p.Append(c.out[:0], c.source, dst)
+		c.out = p.Append(c.out[:0], c.source.Addr(), dst)
 		errs = append(errs, c.send(c.out, dst))
 	}
 	return errors.Join(errs...)

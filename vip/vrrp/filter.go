@@ -19,18 +19,23 @@ const (
 	BadChecksum         // corrupted on its way
 	BadField            // no address, or VRID 0
 	BadInterval         // zero, or in version 2 another than ours
-	BadTTL              // TTL or hop limit below 255: it came through a router
+	BadTTL              // TTL or hop limit too low: it came through a router
 	OtherVRID           // another virtual router of the same link
 	BadAuth             // another authentication type or password
 	OwnAddress          // our own datagram came back
 	NotPeer             // unicast from an unlisted host, or unicast where multicast is spoken
+	NoHMAC              // no trailer where one is demanded
+	BadHMAC             // a trailer that is malformed or signed by another
+	BadKey              // the trailer names a key that we do not have
+	BadClock            // the sender's clock, or ours, is too far off
+	Replayed            // an old packet again
 	Verdicts            // how many verdicts there are
 )
 
 // String is the verdict's name in status and metrics.
 func (v Verdict) String() string {
 	names := [Verdicts]string{"accepted", "length", "version", "type", "checksum", "field", "interval", "ttl",
-		"vrid", "auth", "own", "peer"}
+		"vrid", "auth", "own", "peer", "hmac_missing", "hmac", "hmac_key", "hmac_clock", "hmac_replay"}
 	if v >= Verdicts {
 		return "unknown"
 	}
@@ -62,6 +67,10 @@ type Filter struct {
 	Password Password
 	Own      netip.Addr   // our primary address
 	Peers    []netip.Addr // unicast peers; empty means multicast
+	// Network is the link's, and MinTTL what a unicast peer's packets must have
+	// left. Without MinTTL that is 255 on the own link and 1 elsewhere.
+	Network netip.Prefix
+	MinTTL  int
 }
 
 // Accept applies the rules of RFC 9568, section 7.1. The VRID goes first,
@@ -98,12 +107,19 @@ func (f Filter) path(d Datagram) Verdict {
 		if !slices.Contains(f.Peers, d.Src) {
 			return NotPeer
 		}
+		least := f.MinTTL
+		if least == 0 && f.Network.Contains(d.Src) {
+			least = ttl
+		}
+		if d.TTL < least {
+			return BadTTL
+		}
 		return Accepted
 	}
 	if d.Dst != Multicast(d.Dst) {
 		return NotPeer
 	}
-	if d.TTL != 255 {
+	if d.TTL != ttl {
 		return BadTTL
 	}
 	return Accepted

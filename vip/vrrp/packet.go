@@ -35,6 +35,11 @@ type Packet struct {
 	// Auth and Password belong to version 2 (RFC 2338, section 5.3.6).
 	Auth     Auth
 	Password Password
+	// Trailer belongs to version 3.
+	Trailer Trailer
+	// PlainChecksum makes Append leave the pseudo-header out of the checksum of
+	// version 3 over IPv4. Parse does not set it.
+	PlainChecksum bool
 }
 
 // Auth is version 2's authentication type.
@@ -59,14 +64,34 @@ func (Password) GoString() string { return "(hidden)" }
 // Equal reports whether p and q say the same.
 func (p Packet) Equal(q Packet) bool {
 	return p.Version == q.Version && p.VRID == q.VRID && p.Priority == q.Priority && p.Interval == q.Interval &&
-		p.Auth == q.Auth && p.Password == q.Password && slices.Equal(p.Addrs, q.Addrs)
+		p.Auth == q.Auth && p.Password == q.Password && p.Trailer == q.Trailer && slices.Equal(p.Addrs, q.Addrs)
 }
 
 // Append appends the packet to b as it travels from src to dst. The addresses
 // enter the checksum of version 3 alone; over IPv4 too, as keepalived does by
-// default (RFC 9568, section 5.2.8 leaves the pseudo-header to IPv6).
+// default (RFC 9568, section 5.2.8 leaves the pseudo-header to IPv6). Over IPv6
+// the checksum covers the trailer, as that of every IPv6 payload does.
 func (p Packet) Append(b []byte, src, dst netip.Addr) []byte {
 	start := len(b)
+	b = p.message(b)
+	end := len(b)
+	if p.Trailer != (Trailer{}) {
+		b = p.Trailer.append(b)
+		if src.Is6() {
+			end = len(b)
+		}
+	}
+	m := b[start:end]
+	sum := uint32(0)
+	if p.Version == 3 && (src.Is6() || !p.PlainChecksum) {
+		sum = pseudoHeader(src, dst, len(m))
+	}
+	binary.BigEndian.PutUint16(m[checksumAt:], checksum(sum, m))
+	return b
+}
+
+// message appends the packet without checksum and trailer.
+func (p Packet) message(b []byte) []byte {
 	b = append(b, p.Version<<4|typeAdvert, p.VRID, p.Priority, uint8(len(p.Addrs)))
 	if p.Version == 2 {
 		b = append(b, uint8(p.Auth), uint8(p.Interval/time.Second))
@@ -80,18 +105,11 @@ func (p Packet) Append(b []byte, src, dst netip.Addr) []byte {
 	if p.Version == 2 {
 		b = append(b, p.Password[:]...)
 	}
-
-	m := b[start:]
-	sum := uint32(0)
-	if p.Version == 3 {
-		sum = pseudoHeader(src, dst, len(m))
-	}
-	binary.BigEndian.PutUint16(m[checksumAt:], checksum(sum, m))
 	return b
 }
 
 // Parse reads a packet that travelled from src to dst. Bytes after the message
-// are ignored (RFC 9568, section 7.1 asks for a complete packet). What it
+// that are no trailer are ignored (RFC 9568, section 7.1 asks for a complete packet). What it
 // returns does not alias b. The verdict is Accepted or why the packet is none.
 func Parse(b []byte, src, dst netip.Addr) (Packet, Verdict) {
 	if len(b) < headerLen {
@@ -114,10 +132,14 @@ func Parse(b []byte, src, dst netip.Addr) (Packet, Verdict) {
 	if len(b) < total {
 		return Packet{}, BadLength
 	}
-	b = b[:total]
-	if !sumsUp(b, p.Version, src, dst) {
+	rest := b[total:]
+	if p.Version == 3 && len(rest) >= trailerLen && rest[0] == trailerType {
+		p.Trailer = parseTrailer(rest)
+	}
+	if !sumsUp(b[:total], p.Version, src, dst) && (p.Trailer == Trailer{} || !src.Is6() || !sumsUp(b[:total+trailerLen], p.Version, src, dst)) {
 		return Packet{}, BadChecksum
 	}
+	b = b[:total]
 	if count == 0 || p.VRID == 0 {
 		return Packet{}, BadField
 	}

@@ -124,6 +124,9 @@ func TestFilter(t *testing.T) {
 	f2 := vrrp.Filter{Version: 2, VRID: 51, Interval: time.Second, Own: a4, Auth: vrrp.AuthPassword, Password: password}
 	unicast := f3
 	unicast.Peers = []netip.Addr{b4}
+	onLink, strict := unicast, unicast
+	onLink.Network = netip.MustParsePrefix("192.0.2.0/24")
+	strict.MinTTL = 254
 
 	send := func(p vrrp.Packet, src, dst netip.Addr, change ...func(*vrrp.Datagram)) vrrp.Datagram {
 		d := vrrp.Datagram{Src: src, Dst: dst, TTL: 255, Payload: p.Append(nil, src, dst)}
@@ -148,6 +151,10 @@ func TestFilter(t *testing.T) {
 		{"v3 other interval", f3, send(with(v3, func(p *vrrp.Packet) { p.Interval = 10 * time.Millisecond }), b4, group4), vrrp.Accepted},
 		{"v2", f2, send(v2, b4, group4), vrrp.Accepted},
 		{"unicast through a router", unicast, send(v3, b4, a4, ttl(60)), vrrp.Accepted},
+		{"unicast on the link", onLink, send(v3, b4, a4), vrrp.Accepted},
+		{"unicast on the link, routed", onLink, send(v3, b4, a4, ttl(254)), vrrp.BadTTL},
+		{"unicast over one router", strict, send(v3, b4, a4, ttl(254)), vrrp.Accepted},
+		{"unicast over two routers", strict, send(v3, b4, a4, ttl(253)), vrrp.BadTTL},
 		{"empty", f3, vrrp.Datagram{Src: b4, Dst: group4, TTL: 255}, vrrp.BadLength},
 		{"header only", f3, send(v3, b4, group4, cut(8)), vrrp.BadLength},
 		{"one byte short", f3, send(v3, b4, group4, cut(11)), vrrp.BadLength},
@@ -204,6 +211,10 @@ func FuzzPacket(f *testing.F) {
 		for _, d := range captured(f, "keepalived-2.2.7-"+name) {
 			f.Add(d.Payload, d.Src.Is6())
 		}
+	}
+	for _, v := range vectors {
+		b, _ := hex.DecodeString(v.hex)
+		f.Add(b, v.src.Is6())
 	}
 	f.Fuzz(func(t *testing.T, b []byte, six bool) {
 		src, dst := b4, group4
