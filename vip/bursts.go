@@ -15,7 +15,7 @@ import (
 // rules reports whether this node tells its link that the group's addresses
 // are here. While it only adopts them it is silent: another may have them, or
 // is about to. To addresses that routers find (BGP) the link has no part.
-func rules(g Group, v view) bool { return v.owned && v.state == vrrp.Active && g.Owner != "bgp" }
+func rules(g Group, v view) bool { return v.owned && v.state == vrrp.Active && g.Owner != OwnerBGP }
 
 // announce has the groups announced whose services stand: those of owned,
 // unless they were lost meanwhile.
@@ -62,7 +62,7 @@ func (k *keeper) observe(routers []*router, have addr.State) {
 	var groups []probe.Group
 	for _, r := range routers {
 		g, v := r.read()
-		if g.Owner == "bgp" {
+		if g.Owner == OwnerBGP {
 			continue
 		}
 		_, virtual, l := r.config()

@@ -20,6 +20,7 @@ type Section struct {
 	Interface string      `toml:"interface"`
 	Owner     string      `toml:"owner"`
 	VRRP      VRRPSection `toml:"vrrp"`
+	BGP       BGPSection  `toml:"bgp"`
 }
 
 // VRRPSection is [vip.vrrp].
@@ -33,6 +34,14 @@ type VRRPSection struct {
 	Peers          []string `toml:"peers"`
 	Password       string   `toml:"password"`
 	PasswordFile   string   `toml:"password_file"`
+	SyncGroup      string   `toml:"sync_group"`
+	UnicastTTL     *int     `toml:"unicast_ttl"`
+	UnicastMinTTL  *int     `toml:"unicast_min_ttl"`
+	V3Checksum     string   `toml:"v3_checksum"`
+	HMACKeyFile    string   `toml:"hmac_key_file"`
+	HMACKeyID      *int     `toml:"hmac_key_id"`
+	HMACMode       string   `toml:"hmac_mode"`
+	HMACWindow     string   `toml:"hmac_window"`
 
 	// Track nil is the default, and empty is nothing.
 	Track []track.Section `toml:"track"`
@@ -52,6 +61,7 @@ type Group struct {
 	Interface string
 	Owner     Owner
 	VRRP      VRRP         // for Owner VRRP
+	BGP       BGP          // for Owner BGP
 	Track     []track.Rule // what the node's fitness to own the group depends on
 }
 
@@ -61,6 +71,7 @@ type Owner string
 // The owners.
 const (
 	OwnerVRRP   Owner = "vrrp"
+	OwnerBGP    Owner = "bgp"    // every node that is ready: routers choose
 	OwnerStatic Owner = "static" // always this node
 )
 
@@ -78,6 +89,10 @@ type VRRP struct {
 	Peers          []netip.Addr // empty: multicast
 	Auth           vrrp.Auth    // version 2 only
 	Password       vrrp.Password
+	SyncGroup      string    // groups of one name move together; "": alone
+	TTL, MinTTL    int       // unicast: sent; demanded, where 0 goes by the peer's network
+	PlainChecksum  bool      // version 3 over IPv4: send without the pseudo-header
+	HMAC           vrrp.HMAC // version 3 only
 }
 
 // Addrs maps each group's name to its addresses.
@@ -102,7 +117,17 @@ func (g Group) ipv6() bool { return g.Addresses[0].Addr().Is6() }
 
 // advertised returns the addresses that the adverts list.
 func (g Group) advertised() []netip.Addr {
-	return slices.DeleteFunc(g.addrs(), func(a netip.Addr) bool { return a.Is6() != g.ipv6() })
+	as := slices.DeleteFunc(g.addrs(), func(a netip.Addr) bool { return a.Is6() != g.ipv6() })
+	slices.SortStableFunc(as, func(a, b netip.Addr) int { return linkLocalFirst(a) - linkLocalFirst(b) })
+	return as
+}
+
+// linkLocalFirst is the rank of an address in an advert over IPv6 (RFC 9568, section 5.2.9).
+func linkLocalFirst(a netip.Addr) int {
+	if a.Is6() && a.IsLinkLocalUnicast() {
+		return 0
+	}
+	return 1
 }
 
 // sameRouter reports whether h can go on where g stands. Everything else may
@@ -122,6 +147,8 @@ func Parse(ss []Section, l Local, readFile func(string) ([]byte, error), bad fun
 		c.Groups = append(c.Groups, p.group(s))
 	}
 	unique(c.Groups, bad)
+	inSync(c.Groups, bad)
+	agree(c.Groups, bad)
 	return c
 }
 
@@ -182,13 +209,16 @@ func (p parser) group(s Section) Group {
 	switch g.Owner {
 	case "":
 		g.Owner = OwnerVRRP
-	case OwnerVRRP, OwnerStatic:
-	case "bgp":
-		p.fault("owner", `"bgp" is not yet available: allowed are "vrrp" and "static"`)
+	case OwnerVRRP, OwnerBGP, OwnerStatic:
 	default:
-		p.fault("owner", `%q is unknown: allowed are "vrrp" and "static"`, s.Owner)
+		p.fault("owner", `%q is unknown: allowed are "vrrp", "bgp" and "static"`, s.Owner)
 	}
-	if g.Owner == OwnerVRRP {
+	switch g.Owner {
+	case OwnerBGP:
+		p.key += ".bgp"
+		g.BGP = p.bgp(s.BGP)
+		g.Track = p.track(s.BGP.Track, track.Section{L7: true})
+	case OwnerVRRP:
 		v6 := len(g.Addresses) > 0 && g.ipv6()
 		p.key += ".vrrp"
 		g.VRRP = p.vrrp(s.VRRP, v6)

@@ -2,12 +2,14 @@ package vip
 
 import (
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/portico-lb/portico/vip/addr"
+	"github.com/portico-lb/portico/vip/track"
 	"github.com/portico-lb/portico/vip/vrrp"
 )
 
@@ -24,7 +26,12 @@ type router struct {
 	virtual []netip.Addr // the virtual addresses of all groups
 	link    addr.Link
 	view    view
+	routed  routed
+	verdict track.Verdict
+	sync    *syncGroup // nil: moves alone
+	obeyed  uint64     // the latest of its orders
 	counts  counts
+	history history
 	lastErr string
 }
 
@@ -33,10 +40,12 @@ type view struct {
 	state     vrrp.State
 	owned     bool
 	adopting  bool
+	announced bool // with owner bgp: routers are to hear of it
 	since     time.Time
 	reason    string
 	active    netip.Addr
 	activePri uint8
+	effective uint8 // own priority with what tracking adds
 	// acquired and disputed count the reasons to announce the addresses:
 	// take-overs, and claims of others while we are Active.
 	acquired, disputed uint64
@@ -45,11 +54,13 @@ type view struct {
 type counts struct {
 	transitions, sent, received uint64
 	dropped                     [vrrp.Verdicts]uint64
+	odd                         map[string]uint64 // accepted though it differs from ours, by what
 }
 
 // conn is a vrrp.Conn, or a test's network.
 type conn interface {
 	Source() netip.Addr
+	Network() netip.Prefix
 	Send(vrrp.Packet) error
 	Receive() (vrrp.Datagram, error)
 	Interrupt() error
@@ -70,7 +81,11 @@ func openConn(e vrrp.Endpoint) (conn, error) {
 func newRouter(log *slog.Logger, g Group, holding bool, rang func()) *router {
 	r := &router{log: log.With("group", g.Name), open: openConn, rang: rang, inputs: make(chan struct{}, 1), cfg: g}
 	r.view = view{since: time.Now(), reason: "not yet started", owned: holding, adopting: holding}
-	if g.Owner == OwnerStatic {
+	switch g.Owner {
+	case OwnerBGP:
+		// Services that an earlier process left are to stay until it is decided.
+		r.view = view{since: time.Now(), reason: "not yet started", owned: true}
+	case OwnerStatic:
 		r.view = view{state: vrrp.Active, since: time.Now(), reason: "static", owned: true, acquired: 1}
 	}
 	return r
@@ -94,6 +109,27 @@ func (r *router) setLink(l addr.Link) {
 	}
 }
 
+// setVerdict tells the router what tracking makes of its fitness. Pending says
+// that tracking has no result for some of it yet.
+func (r *router) setVerdict(v track.Verdict, pending bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.verdict != v || r.routed.pending != pending {
+		r.verdict, r.routed.fault, r.routed.pending = v, v.Fault, pending
+		ring(r.inputs)
+	}
+}
+
+// setSync makes the router a member of s, or of none.
+func (r *router) setSync(s *syncGroup) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.sync != s {
+		r.sync, r.obeyed = s, 0
+		ring(r.inputs)
+	}
+}
+
 func (r *router) config() (Group, []netip.Addr, addr.Link) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -111,8 +147,9 @@ func (r *router) owns(ip netip.Addr) bool {
 	return v.owned && slices.Contains(g.addrs(), ip)
 }
 
-// publish replaces the view by what the machine says.
-func (r *router) publish(m *vrrp.Machine, change func(*view)) {
+// publish replaces the view by what the machine says. Fault is the text for
+// the state of that name.
+func (r *router) publish(m *vrrp.Machine, fault string, change func(*view)) {
 	r.mu.Lock()
 	old := r.view
 	v := &r.view
@@ -121,11 +158,12 @@ func (r *router) publish(m *vrrp.Machine, change func(*view)) {
 	if v.state != old.state || v.adopting != old.adopting {
 		v.reason = string(m.Reason())
 	}
-	if v.state != old.state {
-		v.since = time.Now()
-		r.counts.transitions++
+	if v.state == vrrp.Fault && fault != "" {
+		v.reason = fault
 	}
+	r.moved(old)
 	v.active, v.activePri = m.ActiveRouter()
+	v.effective = m.Effective()
 	if change != nil {
 		change(v)
 	}
@@ -135,9 +173,20 @@ func (r *router) publish(m *vrrp.Machine, change func(*view)) {
 	if now.state != old.state || now.adopting != old.adopting {
 		r.log.Info("vip state changed", "from", old.state, "to", now.state, "reason", now.reason, "adopting", now.adopting)
 	}
-	if old.active, old.activePri = now.active, now.activePri; now != old {
+	if old.active, old.activePri, old.effective = now.active, now.activePri, now.effective; now != old {
 		r.rang()
 	}
+}
+
+// moved notes a transition from the old view; under mu.
+func (r *router) moved(old view) {
+	v := &r.view
+	if v.state == old.state {
+		return
+	}
+	v.since = time.Now()
+	r.counts.transitions++
+	r.history = r.history.add(Transition{At: v.since, From: old.state, To: v.state, Reason: v.reason})
 }
 
 // fault records err, and logs it when it is news. Nil clears it.
@@ -169,7 +218,11 @@ func (r *router) snapshot() GroupStatus {
 		State: r.view.state, Owned: r.view.owned, Adopting: r.view.adopting, Since: r.view.since, Reason: r.view.reason,
 		Priority: r.cfg.VRRP.Priority, Active: r.view.active, ActivePriority: int(r.view.activePri),
 		Transitions: r.counts.transitions, Sent: r.counts.sent, Received: r.counts.received,
-		Dropped: map[string]uint64{}, LastError: r.lastErr,
+		Dropped: map[string]uint64{}, Mismatches: maps.Clone(r.counts.odd), LastError: r.lastErr,
+		SyncGroup: r.cfg.VRRP.SyncGroup, History: r.history,
+	}
+	if r.cfg.Owner == OwnerVRRP {
+		s.EffectivePriority = int(r.view.effective)
 	}
 	for v, n := range r.counts.dropped {
 		if n > 0 {

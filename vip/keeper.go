@@ -174,7 +174,7 @@ func wanted(routers []*router) (groups []addr.Group, owned map[string]bool) {
 	owned = map[string]bool{}
 	for _, r := range routers {
 		g, v := r.read()
-		groups = append(groups, addr.Group{Interface: g.Interface, Addrs: g.Addresses, Owned: v.owned})
+		groups = append(groups, addr.Group{Interface: g.Interface, Addrs: g.Addresses, Owned: v.owned, Routed: g.Owner == OwnerBGP})
 		if v.owned {
 			owned[g.Name] = true
 		}

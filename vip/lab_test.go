@@ -143,7 +143,13 @@ func (n *node) start(ss ...vip.Section) {
 // shown is the status as a reader of its JSON sees it.
 type shown struct {
 	LastError string `json:"last_error"`
-	Groups    []shownGroup
+	BGP       struct {
+		Sessions []struct {
+			State, BFD string
+			Announced  int
+		}
+	}
+	Groups []shownGroup
 }
 
 type shownGroup struct {

@@ -37,16 +37,20 @@ type Manager struct {
 
 	announcer *announce.Announcer
 	prober    *probe.Prober
+	speech    *speech
 
 	mu        sync.Mutex
 	routers   []*router // in the order of the configuration
+	syncs     map[string]*syncGroup
 	lastError string
 }
 
 // New returns a Manager without groups that does nothing yet.
 func New(o Options) *Manager {
-	return &Manager{opts: o, changed: make(chan struct{}, 1), work: make(chan struct{}, 1), members: make(chan struct{}, 1),
+	m := &Manager{opts: o, changed: make(chan struct{}, 1), work: make(chan struct{}, 1), members: make(chan struct{}, 1),
 		announcer: announce.New(o.Log), prober: probe.New(o.Log)}
+	m.speech = newSpeech(o.Log, m.list)
+	return m
 }
 
 // Set replaces the configuration. Groups that stay the same router keep their
@@ -80,6 +84,7 @@ func (m *Manager) Set(c Config) {
 		}
 	}
 	m.routers = next
+	m.syncs = syncGroups(m.syncs, next)
 	m.mu.Unlock()
 
 	ring(m.members)
@@ -89,6 +94,7 @@ func (m *Manager) Set(c Config) {
 // rang tells keeper and consumer that a view changed.
 func (m *Manager) rang() {
 	ring(m.work)
+	ring(m.speech.bell)
 	ring(m.changed)
 }
 
@@ -118,7 +124,7 @@ func (m *Manager) Run(ctx context.Context, ready func()) error {
 	keep, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var wg sync.WaitGroup
-	var watched, kept error
+	var watched, kept, said error
 	wg.Go(func() {
 		watched = addr.Watch(keep, k.noticed)
 		fail(watched)
@@ -126,11 +132,12 @@ func (m *Manager) Run(ctx context.Context, ready func()) error {
 	wg.Go(func() { m.announcer.Run(keep) })
 	wg.Go(func() { m.prober.Run(keep) })
 	wg.Go(func() { kept = k.run(keep) })
+	wg.Go(func() { said = m.speech.run(keep) })
 
 	m.steer(ctx, ready)
 	stop()
 	wg.Wait()
-	return errors.Join(watched, kept)
+	return errors.Join(watched, kept, said)
 }
 
 // steer starts and stops routers as the configuration changes, until ctx ends,

@@ -20,7 +20,11 @@ const retryAfter = time.Second
 // run takes part in VRRP until ctx ends, and then resigns. A static group
 // keeps its addresses: nobody else would take them.
 func (r *router) run(ctx context.Context) {
-	if g, _, _ := r.config(); g.Owner == OwnerStatic {
+	switch g, _, _ := r.config(); g.Owner {
+	case OwnerBGP:
+		r.route(ctx)
+		return
+	case OwnerStatic:
 		<-ctx.Done()
 		return
 	}

@@ -3,8 +3,10 @@ package vip
 import (
 	"cmp"
 	"net/netip"
+	"slices"
 	"time"
 
+	"github.com/portico-lb/portico/vip/bgp"
 	"github.com/portico-lb/portico/vip/probe"
 	"github.com/portico-lb/portico/vip/vrrp"
 )
@@ -12,6 +14,8 @@ import (
 // Status is a snapshot of a Manager.
 type Status struct {
 	Groups []GroupStatus `json:"groups"`
+	// BGP is what the groups with owner bgp share; nil where there are none.
+	BGP *bgp.Status `json:"bgp,omitempty"`
 	// LastError is what kept the kernel from its wanted state in the latest
 	// attempt; empty when nothing did.
 	LastError string `json:"last_error,omitempty"`
@@ -31,14 +35,22 @@ type GroupStatus struct {
 	Since    time.Time `json:"since"`  // of State
 	Reason   string    `json:"reason"` // of State
 	Priority int       `json:"priority,omitempty"`
+	// EffectivePriority is Priority with what tracking adds.
+	EffectivePriority int    `json:"effective_priority,omitempty"`
+	SyncGroup         string `json:"sync_group,omitempty"`
 	// Active is the router that rules, as far as this node has heard.
 	Active         netip.Addr `json:"active,omitzero"`
 	ActivePriority int        `json:"active_priority,omitempty"`
 	Transitions    uint64     `json:"transitions"`
-	Sent           uint64     `json:"adverts_sent"`
-	Received       uint64     `json:"adverts_received"`
+	// History are the latest transitions, oldest first.
+	History  []Transition `json:"history,omitempty"`
+	Sent     uint64       `json:"adverts_sent"`
+	Received uint64       `json:"adverts_received"`
 	// Dropped counts what was received and not accepted, by reason.
 	Dropped map[string]uint64 `json:"dropped,omitempty"`
+	// Mismatches counts adverts that were accepted though they differ from what
+	// this node would send: "interval", "addresses".
+	Mismatches map[string]uint64 `json:"mismatches,omitempty"`
 	// Duplicates are hosts that claim an address beside its owner. Where this
 	// node does not own it, they are all that claim it, the owner too.
 	Duplicates []probe.Duplicate `json:"duplicates,omitempty"`
@@ -56,6 +68,10 @@ func (m *Manager) Status() Status {
 		g.Duplicates = m.prober.Duplicates(cfg.addrs())
 		g.LastError = cmp.Or(g.LastError, m.announcer.Fault(g.Name))
 		s.Groups = append(s.Groups, g)
+	}
+	if slices.ContainsFunc(s.Groups, func(g GroupStatus) bool { return g.Owner == OwnerBGP }) {
+		b := m.speech.speaker.Status()
+		s.BGP = &b
 	}
 	return s
 }
