@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 )
 
 // maxDatagram is as long as an answer can be.
@@ -33,12 +32,12 @@ func probeUDP(ctx context.Context, c Check) error {
 	buf := make([]byte, maxDatagram)
 	n, err := conn.Read(buf)
 	switch {
-	case c.UDP.Expect == "" && errors.Is(err, os.ErrDeadlineExceeded):
-		return nil
+	case c.UDP.Expect == "" && errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return nil // by none
 	case err != nil:
 		return fmt.Errorf("read answer: %w", plain(c, err))
 	case c.UDP.Expect == "":
-		return nil
+		return nil // by any
 	}
 	return match("answer", c.UDP.Expect, buf[:n])
 }
