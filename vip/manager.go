@@ -12,6 +12,7 @@ import (
 	"github.com/portico-lb/portico/vip/addr"
 	"github.com/portico-lb/portico/vip/announce"
 	"github.com/portico-lb/portico/vip/probe"
+	"github.com/portico-lb/portico/vip/track"
 )
 
 // Options are what a Manager needs for life.
@@ -36,6 +37,7 @@ type Manager struct {
 	members chan struct{} // bell for Run: routers changed
 
 	announcer *announce.Announcer
+	tracker   *track.Tracker
 	prober    *probe.Prober
 	speech    *speech
 
@@ -48,7 +50,7 @@ type Manager struct {
 // New returns a Manager without groups that does nothing yet.
 func New(o Options) *Manager {
 	m := &Manager{opts: o, changed: make(chan struct{}, 1), work: make(chan struct{}, 1), members: make(chan struct{}, 1),
-		announcer: announce.New(o.Log), prober: probe.New(o.Log)}
+		announcer: announce.New(o.Log), tracker: track.New(track.Options{Log: o.Log}), prober: probe.New(o.Log)}
 	m.speech = newSpeech(o.Log, m.list)
 	return m
 }
@@ -86,6 +88,7 @@ func (m *Manager) Set(c Config) {
 	m.routers = next
 	m.syncs = syncGroups(m.syncs, next)
 	m.mu.Unlock()
+	m.follow(c)
 
 	ring(m.members)
 	m.rang()
@@ -124,7 +127,7 @@ func (m *Manager) Run(ctx context.Context, ready func()) error {
 	keep, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var wg sync.WaitGroup
-	var watched, kept, said error
+	var watched, kept, tracked, said error
 	wg.Go(func() {
 		watched = addr.Watch(keep, k.noticed)
 		fail(watched)
@@ -134,14 +137,21 @@ func (m *Manager) Run(ctx context.Context, ready func()) error {
 	wg.Go(func() { kept = k.run(keep) })
 	wg.Go(func() { said = m.speech.run(keep) })
 
+	// It ends with ctx: routers that resign are judged no more.
+	wg.Go(func() {
+		tracked = m.tracker.Run(ctx, func() {})
+		fail(tracked)
+	})
+
 	m.steer(ctx, ready)
 	stop()
 	wg.Wait()
-	return errors.Join(watched, kept, said)
+	return errors.Join(watched, kept, tracked, said)
 }
 
-// steer starts and stops routers as the configuration changes, until ctx ends,
-// and returns when all have resigned.
+// steer starts and stops routers as the configuration changes, and tells them
+// what became of what they track, until ctx ends. It returns when all have
+// resigned.
 func (m *Manager) steer(ctx context.Context, ready func()) {
 	stops := map[*router]func(){}
 	defer func() { stopAll(stops) }()
@@ -155,6 +165,7 @@ func (m *Manager) steer(ctx context.Context, ready func()) {
 			}
 		}
 		stopAll(gone)
+		m.judge(want) // before the start, which waits for what is not known yet
 		for _, r := range want {
 			if stops[r] == nil {
 				stops[r] = start(ctx, r)
@@ -167,6 +178,7 @@ func (m *Manager) steer(ctx context.Context, ready func()) {
 		case <-ctx.Done():
 			return
 		case <-m.members:
+		case <-m.tracker.Changed():
 		}
 	}
 }

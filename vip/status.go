@@ -8,6 +8,7 @@ import (
 
 	"github.com/portico-lb/portico/vip/bgp"
 	"github.com/portico-lb/portico/vip/probe"
+	"github.com/portico-lb/portico/vip/track"
 	"github.com/portico-lb/portico/vip/vrrp"
 )
 
@@ -55,6 +56,8 @@ type GroupStatus struct {
 	// node does not own it, they are all that claim it, the owner too.
 	Duplicates []probe.Duplicate `json:"duplicates,omitempty"`
 	LastError  string            `json:"last_error,omitempty"`
+	// Track is what the group depends on here, in the order of the configuration.
+	Track []track.RuleStatus `json:"track,omitempty"`
 }
 
 // Status returns the present state of all groups, in the order of the configuration.
@@ -62,9 +65,11 @@ func (m *Manager) Status() Status {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := Status{Groups: make([]GroupStatus, 0, len(m.routers)), LastError: m.lastError}
+	known := m.tracker.Snapshot()
 	for _, r := range m.routers {
 		g := r.snapshot()
 		cfg, _ := r.read()
+		g.Track = track.Show(cfg.Track, known)
 		g.Duplicates = m.prober.Duplicates(cfg.addrs())
 		g.LastError = cmp.Or(g.LastError, m.announcer.Fault(g.Name))
 		s.Groups = append(s.Groups, g)
