@@ -253,7 +253,7 @@ func TestAnnouncements(t *testing.T) {
 	a.start(section(150, func(s *vip.Section) { s.Addresses = append(s.Addresses, vip6) }))
 	a.eventually("Active", a.is("Active", vip4+"/32"))
 	mac := strings.TrimSpace(a.Output("cat", "/sys/class/net/eth0/address"))
-	patterns := []string{"Request who-has " + vip4, "Reply " + vip4 + " is-at " + mac, "tgt is " + vip6}
+	patterns := []string{"Request who-has " + vip4 + " (", "Reply " + vip4 + " is-at " + mac, "tgt is " + vip6}
 	count := func(p string) (n int) {
 		for _, line := range c.Lines() {
 			if strings.HasPrefix(line, mac) && strings.Contains(line, p) {

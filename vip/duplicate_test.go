@@ -230,7 +230,7 @@ func TestAnnouncedAnew(t *testing.T) {
 		before := len(c.Lines())
 		s.do()
 		hw := mac(a.Node, dev)
-		for _, p := range []string{"Request who-has " + vip4, "Reply " + vip4 + " is-at " + hw, "tgt is " + vip6} {
+		for _, p := range []string{"Request who-has " + vip4 + " (", "Reply " + vip4 + " is-at " + hw, "tgt is " + vip6} {
 			// In time, and not with the second burst of the step before.
 			if d := a.eventually(s.name+": "+p, func() bool {
 				n := 0
