@@ -42,6 +42,11 @@ type Watch struct {
 	Hold time.Duration
 }
 
+// about reports whether both look at the same, be it in another rhythm.
+func (w Watch) about(o Watch) bool {
+	return w.Kind == o.Kind && w.Subject == o.Subject && w.User == o.User
+}
+
 // Args is the command.
 func (w Watch) Args() []string { return strings.Split(w.Subject, "\x00") }
 

@@ -35,7 +35,7 @@ func Parse(ss []Section, key string, bad func(key, problem string)) []Rule {
 	for i, s := range ss {
 		p := parser{key: fmt.Sprintf("%s[%d]", key, i), bad: bad}
 		r := p.rule(s)
-		if slices.ContainsFunc(rules, func(o Rule) bool { return o.Kind == r.Kind && o.Subject == r.Subject && o.User == r.User }) {
+		if r.Kind != "" && slices.ContainsFunc(rules, func(o Rule) bool { return o.about(r.Watch) }) {
 			bad(p.key, fmt.Sprintf("%s is tracked by an earlier rule of the list: one is enough", r.Watch))
 		}
 		rules = append(rules, r)

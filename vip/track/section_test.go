@@ -66,6 +66,8 @@ func TestParse(t *testing.T) {
 func TestParseFaults(t *testing.T) {
 	tests := []struct{ text, want string }{
 		{`[{ weight = -50 }]`, "track[0]: 0 of interface, file, command and l7 are given: a rule tracks exactly one of them"},
+		{`[{}, { user = "root" }]`, "track[0]: 0 of interface, file, command and l7 are given: a rule tracks exactly one of them\n" +
+			"track[1]: 0 of interface, file, command and l7 are given: a rule tracks exactly one of them"},
 		{`[{ l7 = true }, { l7 = true, file = "/x" }]`, "track[1]: 2 of interface, file, command and l7 are given: a rule tracks exactly one of them"},
 		{`[{ l7 = true, weight = -30 }, { l7 = true, interval = "3s" }]`, "track[1]: l7 is tracked by an earlier rule of the list: one is enough"},
 		{`[{ interface = "eth/1" }]`, `track[0].interface: "eth/1" cannot be the name of a network interface: allowed are up to 15 characters without slash and space`},

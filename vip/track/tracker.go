@@ -56,7 +56,7 @@ func (t *Tracker) recall(w Watch) State {
 		return s
 	}
 	for o, s := range t.states {
-		if o.Kind == w.Kind && o.Subject == w.Subject && o.User == w.User {
+		if o.about(w) {
 			return s
 		}
 	}
