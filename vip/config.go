@@ -90,7 +90,7 @@ type VRRP struct {
 	Auth           vrrp.Auth    // version 2 only
 	Password       vrrp.Password
 	SyncGroup      string    // groups of one name move together; "": alone
-	TTL, MinTTL    int       // unicast: sent; demanded, where 0 goes by the peer's network
+	TTL, MinTTL    int       // unicast: sent, 0 is 255; demanded, 0 goes by the peer's network
 	PlainChecksum  bool      // version 3 over IPv4: send without the pseudo-header
 	HMAC           vrrp.HMAC // version 3 only
 }

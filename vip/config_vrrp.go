@@ -39,6 +39,20 @@ func (p parser) vrrp(s VRRPSection, v6 bool) VRRP {
 	if s.Password != "" || s.PasswordFile != "" {
 		v.Auth, v.Password = vrrp.AuthPassword, p.password(s, v.Version)
 	}
+	v.SyncGroup = s.SyncGroup
+	v.TTL = p.number("unicast_ttl", s.UnicastTTL, 0, 1, 255)
+	v.MinTTL = p.number("unicast_min_ttl", s.UnicastMinTTL, 0, 1, 255)
+	if len(v.Peers) == 0 && (s.UnicastTTL != nil || s.UnicastMinTTL != nil) {
+		p.fault("unicast_ttl", "unicast_ttl and unicast_min_ttl have no effect without peers: multicast never leaves the link")
+	}
+	switch s.V3Checksum {
+	case "", "pseudo-header":
+	case "plain":
+		v.PlainChecksum = true
+	default:
+		p.fault("v3_checksum", "%q is unknown: allowed are \"pseudo-header\" and \"plain\"", s.V3Checksum)
+	}
+	v.HMAC = p.hmac(s, v)
 	return v
 }
 

@@ -85,6 +85,7 @@ func newRouter(log *slog.Logger, g Group, holding bool, rang func()) *router {
 	case OwnerBGP:
 		// Services that an earlier process left are to stay until it is decided.
 		r.view = view{since: time.Now(), reason: "not yet started", owned: true}
+		r.routed.pending = len(g.Track) > 0
 	case OwnerStatic:
 		r.view = view{state: vrrp.Active, since: time.Now(), reason: "static", owned: true, acquired: 1}
 	}

@@ -80,7 +80,7 @@ func TestTakeOver(t *testing.T) {
 				lan.Unplug(a.Node)
 				b.eventually("Active", b.is("Active", vip4+"/32"))
 			})
-			a.eventually("Initialize", a.is("Initialize", vip4+"/32"))
+			a.eventually("Fault", a.is("Fault", vip4+"/32"))
 			lan.Plug(a.Node)
 			a.eventually("Backup", func() bool { return a.is("Backup", vip4+"/32")() && a.group().Active == "192.0.2.2" })
 			if n := b.group().Transitions; n != 2 {

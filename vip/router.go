@@ -1,15 +1,13 @@
 package vip
 
 import (
-	"bytes"
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
-	"os"
-	"slices"
 	"time"
 
+	"github.com/portico-lb/portico/vip/track"
 	"github.com/portico-lb/portico/vip/vrrp"
 )
 
@@ -17,26 +15,39 @@ import (
 // when nothing tells it earlier that something changed.
 const retryAfter = time.Second
 
-// run takes part in VRRP until ctx ends, and then resigns. A static group
-// keeps its addresses: nobody else would take them.
+// run decides over the group until ctx ends. A static group keeps its
+// addresses: nobody else would take them.
 func (r *router) run(ctx context.Context) {
 	switch g, _, _ := r.config(); g.Owner {
 	case OwnerBGP:
 		r.route(ctx)
-		return
 	case OwnerStatic:
 		<-ctx.Done()
-		return
+	default:
+		r.await(ctx)
+		s := &speaker{router: r, clock: newClock(), m: vrrp.NewMachine(r.machineConfig(netip.Addr{}))}
+		s.run(ctx)
 	}
-	m := vrrp.NewMachine(r.machineConfig(netip.Addr{}))
-	for ctx.Err() == nil {
-		err := r.session(ctx, m)
-		r.fault(err)
-		r.publish(m, nil)
+}
+
+// await waits for the first results of tracking, but not where the addresses
+// are up already: a router that takes long to speak is taken for dead.
+func (r *router) await(ctx context.Context) {
+	limit := time.NewTimer(trackLimit)
+	defer limit.Stop()
+	for {
+		r.mu.Lock()
+		wait := r.routed.pending && !r.view.adopting
+		r.mu.Unlock()
+		if !wait {
+			return
+		}
 		select {
 		case <-ctx.Done():
+			return
+		case <-limit.C:
+			return
 		case <-r.inputs:
-		case <-time.After(retryAfter):
 		}
 	}
 }
@@ -44,225 +55,247 @@ func (r *router) run(ctx context.Context) {
 // machineConfig translates the group for the machine.
 func (r *router) machineConfig(source netip.Addr) vrrp.Config {
 	g, _, _ := r.config()
+	v, sync := r.verdicts()
+	if sync != nil {
+		v = sync.verdict(r, v)
+	}
 	return vrrp.Config{
-		Version: uint8(g.VRRP.Version), Priority: uint8(g.VRRP.Priority), Interval: g.VRRP.AdvertInterval,
-		Preempt: g.VRRP.Preempt, PreemptDelay: g.VRRP.PreemptDelay, Address: source,
+		Version: uint8(g.VRRP.Version), Priority: uint8(g.VRRP.Priority), Delta: v.Delta, Interval: g.VRRP.AdvertInterval,
+		Preempt: g.VRRP.Preempt, PreemptDelay: g.VRRP.PreemptDelay, Address: source, Synced: sync != nil,
 	}
 }
 
-// session runs the machine from Initialize to Initialize: from when the
-// interface can be used until it cannot, or ctx ends. Nil means the latter.
-func (r *router) session(ctx context.Context, m *vrrp.Machine) error {
-	line, err := r.connect(ctx)
-	if err != nil {
+func (r *router) verdicts() (track.Verdict, *syncGroup) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.verdict, r.sync
+}
+
+// speaker takes part in VRRP for a router.
+type speaker struct {
+	*router
+	clock    *clock
+	m        *vrrp.Machine
+	line     *line
+	guard    vrrp.Guard
+	unable   string            // why no session is possible; "" when one is
+	hindered string            // the same, or what tracking or the sync group have against it
+	seen     map[oddity]string // what was logged of accepted adverts
+}
+
+// run takes part until ctx ends, and then resigns.
+func (s *speaker) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := s.session(ctx)
+		s.fault(err)
+		if err != nil {
+			s.unable = err.Error()
+			s.hindered = s.unable
+			s.m.Step(s.clock.now(), vrrp.Stop{Fault: true})
+		}
+		s.publish(s.m, s.hindered, nil)
+		s.tell()
+		select {
+		case <-ctx.Done():
+		case <-s.inputs:
+		case <-time.After(retryAfter):
+		}
+	}
+	s.m.Step(s.clock.now(), vrrp.Stop{})
+	s.publish(s.m, "", nil)
+}
+
+// session runs the machine from when the interface can be used until it
+// cannot, or ctx ends. Nil means the latter.
+func (s *speaker) session(ctx context.Context) (err error) {
+	if s.line, err = s.connect(ctx); err != nil {
 		return err
 	}
-	defer func() { line.close() }()
-	r.fault(nil)
+	defer func() { s.line.close() }()
+	s.fault(nil)
+	s.unable, s.hindered = "", ""
 
-	_, v := r.read()
+	_, v := s.read()
 	// Not to be published: in Initialize the machine does not know yet what we hold.
-	m.Step(time.Now(), vrrp.Reconfigure{Config: r.machineConfig(line.Source())})
-	line = r.step(ctx, line, m, vrrp.Start{Holding: v.adopting})
-	defer func() { line = r.step(ctx, line, m, vrrp.Stop{}) }()
+	s.m.Step(s.clock.now(), vrrp.Reconfigure{Config: s.machineConfig(s.line.Source())})
+	s.step(ctx, vrrp.Start{Holding: v.adopting})
+	defer func() { s.step(ctx, vrrp.Stop{Fault: err != nil}) }()
+	s.obey(ctx)
 
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		timer.Reset(time.Until(m.Deadline()))
+		s.arm(timer)
 		select {
 		case <-ctx.Done():
-			line = r.handOver(ctx, line, m)
+			s.handOver(ctx)
 			return nil
 		case <-timer.C:
-			line = r.step(ctx, line, m, vrrp.Tick{})
-		case d := <-line.heard:
-			if ad, ok := r.accept(line, d); ok {
-				line = r.step(ctx, line, m, ad)
-			}
-		case err := <-line.broken:
+			s.mail(ctx)
+			s.step(ctx, vrrp.Tick{})
+		case d := <-s.line.heard:
+			s.hear(ctx, d)
+		case err := <-s.line.broken:
 			return err
-		case <-r.inputs:
-			if line, err = r.reconnect(ctx, line); err != nil {
+		case <-s.inputs:
+			if s.line, err = s.reconnect(ctx, s.line); err != nil {
 				return err
 			}
-			line = r.step(ctx, line, m, vrrp.Reconfigure{Config: r.machineConfig(line.Source())})
+			s.step(ctx, vrrp.Reconfigure{Config: s.machineConfig(s.line.Source())})
+			s.obey(ctx)
 		}
 	}
+}
+
+// arm sets the timer to the machine's deadline.
+func (s *speaker) arm(timer *time.Timer) {
+	if d := s.m.Deadline(); d.IsZero() {
+		timer.Stop()
+	} else {
+		timer.Reset(s.clock.until(d))
+	}
+}
+
+// mail hears what waits: an advert that has come is not to be overlooked
+// because a timer ran out at the same time.
+func (s *speaker) mail(ctx context.Context) {
+	for {
+		select {
+		case d := <-s.line.heard:
+			s.hear(ctx, d)
+		default:
+			return
+		}
+	}
+}
+
+func (s *speaker) hear(ctx context.Context, d vrrp.Datagram) {
+	if ad, ok := s.accept(d); ok {
+		s.step(ctx, ad)
+	}
+}
+
+// obey makes the machine what tracking and the sync group ask for.
+func (s *speaker) obey(ctx context.Context) {
+	v, sync := s.verdicts()
+	var active bool
+	var epoch uint64
+	if sync != nil {
+		v = sync.verdict(s.router, v)
+		active, epoch = sync.order()
+	}
+	s.hindered = v.Fault
+	switch down := s.m.State() == vrrp.Fault || s.m.Leaving(); {
+	case v.Fault != "" && !down:
+		s.step(ctx, vrrp.Leave{Fault: true})
+	case v.Fault == "" && down:
+		s.step(ctx, vrrp.Start{})
+	}
+	if sync == nil || !s.obeys(epoch) {
+		return
+	}
+	if active {
+		s.step(ctx, vrrp.Promote{})
+	} else {
+		s.step(ctx, vrrp.Yield{})
+	}
+	s.tell()
+}
+
+// obeys notes that the order of the epoch is carried out, and reports whether it is news.
+func (s *speaker) obeys(epoch uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	news := s.obeyed != epoch
+	s.obeyed = epoch
+	return news
+}
+
+// tell the sync group what became of the machine.
+func (s *speaker) tell() {
+	s.mu.Lock()
+	sync, me := s.sync, member{state: s.m.State(), ready: s.m.Ready(), own: s.verdict, obeyed: s.obeyed}
+	s.mu.Unlock()
+	if sync == nil {
+		return
+	}
+	me.own.Fault = cmp.Or(me.own.Fault, s.unable)
+	sync.tell(s.router, me)
 }
 
 // handOver resigns, and returns when a successor was heard or none came.
-func (r *router) handOver(ctx context.Context, line *line, m *vrrp.Machine) *line {
-	line = r.step(ctx, line, m, vrrp.Leave{})
+func (s *speaker) handOver(ctx context.Context) {
+	if _, sync := s.verdicts(); sync != nil {
+		sync.leave(s.router)
+	}
+	s.step(ctx, vrrp.Leave{})
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for m.State() != vrrp.Initialize {
-		timer.Reset(time.Until(m.Deadline()))
+	for s.m.State() != vrrp.Initialize {
+		s.arm(timer)
 		select {
 		case <-timer.C:
-			line = r.step(ctx, line, m, vrrp.Tick{})
-		case d := <-line.heard:
-			if ad, ok := r.accept(line, d); ok {
-				line = r.step(ctx, line, m, ad)
-			}
-		case <-line.broken:
-			return line // the session's end stops the machine
+			s.step(ctx, vrrp.Tick{})
+		case d := <-s.line.heard:
+			s.hear(ctx, d)
+		case <-s.line.broken:
+			return // the session's end stops the machine
 		}
 	}
-	return line
 }
 
 // step gives the machine an event, does what it says, and shows the result.
-// Adverts leave before anybody is told, so that nothing can hold them up. It
-// returns the line to go on with.
-func (r *router) step(ctx context.Context, l *line, m *vrrp.Machine, ev vrrp.Event) *line {
-	old := l
+// Adverts leave before anybody is told, so that nothing can hold them up.
+func (s *speaker) step(ctx context.Context, ev vrrp.Event) {
+	old := s.line
 	var acquired, disputed uint64
-	for _, a := range m.Step(time.Now(), ev) {
+	for _, a := range s.m.Step(s.clock.now(), ev) {
 		switch a {
 		case vrrp.Advertise:
-			g, _, _ := r.config()
-			l = r.send(ctx, l, uint8(g.VRRP.Priority))
+			s.send(ctx, s.m.Effective())
 		case vrrp.Resign:
-			l = r.send(ctx, l, 0)
+			s.send(ctx, 0)
 		case vrrp.Acquire:
 			acquired++
 		case vrrp.Announce:
 			disputed++
 		}
 	}
-	r.publish(m, func(v *view) { v.acquired += acquired; v.disputed += disputed })
-	if l != old {
-		return r.step(ctx, l, m, vrrp.Reconfigure{Config: r.machineConfig(l.Source())})
+	s.publish(s.m, s.hindered, func(v *view) { v.acquired += acquired; v.disputed += disputed })
+	if s.line != old {
+		s.step(ctx, vrrp.Reconfigure{Config: s.machineConfig(s.line.Source())})
+		return
 	}
-	return l
+	s.tell()
 }
 
 // send sends an advert. Where that fails on a line that has stood for a while,
 // the interface may have got another address: it tries a new line. If there is
 // none to be had the session ends, since an Active that nobody hears will soon
 // not be the only one.
-func (r *router) send(ctx context.Context, l *line, priority uint8) *line {
-	g, _, _ := r.config()
+func (s *speaker) send(ctx context.Context, priority uint8) {
+	g, _, _ := s.config()
 	p := vrrp.Packet{
 		Version: uint8(g.VRRP.Version), VRID: uint8(g.VRRP.RouterID), Priority: priority, Interval: g.VRRP.AdvertInterval,
-		Addrs: g.advertised(), Auth: g.VRRP.Auth, Password: g.VRRP.Password,
+		Addrs: g.advertised(), Auth: g.VRRP.Auth, Password: g.VRRP.Password, PlainChecksum: g.VRRP.PlainChecksum,
 	}
-	err := l.Send(p)
-	if err != nil && time.Since(l.opened) >= retryAfter {
-		fresh, failed := r.connect(ctx)
+	s.guard.Sign(g.VRRP.HMAC, &p, s.line.Source(), time.Now())
+	err := s.line.Send(p)
+	if err != nil && time.Since(s.line.opened) >= retryAfter {
+		fresh, failed := s.connect(ctx)
 		if failed != nil {
-			l.breaks(failed)
-			return l
-		}
-		l.close()
-		l = fresh
-		err = l.Send(p)
-	}
-	if err != nil {
-		r.fault(fmt.Errorf("send advert: %w", err))
-		return l
-	}
-	r.fault(nil)
-	r.count(func(c *counts) { c.sent++ })
-	return l
-}
-
-// accept filters a datagram and counts what became of it.
-func (r *router) accept(l *line, d vrrp.Datagram) (vrrp.Advert, bool) {
-	g, _, _ := r.config()
-	p, verdict := vrrp.Filter{
-		Version: uint8(g.VRRP.Version), VRID: uint8(g.VRRP.RouterID), Interval: g.VRRP.AdvertInterval,
-		Auth: g.VRRP.Auth, Password: g.VRRP.Password, Own: l.Source(), Peers: g.VRRP.Peers,
-	}.Accept(d)
-	r.count(func(c *counts) {
-		if verdict == vrrp.Accepted {
-			c.received++
-		} else {
-			c.dropped[verdict]++
-		}
-	})
-	return vrrp.Advert{Src: d.Src, Priority: p.Priority, Interval: p.Interval}, verdict == vrrp.Accepted
-}
-
-// line is an open conn with the goroutine that listens to it.
-type line struct {
-	conn
-	endpoint vrrp.Endpoint
-	index    int // of the interface it is bound to
-	opened   time.Time
-	heard    chan vrrp.Datagram
-	broken   chan error
-	stop     context.CancelFunc
-	stopped  chan struct{}
-}
-
-// connect opens the conn that the configuration asks for.
-func (r *router) connect(ctx context.Context) (*line, error) {
-	g, virtual, link := r.config()
-	switch {
-	case link.Index == 0:
-		return nil, fmt.Errorf("interface %s does not exist: create it or name another", g.Interface)
-	case !link.Up:
-		return nil, fmt.Errorf("interface %s is down", g.Interface)
-	}
-	e := vrrp.Endpoint{Interface: g.Interface, IPv6: g.ipv6(), Peers: g.VRRP.Peers, Virtual: virtual}
-	c, err := r.open(e)
-	if err != nil {
-		return nil, err
-	}
-	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	l := &line{conn: c, endpoint: e, index: link.Index, opened: time.Now(), stop: stop,
-		heard: make(chan vrrp.Datagram), broken: make(chan error, 1), stopped: make(chan struct{})}
-	go l.listen(ctx)
-	return l, nil
-}
-
-// reconnect replaces a line that no longer fits the configuration. The machine
-// need not know. An error leaves the old line, for a last word.
-func (r *router) reconnect(ctx context.Context, old *line) (*line, error) {
-	g, virtual, link := r.config()
-	if link.Up && link.Index == old.index && slices.Equal(old.endpoint.Peers, g.VRRP.Peers) && slices.Equal(old.endpoint.Virtual, virtual) {
-		return old, nil
-	}
-	l, err := r.connect(ctx)
-	if err != nil {
-		return old, err
-	}
-	old.close()
-	return l, nil
-}
-
-func (l *line) listen(ctx context.Context) {
-	defer close(l.stopped)
-	defer context.AfterFunc(ctx, func() { _ = l.Interrupt() })()
-	for {
-		d, err := l.Receive()
-		if err != nil {
-			if !errors.Is(err, os.ErrDeadlineExceeded) {
-				l.breaks(fmt.Errorf("receive adverts: %w", err))
-			}
+			s.line.breaks(failed)
 			return
 		}
-		d.Payload = bytes.Clone(d.Payload) // the conn uses its buffer again
-		select {
-		case l.heard <- d:
-		case <-ctx.Done():
-			return
-		}
+		s.line.close()
+		s.line = fresh
+		s.guard.Sign(g.VRRP.HMAC, &p, s.line.Source(), time.Now())
+		err = s.line.Send(p)
 	}
-}
-
-// breaks ends the session on the line; the first reason counts.
-func (l *line) breaks(err error) {
-	select {
-	case l.broken <- err:
-	default:
+	if err != nil {
+		s.fault(fmt.Errorf("send advert: %w", err))
+		return
 	}
-}
-
-func (l *line) close() {
-	l.stop()
-	<-l.stopped
-	_ = l.Close()
+	s.fault(nil)
+	s.count(func(c *counts) { c.sent++ })
 }

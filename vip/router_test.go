@@ -45,6 +45,8 @@ func (w *wire) open(source string) func(vrrp.Endpoint) (conn, error) {
 
 func (p *plug) Source() netip.Addr { return p.source }
 
+func (p *plug) Network() netip.Prefix { return netip.PrefixFrom(p.source, 24).Masked() }
+
 func (p *plug) Send(packet vrrp.Packet) error {
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()

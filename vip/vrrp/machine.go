@@ -122,6 +122,9 @@ func (m *Machine) Adopting() bool { return m.adopting }
 // Initialize or Fault.
 func (m *Machine) Leaving() bool { return m.leaving }
 
+// Effective is its priority with what tracking adds.
+func (m *Machine) Effective() uint8 { return m.cfg.Effective() }
+
 // Ready reports whether a member of a sync group would be Active by itself.
 func (m *Machine) Ready() bool { return m.ready }
 
