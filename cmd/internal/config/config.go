@@ -7,14 +7,17 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"reflect"
+	"slices"
 
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/portico-lb/portico/l4"
 	"github.com/portico-lb/portico/l7"
 	"github.com/portico-lb/portico/vip"
+	"github.com/portico-lb/portico/vip/notify"
 )
 
 // DefaultPath is where the packages put the file.
@@ -22,22 +25,24 @@ const DefaultPath = "/etc/portico/portico.toml"
 
 // File is portico.toml as the operator writes it.
 type File struct {
-	Node  NodeSection   `toml:"node"`
-	Log   LogSection    `toml:"log"`
-	Admin AdminSection  `toml:"admin"`
-	VIP   []vip.Section `toml:"vip"`
-	L4    l4.Section    `toml:"l4"`
-	L7    l7.Section    `toml:"l7"`
+	Node   NodeSection      `toml:"node"`
+	Log    LogSection       `toml:"log"`
+	Admin  AdminSection     `toml:"admin"`
+	VIP    []vip.Section    `toml:"vip"`
+	Notify []notify.Section `toml:"notify"`
+	L4     l4.Section       `toml:"l4"`
+	L7     l7.Section       `toml:"l7"`
 }
 
 // A Config is a valid file.
 type Config struct {
-	Node  Node
-	Log   Log
-	Admin Admin
-	VIP   vip.Config
-	L4    l4.Config
-	L7    l7.Config
+	Node   Node
+	Log    Log
+	Admin  Admin
+	VIP    vip.Config
+	Notify notify.Config
+	L4     l4.Config
+	L7     l7.Config
 }
 
 // Load reads and checks the file at path. The error is of type Faults where
@@ -109,6 +114,9 @@ func (f File) parse(wants func(part string) bool, readFile func(string) ([]byte,
 		c.VIP = vip.Parse(f.VIP, local, readFile, bad)
 		c.L4 = l4.Parse(f.L4, c.VIP.Addrs(), bad)
 	}
+	if wants("vip") {
+		c.Notify = notify.Parse(f.Notify, slices.Collect(maps.Keys(c.VIP.Addrs())), readFile, bad)
+	}
 	if wants("l7") {
 		c.L7 = l7.Parse(f.L7, readFile, bad)
 	}
@@ -140,6 +148,11 @@ func (f File) exposed(path string, bad func(key, problem string)) {
 	for i, g := range f.VIP {
 		if g.VRRP.Password != "" {
 			bad(fmt.Sprintf("vip[%d].vrrp.password", i), fmt.Sprintf("everybody may read it here: chmod o-r %s, or name a password_file", path))
+		}
+	}
+	for i, n := range f.Notify {
+		for _, key := range n.Secrets() {
+			bad(fmt.Sprintf("notify[%d].%s", i, key), "everybody may read it here: chmod o-r "+path)
 		}
 	}
 }

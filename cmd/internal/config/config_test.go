@@ -15,20 +15,35 @@ interface = "eth0"
 vrrp = { router_id = 51, version = 2, password = "s3cret" }
 `
 
+const withToken = `[[notify]]
+kind = "webhook"
+url = "https://example.com/hook"
+headers = { Authorization = "Bearer s3cret", X-Team = "edge" }
+`
+
 func TestLoadWantsSecretsKept(t *testing.T) {
 	everything := func(string) bool { return true }
 	path := filepath.Join(t.TempDir(), "portico.toml")
-	for mode, want := range map[os.FileMode]string{0o640: "", 0o644: "portico.toml:5:39: vip[0].vrrp.password: everybody may read it here"} {
+	for _, c := range []struct {
+		text string
+		mode os.FileMode
+		want string
+	}{
+		{withPassword, 0o640, ""},
+		{withPassword, 0o644, "portico.toml:5:39: vip[0].vrrp.password: everybody may read it here"},
+		{withToken, 0o640, ""},
+		{withToken, 0o644, "portico.toml:4:13: notify[0].headers.Authorization: everybody may read it here"},
+	} {
 		// A byte order mark, as some editors write, is no fault.
-		if err := os.WriteFile(path, []byte("\ufeff"+withPassword), 0o600); err != nil {
+		if err := os.WriteFile(path, []byte("\ufeff"+c.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Chmod(path, mode); err != nil {
+		if err := os.Chmod(path, c.mode); err != nil {
 			t.Fatal(err)
 		}
 		_, err := Load(path, everything)
-		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
-			t.Errorf("%o: got %v, want %q", mode, err, want)
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%o: got %v, want %q", c.mode, err, c.want)
 		}
 		if err != nil && strings.Contains(err.Error(), "s3cret") {
 			t.Error("the error shows the password")

@@ -17,6 +17,7 @@ import (
 	"github.com/portico-lb/portico/l4"
 	"github.com/portico-lb/portico/l7"
 	"github.com/portico-lb/portico/vip"
+	"github.com/portico-lb/portico/vip/notify"
 )
 
 // Version is set by the linker.
@@ -56,6 +57,7 @@ type daemon struct {
 	l4     *l4.Reconciler
 	l7     *l7.L7
 	vip    *vip.Manager
+	teller *notify.Notifier
 
 	mu     sync.Mutex
 	config config.Config
@@ -135,7 +137,9 @@ func (d *daemon) parts(successor bool) []Part {
 	add("admin", true, d.socket.Run)
 	add("health", d.health != nil, d.health.Run)
 	add("l4", d.l4 != nil, d.l4.Run)
-	add("bells", d.l4 != nil && d.vip != nil, d.runBells)
+	// Before vip, so after it when all stops: its last transitions are told too.
+	add("notify", d.teller != nil, d.teller.Run)
+	add("bells", d.vip != nil, d.runBells)
 	add("l7", d.l7 != nil, d.l7.Run)
 	add("vip", d.vip != nil, d.vip.Run)
 	add("control", true, d.runControl)
@@ -154,8 +158,8 @@ func (d *daemon) admin(successor bool) *admin.Server {
 	return s
 }
 
-// runBells lets l4 know that an owner changed, also where vip did not wait for
-// it.
+// runBells lets l4 and the notifier know that a group changed, l4 also where
+// vip did not wait for it.
 func (d *daemon) runBells(ctx context.Context, ready func()) error {
 	ready()
 	for {
@@ -163,7 +167,10 @@ func (d *daemon) runBells(ctx context.Context, ready func()) error {
 		case <-ctx.Done():
 			return nil
 		case <-d.vip.Changed():
-			d.l4.Kick()
+			if d.l4 != nil {
+				d.l4.Kick()
+			}
+			d.teller.Kick()
 		}
 	}
 }

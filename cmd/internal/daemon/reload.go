@@ -34,6 +34,7 @@ func (d *daemon) reload() error {
 	commit()
 	if d.vip != nil {
 		d.vip.Set(c.VIP)
+		d.teller.Set(c.Notify)
 	}
 	d.config = c
 	d.loaded = ConfigStatus{Path: d.opts.ConfigPath, Loaded: time.Now()}

@@ -6,6 +6,7 @@ import (
 	"github.com/portico-lb/portico/l4"
 	"github.com/portico-lb/portico/l7"
 	"github.com/portico-lb/portico/vip"
+	"github.com/portico-lb/portico/vip/notify"
 )
 
 // A Status is one process as /api/v1/status shows it. A part that does not
@@ -16,8 +17,10 @@ type Status struct {
 	Started time.Time    `json:"started"`
 	Config  ConfigStatus `json:"config"`
 	VIP     *vip.Status  `json:"vip,omitempty"`
-	L4      *l4.Status   `json:"l4,omitempty"`
-	L7      *l7.Status   `json:"l7,omitempty"`
+	// Notify is a target each, of the process that runs vip.
+	Notify []notify.TargetStatus `json:"notify,omitempty"`
+	L4     *l4.Status            `json:"l4,omitempty"`
+	L7     *l7.Status            `json:"l7,omitempty"`
 }
 
 // A ConfigStatus describes the configuration that runs.
@@ -36,6 +39,7 @@ func (d *daemon) status() Status {
 	if d.vip != nil {
 		v := d.vip.Status()
 		s.VIP = &v
+		s.Notify = d.teller.Status()
 	}
 	if d.l4 != nil {
 		v := d.l4.Status()

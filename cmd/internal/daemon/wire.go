@@ -11,6 +11,7 @@ import (
 	"github.com/portico-lb/portico/l4"
 	"github.com/portico-lb/portico/l4/ipvs"
 	"github.com/portico-lb/portico/vip"
+	"github.com/portico-lb/portico/vip/notify"
 )
 
 // l4Record is the file below node.run_dir that lists the virtual services
@@ -47,8 +48,9 @@ func (d *daemon) buildL4(c config.Config) error {
 	return nil
 }
 
-// buildVIP makes the keeper of addresses. At a take-over it waits for l4
-// before it announces, and at a release before it lets go.
+// buildVIP makes the keeper of addresses, and who tells of its transitions. At
+// a take-over the keeper waits for l4 before it announces, and at a release
+// before it lets go.
 func (d *daemon) buildVIP(c config.Config) {
 	d.vip = vip.New(vip.Options{
 		Log:      d.log.With("part", "vip"),
@@ -56,6 +58,22 @@ func (d *daemon) buildVIP(c config.Config) {
 		Sync:     d.syncL4,
 	})
 	d.vip.Set(c.VIP)
+	d.teller = notify.New(notify.Options{Log: d.log.With("part", "notify"), Node: c.Node.Name, Recent: d.transitions})
+	d.teller.Set(c.Notify)
+}
+
+// transitions are what the groups' histories hold.
+func (d *daemon) transitions() []notify.Event {
+	var events []notify.Event
+	for _, g := range d.vip.Status().Groups {
+		for _, t := range g.History {
+			events = append(events, notify.Event{
+				Group: g.Name, Addresses: g.Addresses, Priority: g.Priority,
+				From: t.From.String(), To: t.To.String(), Reason: t.Reason, At: t.At, Seq: t.Seq,
+			})
+		}
+	}
+	return events
 }
 
 func (d *daemon) syncL4(ctx context.Context) {
