@@ -91,10 +91,15 @@ func testGroup(priority int) Group {
 
 // testRouter starts a router on the wire; the first result stops it.
 func testRouter(t *testing.T, w *wire, source string, g Group, holding bool) (stop func(), r *router) {
-	r = newRouter(slog.New(slog.DiscardHandler), g, holding, func() {})
+	r = newTestRouter(w, source, g, holding)
+	return start(t.Context(), r), r
+}
+
+func newTestRouter(w *wire, source string, g Group, holding bool) *router {
+	r := newRouter(slog.New(slog.DiscardHandler), g, holding, func() {})
 	r.open = w.open(source)
 	r.setLink(addr.Link{Index: 1, Up: true})
-	return start(t.Context(), r), r
+	return r
 }
 
 func expect(t *testing.T, r *router, state vrrp.State, owned bool) {
@@ -155,7 +160,7 @@ func TestRouterLink(t *testing.T) {
 		<-time.After(5 * time.Second)
 		expect(t, r, vrrp.Active, true)
 		r.setLink(addr.Link{Index: 1})
-		expect(t, r, vrrp.Initialize, false)
+		expect(t, r, vrrp.Fault, false)
 		if e := r.snapshot().LastError; e != "interface eth0 is down" {
 			t.Errorf("last error %q", e)
 		}
@@ -216,8 +221,9 @@ func TestRouterHoldsUntilItKnows(t *testing.T) {
 		c.setLink(addr.Link{Index: 1, Up: true})
 		c.open = func(vrrp.Endpoint) (conn, error) { return nil, errors.New("no") }
 		stopC := start(t.Context(), c)
-		expect(t, c, vrrp.Initialize, false)
+		expect(t, c, vrrp.Fault, false)
 		stopC()
+		expect(t, c, vrrp.Initialize, false)
 	})
 }
 
