@@ -12,6 +12,7 @@ import (
 
 	"github.com/portico-lb/portico/test/lab"
 	"github.com/portico-lb/portico/vip"
+	"github.com/portico-lb/portico/vip/track"
 )
 
 // Nodes are of one AS, and the router is of another.
@@ -277,4 +278,33 @@ func TestBirdSpreads(t *testing.T) {
 			t.Errorf("%s lost its session %d times:\n%s", n.Name(), c, n.proc.Log())
 		}
 	}
+}
+
+// TestBirdHearsOfFaults has a node withdraw what it cannot serve, and go on to
+// serve it for what is on its way.
+func TestBirdHearsOfFaults(t *testing.T) {
+	t.Parallel()
+	l, lan, nodes := newNodes(t, 1)
+	n := nodes[0]
+	b := newBird(t, l, lan, 1, false, "")
+	file := filepath.Join(n.Dir(), "fault")
+	set := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set("0")
+	n.start(announcedTo(router4, func(s *vip.Section) {
+		s.BGP.Track = []track.Section{{File: file, Interval: "100ms"}}
+	}))
+	b.waits(vip4, 1)
+	set("1")
+	t.Logf("withdrawn after %v", b.waits(vip4, 0))
+	if g := n.group(); g.State != "Fault" || !g.Owned {
+		t.Errorf("right after the withdrawal: %+v", g)
+	}
+	n.eventually("no longer served", func() bool { return !n.group().Owned })
+	set("0")
+	t.Logf("announced after %v", b.waits(vip4, 1))
+	n.eventually("served", func() bool { return n.group().Owned && n.group().State == "Active" })
 }

@@ -212,13 +212,16 @@ func agree(groups []Group, bad func(key, problem string)) {
 		if first < 0 {
 			first = i
 		}
-		for name, differs := range map[string]bool{
-			"local_as":         g.BGP.LocalAS != groups[first].BGP.LocalAS,
-			"router_id":        g.BGP.RouterID != groups[first].BGP.RouterID,
-			"graceful_restart": g.BGP.Restart != groups[first].BGP.Restart,
+		for _, shared := range []struct {
+			name string
+			same bool
+		}{
+			{"local_as", g.BGP.LocalAS == groups[first].BGP.LocalAS},
+			{"router_id", g.BGP.RouterID == groups[first].BGP.RouterID},
+			{"graceful_restart", g.BGP.Restart == groups[first].BGP.Restart},
 		} {
-			if differs {
-				bad(key+"."+name, fmt.Sprintf("differs from vip[%d].bgp.%s: all groups are announced by one speaker", first, name))
+			if !shared.same {
+				bad(key+"."+shared.name, fmt.Sprintf("differs from vip[%d].bgp.%s: all groups are announced by one speaker", first, shared.name))
 			}
 		}
 		for j, n := range g.BGP.Neighbors {

@@ -1,0 +1,89 @@
+package bgp
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+)
+
+func neighbor(a string, change ...func(*Neighbor)) Neighbor {
+	n := Neighbor{Address: netip.MustParseAddr(a), AS: 1, Hops: 1}
+	for _, c := range change {
+		c(&n)
+	}
+	return n
+}
+
+func route(p string, announced bool, to ...Neighbor) Route {
+	r := Route{Prefix: netip.MustParsePrefix(p), Announced: announced}
+	for _, n := range to {
+		r.To = append(r.To, n.Address)
+	}
+	return r
+}
+
+func (c changes) String() string {
+	var s []string
+	for _, p := range c.withdraw {
+		s = append(s, fmt.Sprintf("withdraw %v", p))
+	}
+	for _, a := range c.leave {
+		s = append(s, fmt.Sprintf("leave %v", a))
+	}
+	if c.exports {
+		s = append(s, "exports")
+	}
+	for _, r := range c.announce {
+		s = append(s, fmt.Sprintf("announce %v", r.Prefix))
+	}
+	for _, n := range c.join {
+		s = append(s, fmt.Sprintf("join %v", n.Address))
+	}
+	return strings.Join(s, ", ")
+}
+
+// TestDiff goes from one Config to the next.
+func TestDiff(t *testing.T) {
+	a, b := neighbor("10.0.0.1"), neighbor("10.0.0.2")
+	med := func(r Route) Route { r.MED = 5; return r }
+	have := plan{}
+	for _, s := range []struct {
+		name string
+		next Config
+		want string
+	}{
+		{"start", Config{Neighbors: []Neighbor{b, a}, Routes: []Route{route("192.0.2.2/32", true, a), route("192.0.2.1/32", true, a, b), route("192.0.2.3/32", false, b)}},
+			"exports, announce 192.0.2.1/32, announce 192.0.2.2/32, join 10.0.0.1, join 10.0.0.2"},
+		{"the same", Config{Neighbors: []Neighbor{a, b}, Routes: []Route{route("192.0.2.3/32", false, b), route("192.0.2.1/32", true, b, a), route("192.0.2.2/32", true, a)}}, ""},
+		{"one withdrawn, one announced", Config{Neighbors: []Neighbor{a, b}, Routes: []Route{route("192.0.2.1/32", false, a, b), route("192.0.2.2/32", true, a), route("192.0.2.3/32", true, b)}},
+			"withdraw 192.0.2.1/32, announce 192.0.2.3/32"},
+		{"an attribute", Config{Neighbors: []Neighbor{a, b}, Routes: []Route{route("192.0.2.1/32", false, a, b), med(route("192.0.2.2/32", true, a)), route("192.0.2.3/32", true, b)}},
+			"announce 192.0.2.2/32"},
+		{"a neighbor changes", Config{Neighbors: []Neighbor{a, neighbor("10.0.0.2", func(n *Neighbor) { n.Password = "x" })}, Routes: []Route{route("192.0.2.1/32", false, a, b), med(route("192.0.2.2/32", true, a)), route("192.0.2.3/32", true, b)}},
+			"leave 10.0.0.2, join 10.0.0.2"},
+		{"one goes", Config{Neighbors: []Neighbor{a}, Routes: []Route{med(route("192.0.2.2/32", true, a))}},
+			"withdraw 192.0.2.3/32, leave 10.0.0.2, exports"},
+	} {
+		next := newPlan(s.next)
+		if got := diff(have, next).String(); got != s.want {
+			t.Errorf("%s: %q, want %q", s.name, got, s.want)
+		}
+		have = next
+	}
+	if got, want := diff(have, have.withdrawn()).String(), "withdraw 192.0.2.2/32"; got != want {
+		t.Errorf("end: %q, want %q", got, want)
+	}
+}
+
+func TestSecret(t *testing.T) {
+	n := neighbor("10.0.0.1", func(n *Neighbor) { n.Password = "s3cret" })
+	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+		if text := fmt.Sprintf(format, n); strings.Contains(text, "s3cret") {
+			t.Errorf("%s: %s", format, text)
+		}
+	}
+	if Secret("").String() != "" {
+		t.Error("no password looks like one")
+	}
+}
