@@ -68,7 +68,7 @@ bench: build
 bench-failover: build
 	@test/install-deps bench
 	$(GO) run ./test/bench -portico bin/portico failover
-	$(GO) run ./test/bench -portico bin/portico -length 15s jitter
+	$(GO) run ./test/bench -portico bin/portico -length 10s jitter
 
 demo: deps build bin/vm
 	@$(GO) build -o bin/demo ./test/demo

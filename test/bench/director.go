@@ -28,8 +28,8 @@ func portico(binary string) program {
 	return program{"portico", porticoConf, slices.Concat(asUnit, []string{binary, "run", "--only", "vip", "--config", "FILE"})}
 }
 
-// asUnit gives what portico.service gives the director.
-var asUnit = []string{"nice", "-n", "-15"}
+// asUnit gives what the director takes for itself under portico.service.
+var asUnit = []string{"chrt", "-r", "1", "nice", "-n", "-15"}
 
 func porticoConf(n *lab.Node, priority int, advert time.Duration) string {
 	return fmt.Sprintf(`
@@ -108,8 +108,8 @@ func (d *director) stop() {
 	}
 }
 
-// kill ends all processes at once. The first is halted before, or it would
-// see a child die, and children their parent.
+// kill ends all processes as if at once: halted before, none sees another die,
+// and the last that go are the parents, whose end would be a signal to the rest.
 func (d *director) kill() {
 	d.signal(syscall.SIGSTOP)
 	d.signal(syscall.SIGKILL)
@@ -121,9 +121,9 @@ func (d *director) kill() {
 	}
 }
 
-// signal reaches all processes of the director.
+// signal reaches all processes of the director, children first.
 func (d *director) signal(sig syscall.Signal) {
-	for _, pid := range tree(d.proc.Pid()) {
+	for _, pid := range slices.Backward(tree(d.proc.Pid())) {
 		check(d.t, syscall.Kill(pid, sig))
 	}
 }

@@ -87,7 +87,7 @@ func (e *edge) play(s scene, every time.Duration) outcome {
 	})
 	e.halfway()
 	s.do(e)
-	time.Sleep(4*e.advert + time.Second)
+	time.Sleep(37*e.advert/10 + 300*time.Millisecond) // the down interval of priority 100 is 3.6 adverts
 	tl := p.Stop()
 	return outcome{tl.LongestGap().Length(), len(tl.Failed()), len(tl.Attempts), e.fate()}
 }

@@ -35,7 +35,6 @@ func jitter(t lab.T, o options) {
 		portico(o.portico),
 		binary("portico, nice 0"),
 		binary("portico, nice -15", "nice", "-n", "-15"),
-		binary("portico, SCHED_RR 1", "chrt", "-r", "1"),
 		keepalived(t),
 	}
 	var edges []*edge
