@@ -340,7 +340,7 @@ func TestAddressChanges(t *testing.T) {
 	passes()
 	a.DelAddr("eth0", "192.0.2.7/24")
 	b.eventually("Active", b.is("Active", vip4+"/32"))
-	a.eventually("out of the way", a.is("Initialize", vip4+"/32"))
+	a.eventually("out of the way", a.is("Fault", vip4+"/32"))
 	if e := a.group().LastError; !strings.HasPrefix(e, "interface eth0 has no IPv4 address of its own") {
 		t.Errorf("last error %q", e)
 	}
@@ -349,6 +349,10 @@ func TestAddressChanges(t *testing.T) {
 // TestWays speaks VRRP in each way there is, between two of our own.
 func TestWays(t *testing.T) {
 	t.Parallel()
+	keyFile := t.TempDir() + "/keys"
+	if err := os.WriteFile(keyFile, []byte("1 hex:"+strings.Repeat("5a", 32)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct {
 		name   string
 		change func(s *vip.Section, peer string)
@@ -360,6 +364,15 @@ func TestWays(t *testing.T) {
 		{"IPv6", func(s *vip.Section, _ string) { s.Addresses = []string{"fe80::100", vip6 + "/64"} }, []string{vip6 + "/64", "fe80::100/128"}},
 		{"IPv6 unicast", func(s *vip.Section, peer string) {
 			s.Addresses, s.VRRP.Peers = []string{vip6}, []string{"2001:db8::" + peer}
+		}, []string{vip6 + "/128"}},
+		{"checksum without pseudo-header at one of them", func(s *vip.Section, peer string) {
+			if peer == "2" {
+				s.VRRP.V3Checksum = "plain"
+			}
+		}, []string{vip4 + "/32"}},
+		{"HMAC", func(s *vip.Section, _ string) { s.VRRP.HMACKeyFile = keyFile }, []string{vip4 + "/32"}},
+		{"HMAC, IPv6 unicast", func(s *vip.Section, peer string) {
+			s.Addresses, s.VRRP.Peers, s.VRRP.HMACKeyFile = []string{vip6}, []string{"2001:db8::" + peer}, keyFile
 		}, []string{vip6 + "/128"}},
 		{"both families", func(s *vip.Section, _ string) { s.Addresses = []string{vip4, vip6} }, []string{vip4 + "/32", vip6 + "/128"}},
 	}
@@ -392,6 +405,98 @@ func TestWays(t *testing.T) {
 				t.Errorf("Active because %q", r)
 			}
 		})
+	}
+}
+
+// TestActiveActive has two groups on one interface, of which each node prefers
+// one: each owns its own, and both when the other is gone.
+func TestActiveActive(t *testing.T) {
+	t.Parallel()
+	_, _, nodes := newNodes(t, 2)
+	a, b := nodes[0], nodes[1]
+	const vipB = "192.0.2.101"
+	groups := func(first, second int) []vip.Section {
+		preempt := func(s *vip.Section) { s.VRRP.Preempt = true }
+		return []vip.Section{section(first, preempt), section(second, preempt, func(s *vip.Section) {
+			s.Name, s.Addresses, s.VRRP.RouterID = "second", []string{vipB}, num(52)
+		})}
+	}
+	owns := func(n *node, one, two bool) func() bool {
+		return func() bool { return n.shows("eth0", vip4+"/32") == one && n.shows("eth0", vipB+"/32") == two }
+	}
+	a.start(groups(150, 100)...)
+	a.eventually("owner of both", owns(a, true, true))
+	b.start(groups(100, 150)...)
+	b.eventually("owner of the second", owns(b, false, true))
+	a.eventually("owner of the first", owns(a, true, false))
+	if d := a.group().Dropped; d["vrid"] == 0 || len(d) != 1 {
+		t.Errorf("dropped %v: the other group's adverts are to be counted, and nothing else", d)
+	}
+	b.proc.Kill()
+	a.eventually("owner of both", owns(a, true, true))
+}
+
+// TestSyncGroupLinks moves the groups of two interfaces together, though the link of
+// only one of them fails.
+func TestSyncGroupLinks(t *testing.T) {
+	t.Parallel()
+	l, lan, nodes := newNodes(t, 2)
+	a, b := nodes[0], nodes[1]
+	wan := l.Network("wan")
+	for i, n := range nodes {
+		n.Attach(wan, "eth1", fmt.Sprintf("198.51.100.%d/24", i+1))
+	}
+	const outer = "198.51.100.100"
+	groups := func(priority int) []vip.Section {
+		in := func(s *vip.Section) { s.VRRP.SyncGroup = "both" }
+		return []vip.Section{section(priority, in), section(priority, in, func(s *vip.Section) {
+			s.Name, s.Interface, s.Addresses = "outer", "eth1", []string{outer}
+		})}
+	}
+	owns := func(n *node, want bool) func() bool {
+		return func() bool { return n.shows("eth0", vip4+"/32") == want && n.shows("eth1", outer+"/32") == want }
+	}
+	a.start(groups(150)...)
+	a.eventually("owner of both", owns(a, true))
+	b.start(groups(100)...)
+	b.eventually("Backup that follows", func() bool { return b.group().Active == "192.0.2.1" })
+	lan.Unplug(a.Node)
+	took := b.eventually("owner of both", owns(b, true))
+	a.eventually("owner of none", owns(a, false))
+	t.Logf("both moved after %v", took)
+	if g := a.status().Groups[1]; g.State != "Fault" || !strings.HasPrefix(g.Reason, "sync group both: group edge: ") {
+		t.Errorf("the group of the sound link: %+v", g)
+	}
+	lan.Plug(a.Node)
+	a.eventually("Backup", func() bool {
+		gs := a.status().Groups
+		return gs[0].State == "Backup" && gs[1].State == "Backup" && owns(a, false)()
+	})
+	if err := b.proc.Stop(); err != nil {
+		t.Error(err)
+	}
+	a.eventually("owner of both", owns(a, true))
+}
+
+// TestStalled stops the owner's process for longer than the others wait: it
+// finds that it was succeeded, and does not speak against its successor.
+func TestStalled(t *testing.T) {
+	t.Parallel()
+	_, _, nodes := newNodes(t, 2)
+	a, b := nodes[0], nodes[1]
+	a.start(section(150))
+	a.eventually("Active", a.is("Active", vip4+"/32"))
+	b.start(section(100))
+	b.eventually("Backup that follows", func() bool { return b.group().Active == "192.0.2.1" })
+	a.proc.Signal(syscall.SIGSTOP)
+	b.eventually("Active", b.is("Active", vip4+"/32"))
+	a.proc.Signal(syscall.SIGCONT)
+	a.eventually("Backup", a.is("Backup", vip4+"/32"))
+	if g := a.group(); g.Active != "192.0.2.2" || g.Reason != "another took over in the meantime" {
+		t.Errorf("the stalled node: %+v", g)
+	}
+	if g := b.group(); g.State != "Active" || g.Transitions != 2 {
+		t.Errorf("its successor: %+v", g)
 	}
 }
 

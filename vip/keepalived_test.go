@@ -44,6 +44,8 @@ func TestKeepalived(t *testing.T) {
 			}},
 		{"v3", "version 3\n advert_int 0.2", vip4 + "/32", interval("200ms")},
 		{"v3 unicast", "version 3\n advert_int 0.2\n unicast_src_ip 192.0.2.2\n unicast_peer {\n 192.0.2.1\n }", vip4 + "/32", unicast("192.0.2.2")},
+		{"v3 IPv6 with a link-local address", "version 3\n advert_int 0.2", "fe80::100/128\n " + vip6 + "/128",
+			func(s *vip.Section) { s.Addresses = []string{vip6, "fe80::100"} }},
 		{"v3 IPv6", "version 3\n advert_int 0.2", vip6 + "/128", func(s *vip.Section) { s.Addresses = []string{vip6} }},
 	}
 	for _, tt := range tests {
@@ -51,29 +53,30 @@ func TestKeepalived(t *testing.T) {
 			t.Parallel()
 			_, _, nodes := newNodes(t, 2)
 			ours, theirs := nodes[0], nodes[1]
+			address := tt.address[strings.LastIndex(tt.address, " ")+1:]
 			has := func(n *node, want bool) func() bool {
-				return func() bool { return n.shows("eth0", tt.address) == want }
+				return func() bool { return n.shows("eth0", address) == want }
 			}
 
 			k := theirs.keepalived(150, tt.conf, tt.address)
 			theirs.eventually("Master", has(theirs, true))
 			ours.start(section(100, tt.change))
 			ours.eventually("Backup that follows keepalived", func() bool { return ours.group().Active != "" })
-			ours.eventually("Backup", ours.is("Backup", tt.address))
+			ours.eventually("Backup", ours.is("Backup", address))
 
 			if err := k.Stop(); err != nil {
 				t.Errorf("stop keepalived: %v", err)
 			}
-			took := ours.eventually("Active after keepalived stopped", ours.is("Active", tt.address))
+			took := ours.eventually("Active after keepalived stopped", ours.is("Active", address))
 			t.Logf("took over %v after keepalived had stopped", took)
 
 			k = theirs.keepalived(150, tt.conf, tt.address)
 			theirs.eventually("Master by its priority", has(theirs, true))
-			ours.eventually("Backup again", ours.is("Backup", tt.address))
+			ours.eventually("Backup again", ours.is("Backup", address))
 
 			// The other direction: we come with the higher priority and preempt.
 			ours.configure(section(200, tt.change, func(s *vip.Section) { s.VRRP.Preempt = true }))
-			ours.eventually("Active by its priority", ours.is("Active", tt.address))
+			ours.eventually("Active by its priority", ours.is("Active", address))
 			theirs.eventually("Backup", has(theirs, false))
 			if err := ours.proc.Stop(); err != nil {
 				t.Errorf("stop: %v", err)
@@ -89,6 +92,43 @@ func TestKeepalived(t *testing.T) {
 			}
 			if d := ours.group().Dropped; len(d) > 0 {
 				t.Errorf("dropped of keepalived: %v", d)
+			}
+			if m := ours.group().Mismatches; m["addresses"] > 0 {
+				t.Errorf("not as we would send it: %v", m)
+			}
+		})
+	}
+}
+
+// TestKeepalivedEqual runs both with one priority and starts them together: the
+// higher address has it in the end, and keeps it.
+func TestKeepalivedEqual(t *testing.T) {
+	t.Parallel()
+	_, _, nodes := newNodes(t, 2)
+	for i, name := range []string{"keepalived has the higher address", "portico has the higher address"} {
+		t.Run(name, func(t *testing.T) {
+			ours, theirs := nodes[i], nodes[1-i]
+			k := theirs.keepalived(100, "version 3\n advert_int 0.1", vip4+"/32")
+			ours.start(section(100))
+			owner, other := theirs, ours
+			if i == 1 {
+				owner, other = ours, theirs
+			}
+			one := func() bool { return owner.shows("eth0", vip4+"/32") != other.shows("eth0", vip4+"/32") }
+			owner.eventually("one owner", one)
+			before := ours.group().Received + ours.group().Sent
+			owner.eventually("five adverts later", func() bool { return ours.group().Received+ours.group().Sent > before+5 })
+			if !one() {
+				t.Errorf("two owners, or none")
+			}
+			if n := ours.group().Transitions; n > 3 {
+				t.Errorf("%d transitions", n)
+			}
+			if err := ours.proc.Stop(); err != nil {
+				t.Error(err)
+			}
+			if err := k.Stop(); err != nil {
+				t.Error(err)
 			}
 		})
 	}

@@ -164,7 +164,8 @@ type shownGroup struct {
 	Sent        int            `json:"adverts_sent"`
 	Received    int            `json:"adverts_received"`
 	Dropped     map[string]int `json:"dropped"`
-	LastError   string         `json:"last_error"`
+	Mismatches  map[string]int
+	LastError   string `json:"last_error"`
 	Duplicates  []struct{ Address, MAC string }
 }
 

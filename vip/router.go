@@ -89,8 +89,7 @@ func (s *speaker) run(ctx context.Context) {
 		err := s.session(ctx)
 		s.fault(err)
 		if err != nil {
-			s.unable = err.Error()
-			s.hindered = s.unable
+			s.unable, s.hindered = err.Error(), err.Error()
 			s.m.Step(s.clock.now(), vrrp.Stop{Fault: true})
 		}
 		s.publish(s.m, s.hindered, nil)
@@ -119,7 +118,12 @@ func (s *speaker) session(ctx context.Context) (err error) {
 	// Not to be published: in Initialize the machine does not know yet what we hold.
 	s.m.Step(s.clock.now(), vrrp.Reconfigure{Config: s.machineConfig(s.line.Source())})
 	s.step(ctx, vrrp.Start{Holding: v.adopting})
-	defer func() { s.step(ctx, vrrp.Stop{Fault: err != nil}) }()
+	defer func() {
+		if err != nil {
+			s.unable, s.hindered = err.Error(), err.Error()
+		}
+		s.step(ctx, vrrp.Stop{Fault: err != nil})
+	}()
 	s.obey(ctx)
 
 	timer := time.NewTimer(0)
