@@ -5,6 +5,9 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/osrg/gobgp/v4/api"
 )
 
 func neighbor(a string, change ...func(*Neighbor)) Neighbor {
@@ -73,6 +76,35 @@ func TestDiff(t *testing.T) {
 	}
 	if got, want := diff(have, have.withdrawn()).String(), "withdraw 192.0.2.2/32"; got != want {
 		t.Errorf("end: %q, want %q", got, want)
+	}
+}
+
+// TestSession reads what gobgp says of a neighbor.
+func TestSession(t *testing.T) {
+	start := time.Unix(1000, 0)
+	n := neighbor("10.0.0.1", func(n *Neighbor) { n.BFD.Multiplier = 3 })
+	says := func(s api.PeerState_SessionState, why api.PeerState_DisconnectReason, message string) *api.Peer {
+		return &api.Peer{State: &api.PeerState{SessionState: s, DisconnectReason: why, DisconnectMessage: message}}
+	}
+	const none = api.PeerState_DISCONNECT_REASON_UNSPECIFIED
+	var s Session
+	for _, step := range []struct {
+		after int // seconds
+		says  *api.Peer
+		want  string
+	}{
+		{0, says(api.PeerState_SESSION_STATE_IDLE, none, ""), "idle since 0: "},
+		{9, says(api.PeerState_SESSION_STATE_ACTIVE, none, ""), "active since 0: "},
+		{10, says(api.PeerState_SESSION_STATE_ACTIVE, none, ""), "active since 0: " + unheard},
+		{11, says(api.PeerState_SESSION_STATE_ESTABLISHED, none, ""), "established since 11: "},
+		{20, says(api.PeerState_SESSION_STATE_IDLE, api.PeerState_DISCONNECT_REASON_NOTIFICATION_RECEIVED, "cease"), "idle since 20: notification received: cease"},
+		{40, says(api.PeerState_SESSION_STATE_ACTIVE, none, ""), "active since 20: notification received: cease"},
+		{50, says(api.PeerState_SESSION_STATE_ESTABLISHED, none, ""), "established since 50: notification received: cease"},
+	} {
+		s = session(step.says, n, s, start.Add(time.Duration(step.after)*time.Second))
+		if got := fmt.Sprintf("%s since %v: %s", s.State, s.Since.Sub(start).Seconds(), s.LastError); got != step.want || s.BFD != "down" {
+			t.Errorf("after %d s: %q, BFD %s, want %q", step.after, got, s.BFD, step.want)
+		}
 	}
 }
 

@@ -29,7 +29,7 @@ type Session struct {
 	Announced int `json:"announced"`
 	// BFD is the state of the line's watch: up, init, down; empty: none.
 	BFD string `json:"bfd,omitempty"`
-	// LastError is why the latest session ended.
+	// LastError is why the latest session ended, or why there may be none.
 	LastError string `json:"last_error,omitempty"`
 }
 
@@ -46,6 +46,13 @@ func (s *Speaker) Status() Status {
 	}
 	return st
 }
+
+// unheard is what there is to say of a router with which there has been no
+// session for as long as unheardAfter: gobgp does not tell why.
+const (
+	unheard      = "no session yet: the router does not answer, does not know this node, or expects another AS or password"
+	unheardAfter = 10 * time.Second
+)
 
 // look reads the sessions' states, and tells of what changed.
 func (s *Speaker) look(ctx context.Context, p process, have plan) {
@@ -93,13 +100,22 @@ func session(p *api.Peer, n Neighbor, old Session, now time.Time) Session {
 			s.LastError += ": " + m
 		}
 	}
-	for _, f := range p.GetAfiSafis() {
-		if s.Up() {
+	if !s.Up() && s.LastError == "" && now.Sub(s.Since) >= unheardAfter {
+		s.LastError = unheard
+	}
+	if s.Up() && s.LastError == unheard {
+		s.LastError = ""
+	}
+	if s.Up() {
+		for _, f := range p.GetAfiSafis() {
 			s.Announced += int(f.GetState().GetAdvertised())
 		}
 	}
 	if n.BFD != (BFD{}) {
-		s.BFD = strings.ToLower(strings.TrimPrefix(st.GetBfdState().GetSessionState().String(), "BFD_SESSION_STATE_"))
+		s.BFD = "down"
+		if b := st.GetBfdState(); b != nil {
+			s.BFD = strings.ToLower(strings.TrimPrefix(b.GetSessionState().String(), "BFD_SESSION_STATE_"))
+		}
 	}
 	return s
 }

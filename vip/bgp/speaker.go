@@ -55,6 +55,7 @@ func (s *Speaker) Changed() <-chan struct{} { return s.changed }
 func (s *Speaker) Run(ctx context.Context, ready func()) error {
 	var gobgp process
 	have := plan{}
+	failed := false // gobgp would not start
 	timer := time.NewTicker(lookEvery)
 	defer timer.Stop()
 	defer func() { s.end(gobgp, have) }()
@@ -71,7 +72,8 @@ func (s *Speaker) Run(ctx context.Context, ready func()) error {
 			}
 			if gobgp.BgpServer == nil && want.speaks() {
 				var err error
-				if gobgp, err = s.begin(ctx, want); err != nil {
+				gobgp, err = s.begin(ctx, want)
+				if failed = err != nil; failed {
 					s.fault(err)
 					continue
 				}
@@ -82,6 +84,9 @@ func (s *Speaker) Run(ctx context.Context, ready func()) error {
 			have = want
 		case <-s.events:
 		case <-timer.C:
+			if failed {
+				ring(s.inputs)
+			}
 		}
 		s.look(ctx, gobgp, have)
 	}
