@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/portico-lb/portico/vip/addr"
 	"github.com/portico-lb/portico/vip/bgp"
@@ -40,20 +41,25 @@ func (s *speech) run(ctx context.Context) error {
 	var failed error
 	wg.Go(func() { failed = s.speaker.Run(ctx, func() {}) })
 	for {
-		s.say()
+		again := lookEvery // an interface may have got another address
+		if !s.say() {
+			again = retryAfter
+		}
 		select {
 		case <-ctx.Done():
 			wg.Wait()
 			return failed
 		case <-s.bell:
+		case <-time.After(again):
 		case <-s.speaker.Changed():
 			s.spread(s.speaker.Status())
 		}
 	}
 }
 
-// say gives the Speaker what the groups want now.
-func (s *speech) say() {
+// say gives the Speaker what the groups want now, and reports whether that is
+// all of it.
+func (s *speech) say() bool {
 	var said []sayable
 	var routers []*router
 	for _, r := range s.list() {
@@ -62,21 +68,21 @@ func (s *speech) say() {
 			continue
 		}
 		if !s.begun && v.state == vrrp.Initialize {
-			return
+			return true // its decision rings
 		}
 		routers = append(routers, r)
 		said = append(said, sayable{g, v.announced})
 	}
 	if len(said) == 0 {
 		s.speaker.Set(bgp.Config{})
-		return
+		return true
 	}
 	have, err := addr.Read()
 	if err != nil {
 		for _, r := range routers {
 			r.fault(err)
 		}
-		return
+		return false
 	}
 	config, faults := compose(said, have, s.id)
 	for i, r := range routers {
@@ -84,6 +90,7 @@ func (s *speech) say() {
 	}
 	s.begun, s.id = true, config.RouterID
 	s.speaker.Set(config)
+	return errors.Join(faults...) == nil
 }
 
 // spread tells each group how many routers hear of it.

@@ -30,12 +30,13 @@ const (
 // process is a running gobgp. It listens on no port: routers are dialled.
 type process struct {
 	*server.BgpServer
+	deaf func() // ends what listens to it
 }
 
 // newProcess starts gobgp under the identity of p, with no neighbors. Nothing
 // that a neighbor says gets into its table.
 func newProcess(ctx context.Context, log *slog.Logger, p plan) (process, error) {
-	s := process{server.NewBgpServer(server.LoggerOption(slog.New(demote{log.Handler()}), nil))}
+	s := process{server.NewBgpServer(server.LoggerOption(slog.New(demote{log.Handler()}), nil)), func() {}}
 	go s.Serve() // Stop waits for it
 	err := s.StartBgp(ctx, &api.StartBgpRequest{Global: &api.Global{Asn: p.as, RouterId: p.routerID.String(), ListenPort: -1}})
 	if err == nil {

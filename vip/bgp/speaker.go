@@ -104,10 +104,12 @@ func (s *Speaker) begin(ctx context.Context, want plan) (process, error) {
 	if err != nil {
 		return process{}, err
 	}
+	ctx, p.deaf = context.WithCancel(ctx)
 	err = p.WatchEvent(ctx, server.WatchEventMessageCallbacks{
 		OnPeerUpdate: func(*apiutil.WatchEventMessage_PeerEvent, time.Time) { ring(s.events) },
 	}, server.WatchPeer())
 	if err != nil {
+		p.deaf()
 		p.Stop()
 		return process{}, err
 	}
@@ -125,6 +127,7 @@ func (s *Speaker) end(p process, have plan) {
 	if len(gone.withdraw) > 0 {
 		time.Sleep(farewell)
 	}
+	p.deaf()
 	p.Stop()
 	s.mu.Lock()
 	s.sessions = map[netip.Addr]Session{}
