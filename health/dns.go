@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"strings"
 
 	"golang.org/x/net/dns/dnsmessage"
@@ -108,8 +109,8 @@ func (q DNSQuery) answer(id uint16, b []byte) (dnsmessage.RCode, bool) {
 	return h.RCode, true
 }
 
-func dialUDP(ctx context.Context, c Check) (net.Conn, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "udp", c.Target.String())
+func dialUDP(ctx context.Context, c Check) (*net.UDPConn, error) {
+	conn, err := new(net.Dialer).DialUDP(ctx, "udp", netip.AddrPort{}, c.Target)
 	if err != nil {
 		return nil, fmt.Errorf("connect %s: %w", c.Target, plain(c, err))
 	}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 
 	"golang.org/x/net/icmp"
 	"golang.org/x/net/ipv4"
@@ -29,7 +30,7 @@ func probePing(ctx context.Context, c Check) error {
 	}
 	// The socket is connected, so that it hears this server alone: an
 	// unconnected one would hear all that is sent to the host.
-	conn, err := new(net.Dialer).DialContext(ctx, network, addr.String())
+	conn, err := new(net.Dialer).DialIP(ctx, network, netip.Addr{}, addr)
 	if errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("ping %s: %w: the process needs CAP_NET_RAW", addr, plain(c, err))
 	}
@@ -50,7 +51,7 @@ func probePing(ctx context.Context, c Check) error {
 	}
 	buf := make([]byte, 1500)
 	for {
-		n, _, err := conn.(*net.IPConn).ReadFromIP(buf)
+		n, _, err := conn.ReadFromIP(buf)
 		if err != nil {
 			return fmt.Errorf("ping %s: %w", addr, plain(c, err))
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"syscall"
 	"time"
@@ -17,16 +18,16 @@ func probeTCP(ctx context.Context, c Check) error {
 	}
 	// Closed by RST: thousands of checks would otherwise leave tens of
 	// thousands of sockets behind in TIME-WAIT.
-	_ = conn.(*net.TCPConn).SetLinger(0)
+	_ = conn.SetLinger(0)
 	return conn.Close()
 }
 
 // dial opens a connection to the check's target.
-func dial(ctx context.Context, c Check) (net.Conn, error) {
+func dial(ctx context.Context, c Check) (*net.TCPConn, error) {
 	// No connection here lives long enough for a keep-alive probe; setting
 	// them up would cost system calls at every attempt.
 	d := net.Dialer{KeepAlive: -1}
-	conn, err := d.DialContext(ctx, "tcp", c.Target.String())
+	conn, err := d.DialTCP(ctx, "tcp", netip.AddrPort{}, c.Target)
 	if err != nil {
 		return nil, fmt.Errorf("connect %s: %w", c.Target, plain(c, err))
 	}

@@ -51,6 +51,7 @@ var allowed = map[string][]string{
 	"test/package":        {"test/*"},
 	"test/demo":           {"test/*"},
 	"test/bench":          {"test/*"},
+	"test/bench/checks":   {"health"}, // the monitor alone, beside keepalived's checker
 }
 
 // TestImports keeps the direction of imports.

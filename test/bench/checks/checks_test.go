@@ -1,0 +1,298 @@
+// Package checks_test measures what checks cost, beside keepalived where the
+// kernel has IPVS, without which keepalived's checker does not start.
+package checks_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/portico-lb/portico/health"
+)
+
+const (
+	interval = 2 * time.Second
+	timeout  = time.Second
+	warmUp   = 6 * time.Second
+	window   = 20 * time.Second
+	roleEnv  = "PORTICO_BENCH_ROLE"
+)
+
+// number is how many servers are checked: $PORTICO_CHECKS, or 5,000.
+func number() int {
+	if n, err := strconv.Atoi(os.Getenv("PORTICO_CHECKS")); err == nil {
+		return n
+	}
+	return 5000
+}
+
+// The processes of the bench are all this program.
+func TestMain(m *testing.M) {
+	switch os.Getenv(roleEnv) {
+	case "":
+		os.Exit(m.Run())
+	case "servers":
+		serve()
+	case "checker":
+		check(health.Kind(os.Args[1]), netip.MustParseAddrPort(os.Args[2]))
+	}
+}
+
+// server returns the address of one of many servers, all on the loopback.
+func server(i int, port uint16) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 1, byte(i >> 8), byte(i)}), port)
+}
+
+// check runs a monitor until it is told to stop, and prints what it knows.
+func check(kind health.Kind, first netip.AddrPort) {
+	m := health.New(health.Options{Log: slog.New(slog.DiscardHandler)})
+	var checks []health.Check
+	for i := range number() {
+		c := health.Check{Kind: kind, Target: server(i, first.Port()), Interval: interval, Timeout: timeout, Fall: 3, Rise: 2}
+		if kind == health.HTTP {
+			c.HTTP = health.HTTPRequest{Path: "/ready", Status: health.StatusRange{Low: 200, High: 299}}
+		}
+		checks = append(checks, c)
+	}
+	m.Set(checks)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	if err := m.Run(ctx, func() {}); err != nil {
+		panic(err)
+	}
+	st := m.Status()
+	r := monitorReport{P99: st.Lateness.Quantile(0.99), P50: st.Lateness.Quantile(0.5)}
+	for _, c := range st.Checks {
+		if !c.Up {
+			r.Down++
+		}
+	}
+	json.NewEncoder(os.Stdout).Encode(r)
+}
+
+type monitorReport struct {
+	P50, P99 time.Duration
+	Down     int
+}
+
+// serve answers every request by 200 and counts connections. It is asked for
+// the number by a line on stdin.
+func serve() {
+	l, err := net.Listen("tcp4", "0.0.0.0:0")
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(l.Addr().(*net.TCPAddr).Port)
+	var count int64
+	counted := make(chan int64)
+	conns := make(chan struct{}, 1024)
+	go func() {
+		for {
+			select {
+			case <-conns:
+				count++
+			case counted <- count:
+			}
+		}
+	}()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conns <- struct{}{}
+			go answer(c)
+		}
+	}()
+	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+		fmt.Println(<-counted)
+	}
+}
+
+func answer(c net.Conn) {
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(5 * time.Second))
+	buf := make([]byte, 1024)
+	for n := 0; n < len(buf); {
+		m, err := c.Read(buf[n:])
+		if err != nil {
+			return
+		}
+		if n += m; bytes.HasSuffix(buf[:n], []byte("\r\n\r\n")) {
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+			return
+		}
+	}
+}
+
+// A process is one that the bench started.
+type process struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+func start(b *testing.B, role string, path string, args ...string) process {
+	b.Helper()
+	cmd := exec.Command(path, args...)
+	cmd.Env = append(os.Environ(), roleEnv+"="+role)
+	if role != "" {
+		cmd.Stderr = os.Stderr // keepalived would write a line a server
+	}
+	in, err1 := cmd.StdinPipe()
+	out, err2 := cmd.StdoutPipe()
+	if err1 != nil || err2 != nil {
+		b.Fatal(err1, err2)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	return process{cmd, in, bufio.NewReader(out)}
+}
+
+func (p process) line(b *testing.B) string {
+	b.Helper()
+	s, err := p.out.ReadString('\n')
+	if err != nil {
+		b.Fatalf("%s: %v", p.cmd, err)
+	}
+	return strings.TrimSpace(s)
+}
+
+// connections is how many the servers have seen.
+func (p process) connections(b *testing.B) int {
+	b.Helper()
+	fmt.Fprintln(p.in)
+	n, err := strconv.Atoi(p.line(b))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return n
+}
+
+// cpu returns the CPU time, resident memory in kB and threads of a process
+// and its children.
+func cpu(b *testing.B, pid int) (spent time.Duration, rss, threads int) {
+	b.Helper()
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, path := range stats {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // ended since
+		}
+		_, rest, _ := strings.Cut(string(text), ") ")
+		f := strings.Fields(rest) // proc_pid_stat(5), from the third field
+		ppid, _ := strconv.Atoi(f[4-3])
+		own := filepath.Base(filepath.Dir(path)) == strconv.Itoa(pid)
+		if !own && ppid != pid {
+			continue
+		}
+		user, _ := strconv.Atoi(f[14-3])
+		system, _ := strconv.Atoi(f[15-3])
+		n, _ := strconv.Atoi(f[20-3])
+		pages, _ := strconv.Atoi(f[24-3])
+		spent += time.Duration(user+system) * 10 * time.Millisecond
+		rss += pages * os.Getpagesize() / 1024
+		threads += n
+	}
+	return spent, rss, threads
+}
+
+// measure lets a checker run and reports what it cost in the window.
+func measure(b *testing.B, checker, servers process) {
+	b.Helper()
+	time.Sleep(warmUp)
+	before, _, _ := cpu(b, checker.cmd.Process.Pid)
+	asked := servers.connections(b)
+	time.Sleep(window)
+	after, rss, threads := cpu(b, checker.cmd.Process.Pid)
+	asked = servers.connections(b) - asked
+	b.ReportMetric((after-before).Seconds()*float64(time.Minute/window), "cpu-s/min")
+	b.ReportMetric(float64((after-before).Microseconds())/float64(asked), "cpu-µs/attempt")
+	b.ReportMetric(float64(asked)/window.Seconds(), "attempts/s")
+	b.ReportMetric(float64(rss)/1024, "rss-MB")
+	b.ReportMetric(float64(threads), "threads")
+	b.ReportMetric(0, "ns/op") // not shown
+}
+
+func BenchmarkPortico(b *testing.B) {
+	for _, kind := range []health.Kind{health.TCP, health.HTTP} {
+		b.Run(fmt.Sprintf("%s/%d", kind, number()), func(b *testing.B) {
+			servers := start(b, "servers", "/proc/self/exe")
+			checker := start(b, "checker", "/proc/self/exe", string(kind), "127.1.0.0:"+servers.line(b))
+			measure(b, checker, servers)
+			checker.cmd.Process.Signal(syscall.SIGTERM)
+			var r monitorReport
+			if err := json.Unmarshal([]byte(checker.line(b)), &r); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(r.P50.Microseconds())/1000, "late-p50-ms")
+			b.ReportMetric(float64(r.P99.Microseconds())/1000, "late-p99-ms")
+			if r.Down > 0 {
+				b.Errorf("%d servers are taken for down", r.Down)
+			}
+		})
+	}
+}
+
+func BenchmarkKeepalived(b *testing.B) {
+	if _, err := os.Stat("/proc/net/ip_vs"); err != nil {
+		b.Skip("this kernel has no IPVS, without which keepalived checks nothing")
+	}
+	for _, kind := range []health.Kind{health.TCP, health.HTTP} {
+		b.Run(fmt.Sprintf("%s/%d", kind, number()), func(b *testing.B) {
+			servers := start(b, "servers", "/proc/self/exe")
+			port := servers.line(b)
+			config := filepath.Join(b.TempDir(), "keepalived.conf")
+			if err := os.WriteFile(config, keepalived(kind, port), 0o600); err != nil {
+				b.Fatal(err)
+			}
+			checker := start(b, "", "keepalived", "-n", "-l", "-C", "-f", config, "-p", config+".pid", "-c", config+".check.pid")
+			go io.Copy(io.Discard, checker.out)
+			measure(b, checker, servers)
+			checker.cmd.Process.Signal(syscall.SIGTERM)
+		})
+	}
+}
+
+// keepalived is a configuration with the same checks.
+func keepalived(kind health.Kind, port string) []byte {
+	var c bytes.Buffer
+	fmt.Fprintf(&c, "virtual_server 192.0.2.10 80 {\n delay_loop %d\n lvs_sched rr\n lvs_method NAT\n protocol TCP\n", int(interval.Seconds()))
+	p, _ := strconv.Atoi(port)
+	for i := range number() {
+		s := server(i, uint16(p))
+		fmt.Fprintf(&c, " real_server %s %d {\n weight 1\n", s.Addr(), s.Port())
+		common := fmt.Sprintf("connect_timeout %d\n warmup %d\n", int(timeout.Seconds()), int(interval.Seconds()))
+		if kind == health.TCP {
+			fmt.Fprintf(&c, "  TCP_CHECK {\n %s }\n }\n", common)
+		} else {
+			fmt.Fprintf(&c, "  HTTP_GET {\n url {\n path /ready\n status_code 200\n }\n %s }\n }\n", common)
+		}
+	}
+	c.WriteString("}\n")
+	return c.Bytes()
+}
