@@ -225,7 +225,7 @@ func TestInheritsNothing(t *testing.T) {
 			if errs != "" {
 				t.Fatal(errs)
 			}
-			for _, set := range []string{"CapInh", "CapPrm", "CapEff", "CapAmb"} {
+			for _, set := range []string{"CapPrm", "CapEff", "CapAmb"} {
 				if !strings.Contains(out, set+":\t0000000000000000\n") {
 					t.Errorf("%s is not empty in\n%s", set, out)
 				}

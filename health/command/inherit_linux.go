@@ -14,15 +14,9 @@ import (
 // Capabilities, policy and nice value are a thread's own in Linux, and a child
 // has those of the thread that starts it.
 func shed() error {
-	// Only the inheritable set goes: the kernel takes the ambient one along
-	// (capabilities(7)), and the permitted one is still needed for setuid.
-	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var caps [2]unix.CapUserData
-	if err := unix.Capget(&hdr, &caps[0]); err != nil {
-		return fmt.Errorf("read capabilities: %w", err)
-	}
-	caps[0].Inheritable, caps[1].Inheritable = 0, 0
-	if err := unix.Capset(&hdr, &caps[0]); err != nil {
+	// The ambient set is what a child keeps. The inheritable one gives nothing
+	// by itself (capabilities(7)), and the unit's filter refuses capset.
+	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
 		return fmt.Errorf("drop capabilities: %w", err)
 	}
 
