@@ -42,7 +42,7 @@ type Server struct {
 func (s Service) Keys() []Key {
 	keys := make([]Key, len(s.Addrs))
 	for i, a := range s.Addrs {
-		keys[i] = Key{s.Protocol, netip.AddrPortFrom(a, s.Port)}
+		keys[i] = Key{Protocol: s.Protocol, Addr: netip.AddrPortFrom(a, s.Port)}
 	}
 	return keys
 }

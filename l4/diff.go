@@ -38,7 +38,7 @@ func Diff(have, want State, ours func(Key) bool) []Op {
 			h = &VirtualService{}
 			sloppy = sloppy || w.Key.Protocol == TCP && ordered(w.Scheduler)
 			work = append(work, Op{Kind: AddService, Service: bare})
-		case h.Scheduler != w.Scheduler || h.Flags != w.Flags:
+		case !h.sameSettings(w):
 			work = append(work, Op{Kind: SetService, Service: bare})
 		}
 		d := diffDestinations(*h, w)
@@ -64,6 +64,16 @@ func Diff(have, want State, ours func(Key) bool) []Op {
 		work = append(work, setSysctl(sloppyTCP, 1))
 	}
 	return slices.Concat(ops, work, leave)
+}
+
+// sameSettings compares what SetService sets.
+func (v VirtualService) sameSettings(o VirtualService) bool {
+	return v.Scheduler == o.Scheduler && v.Flags == o.Flags && v.Persistence == o.Persistence && v.Prefix == o.Prefix
+}
+
+// sameSettings compares what SetDest sets, but for the weight.
+func (d Destination) sameSettings(o Destination) bool {
+	return d.Forward == o.Forward && d.Encap == o.Encap && d.Upper == o.Upper && d.Lower == o.Lower
 }
 
 func setSysctl(name string, value int) Op {
@@ -185,14 +195,14 @@ func setWeight(v VirtualService, h, w Destination) []Op {
 		full.Weight = w.Base
 		return []Op{destOp(SetDest, v, full), destOp(SetDest, v, w)}
 	}
-	if h.Weight == w.Weight && h.Forward == w.Forward {
+	if h.Weight == w.Weight && h.sameSettings(w) {
 		return nil
 	}
 	return []Op{destOp(SetDest, v, w)}
 }
 
 func destOp(kind OpKind, v VirtualService, d Destination) Op {
-	d.Base, d.Active, d.Inactive = 0, 0, 0
+	d.Base, d.Active, d.Inactive, d.Persistent, d.Stats = 0, 0, 0, 0, Stats{}
 	return Op{Kind: kind, Service: VirtualService{Key: v.Key}, Dest: d}
 }
 

@@ -184,7 +184,7 @@ address = "::ffff:10.0.0.1"
 }
 
 func FuzzParseKey(f *testing.F) {
-	for _, s := range []string{"tcp 192.0.2.10:80", "udp [2001:db8::1]:53", "132 10.0.0.1:1", "tcp", "300 10.0.0.1:1", "tcp [fe80::1%eth0]:1"} {
+	for _, s := range []string{"tcp 192.0.2.10:80", "udp [2001:db8::1]:53", "132 10.0.0.1:1", "tcp", "300 10.0.0.1:1", "tcp [fe80::1%eth0]:1", "fwmark 7", "fwmark6 4294967295", "fwmark 0", "sctp 192.0.2.10:1"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

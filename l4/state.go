@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,8 +14,9 @@ type Protocol uint8
 
 // The protocols a service may have.
 const (
-	TCP Protocol = 6
-	UDP Protocol = 17
+	TCP  Protocol = 6
+	UDP  Protocol = 17
+	SCTP Protocol = 132
 )
 
 // String returns the protocol's name, or its number where it has none here.
@@ -26,6 +26,8 @@ func (p Protocol) String() string {
 		return "tcp"
 	case UDP:
 		return "udp"
+	case SCTP:
+		return "sctp"
 	}
 	return strconv.Itoa(int(p))
 }
@@ -36,6 +38,8 @@ func parseProtocol(s string) (Protocol, error) {
 		return TCP, nil
 	case "udp":
 		return UDP, nil
+	case "sctp":
+		return SCTP, nil
 	}
 	n, err := strconv.ParseUint(s, 10, 8)
 	if err != nil {
@@ -48,16 +52,45 @@ func parseProtocol(s string) (Protocol, error) {
 type Key struct {
 	Protocol Protocol
 	Addr     netip.AddrPort
+	// Mark, if not 0, selects packets by their firewall mark instead, of
+	// whatever protocol. Addr is then the unspecified address of
+	// their family, and port 0.
+	Mark uint32
 }
 
-// String returns "tcp 192.0.2.10:80".
-func (k Key) String() string { return k.Protocol.String() + " " + k.Addr.String() }
+// MarkKey returns the key of the service that takes packets with a mark.
+func MarkKey(mark uint32, v6 bool) Key {
+	a := netip.IPv4Unspecified()
+	if v6 {
+		a = netip.IPv6Unspecified()
+	}
+	return Key{Mark: mark, Addr: netip.AddrPortFrom(a, 0)}
+}
+
+// String returns "tcp 192.0.2.10:80", "fwmark 7", or "fwmark6 7" for IPv6.
+func (k Key) String() string {
+	if k.Mark == 0 {
+		return k.Protocol.String() + " " + k.Addr.String()
+	}
+	word := "fwmark "
+	if k.Addr.Addr().Is6() {
+		word = "fwmark6 "
+	}
+	return word + strconv.FormatUint(uint64(k.Mark), 10)
+}
 
 // ParseKey is the inverse of Key.String.
 func ParseKey(s string) (Key, error) {
 	proto, addr, ok := strings.Cut(s, " ")
 	if !ok {
 		return Key{}, fmt.Errorf("%q is not a service: want protocol, space, address and port", s)
+	}
+	if proto == "fwmark" || proto == "fwmark6" {
+		mark, err := strconv.ParseUint(addr, 10, 32)
+		if err != nil || mark == 0 {
+			return Key{}, fmt.Errorf("%q is not a firewall mark", addr)
+		}
+		return MarkKey(uint32(mark), proto == "fwmark6"), nil
 	}
 	p, err := parseProtocol(proto)
 	if err != nil {
@@ -67,12 +100,12 @@ func ParseKey(s string) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
-	return Key{p, a}, nil
+	return Key{Protocol: p, Addr: a}, nil
 }
 
-// Compare orders keys by protocol, address and port.
+// Compare orders keys by mark, protocol, address and port.
 func (k Key) Compare(o Key) int {
-	return cmp.Or(cmp.Compare(k.Protocol, o.Protocol), k.Addr.Compare(o.Addr))
+	return cmp.Or(cmp.Compare(k.Mark, o.Mark), cmp.Compare(k.Protocol, o.Protocol), k.Addr.Compare(o.Addr))
 }
 
 // A Forward is the way packets reach a destination; the numbers are the
@@ -91,6 +124,11 @@ const (
 // Flags of a virtual service (include/uapi/linux/ip_vs.h). What the two of a
 // scheduler mean is the scheduler's business.
 const (
+	// FlagPersistent (IP_VS_SVC_F_PERSISTENT) stands where Persistence is
+	// not 0.
+	FlagPersistent uint32 = 0x01
+	// FlagOnePacket (IP_VS_SVC_F_ONEPACKET) schedules each datagram anew.
+	FlagOnePacket uint32 = 0x04
 	// FlagFallback (IP_VS_SVC_F_SCHED1) makes sh and mh look on when the
 	// server they hit has weight 0; without it that server's share of the
 	// clients is refused.
@@ -98,6 +136,36 @@ const (
 	// FlagPort (IP_VS_SVC_F_SCHED2) makes sh and mh hash the client's port
 	// along with its address.
 	FlagPort uint32 = 0x10
+)
+
+// An Encap is how packets are wrapped for a destination with Forward Tunnel;
+// its numbers are the kernel's (IP_VS_CONN_F_TUNNEL_TYPE_*,
+// IP_VS_TUNNEL_ENCAP_FLAG_*).
+type Encap struct {
+	Type EncapType
+	// Port is that of GUE, 0 for the others.
+	Port     uint16
+	Checksum Checksum
+}
+
+// An EncapType is a protocol that wraps packets.
+type EncapType uint8
+
+// The types of encapsulation.
+const (
+	IPIP EncapType = 0
+	GUE  EncapType = 1
+	GRE  EncapType = 2
+)
+
+// A Checksum is which checksum an encapsulation carries.
+type Checksum uint16
+
+// The checksums of GUE; GRE has the first two.
+const (
+	NoChecksum     Checksum = 0
+	FullChecksum   Checksum = 1
+	RemoteChecksum Checksum = 2
 )
 
 // A State is what a dataplane holds, or should hold.
@@ -118,6 +186,13 @@ type VirtualService struct {
 	Key       Key
 	Scheduler string
 	Flags     uint32
+	// Persistence is how long a client stays with its server, in whole
+	// seconds; 0 is off. Prefix is how many bits of its address make a client
+	// then, 0 all of them.
+	Persistence time.Duration
+	Prefix      int
+	// Stats are there in a read state only.
+	Stats Stats
 	// Destinations are in the dataplane's order, which decides what sh and mh
 	// choose.
 	Destinations []Destination
@@ -127,6 +202,11 @@ type VirtualService struct {
 type Destination struct {
 	Addr    netip.AddrPort
 	Forward Forward
+	Encap   Encap
+	// Upper is the number of connections at which the destination gets no
+	// more, 0 for no limit, and Lower the one below which it does again, 0 for
+	// three quarters of Upper.
+	Upper, Lower int
 	// Weight is the share of new connections; at 0 there are none and the
 	// old ones go on.
 	Weight int
@@ -135,8 +215,25 @@ type Destination struct {
 	// In a wanted state 0 means that it does not matter; in a read one, that
 	// it is not known, since the kernel does not tell.
 	Base int
-	// Active and Inactive count connections; only a read state has them.
-	Active, Inactive int
+	// Active, Inactive and Persistent count connections and the clients that
+	// are bound; only a read state has them, and Stats.
+	Active, Inactive, Persistent int
+	Stats                        Stats
+}
+
+// Stats are counters since the entry was made, and estimated rates a second.
+type Stats struct {
+	Connections uint64 `json:"connections"`
+	PacketsIn   uint64 `json:"packets_in"`
+	PacketsOut  uint64 `json:"packets_out"`
+	BytesIn     uint64 `json:"bytes_in"`
+	BytesOut    uint64 `json:"bytes_out"`
+
+	ConnectionRate uint64 `json:"connection_rate"`
+	PacketRateIn   uint64 `json:"packet_rate_in"`
+	PacketRateOut  uint64 `json:"packet_rate_out"`
+	ByteRateIn     uint64 `json:"byte_rate_in"`
+	ByteRateOut    uint64 `json:"byte_rate_out"`
 }
 
 // Find returns the service of key k, or nil.
@@ -160,53 +257,4 @@ func (v *VirtualService) Find(addr netip.AddrPort) *Destination {
 		}
 	}
 	return nil
-}
-
-// String prints the services as `ipvsadm -Sn` does, destinations in the
-// dataplane's order.
-func (s State) String() string {
-	var b strings.Builder
-	services := slices.SortedFunc(slices.Values(s.Services), func(a, b VirtualService) int { return a.Key.Compare(b.Key) })
-	for _, v := range services {
-		fmt.Fprintf(&b, "-A %s -s %s%s\n", v.Key.option(), v.Scheduler, v.flagOptions())
-		for _, d := range v.Destinations {
-			fmt.Fprintf(&b, "-a %s -r %s %s -w %d\n", v.Key.option(), d.Addr, d.Forward.option(), d.Weight)
-		}
-	}
-	return b.String()
-}
-
-func (k Key) option() string {
-	letter := "-t"
-	if k.Protocol == UDP {
-		letter = "-u"
-	}
-	return letter + " " + k.Addr.String()
-}
-
-func (v VirtualService) flagOptions() string {
-	names := []string{"flag-1", "flag-2"}
-	if v.Scheduler == "sh" || v.Scheduler == "mh" {
-		names = []string{v.Scheduler + "-fallback", v.Scheduler + "-port"}
-	}
-	var set []string
-	for i, f := range []uint32{FlagFallback, FlagPort} {
-		if v.Flags&f != 0 {
-			set = append(set, names[i])
-		}
-	}
-	if set == nil {
-		return ""
-	}
-	return " -b " + strings.Join(set, ",")
-}
-
-func (f Forward) option() string {
-	switch f {
-	case DirectRoute:
-		return "-g"
-	case Tunnel:
-		return "-i"
-	}
-	return "-m"
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -27,12 +28,12 @@ type Fake struct {
 
 var _ l4.Dataplane = (*Fake)(nil)
 
-var schedulers = []string{"rr", "wrr", "lc", "wlc", "sh", "mh"}
+var schedulers = []string{"rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "mh", "dh", "fo", "ovf", "sed", "nq"}
 
 // NewFake returns an empty dataplane with the kernel's default settings.
 func NewFake() *Fake {
 	return &Fake{state: l4.State{
-		Sysctls:  map[string]int{"expire_nodest_conn": 0, "sloppy_tcp": 0},
+		Sysctls:  map[string]int{"expire_nodest_conn": 0, "expire_quiescent_template": 0, "sloppy_tcp": 0, "sloppy_sctp": 0},
 		Timeouts: DefaultTimeouts,
 	}}
 }
@@ -51,6 +52,14 @@ func (f *Fake) Ops() []string {
 	ops := f.ops
 	f.ops = nil
 	return ops
+}
+
+// Count makes a destination have connections, as traffic would.
+func (f *Fake) Count(k l4.Key, server netip.AddrPort, active, persistent int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	d := f.state.Find(k).Find(server)
+	d.Active, d.Persistent = active, persistent
 }
 
 // String prints the services as `ipvsadm -Sn` does, destinations in the
@@ -141,6 +150,7 @@ func (f *Fake) applyTo(v *l4.VirtualService, op l4.Op) error {
 	switch op.Kind {
 	case l4.SetService:
 		v.Scheduler, v.Flags = op.Service.Scheduler, op.Service.Flags
+		v.Persistence, v.Prefix = op.Service.Persistence, op.Service.Prefix
 		return nil
 	case l4.DelService:
 		f.state.Services = slices.DeleteFunc(f.state.Services, func(s l4.VirtualService) bool { return s.Key == v.Key })
@@ -148,6 +158,9 @@ func (f *Fake) applyTo(v *l4.VirtualService, op l4.Op) error {
 	case l4.AddDest:
 		if at >= 0 {
 			return unix.EEXIST
+		}
+		if op.Dest.Addr.Addr().Is4() != v.Key.Addr.Addr().Is4() && op.Dest.Forward != l4.Tunnel {
+			return unix.EINVAL
 		}
 		d := op.Dest
 		d.Base = d.Weight
@@ -163,7 +176,8 @@ func (f *Fake) applyTo(v *l4.VirtualService, op l4.Op) error {
 		return nil
 	}
 	d := &v.Destinations[at]
-	d.Forward, d.Weight = op.Dest.Forward, op.Dest.Weight
+	d.Forward, d.Encap, d.Weight = op.Dest.Forward, op.Dest.Encap, op.Dest.Weight
+	d.Upper, d.Lower = op.Dest.Upper, op.Dest.Lower
 	if d.Weight != 0 {
 		d.Base = d.Weight
 	}

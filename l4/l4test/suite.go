@@ -59,6 +59,7 @@ func Suite(t *testing.T, dp Subject) {
 			t.Errorf("%s: printed (-want +got):\n%s", step.name, diff)
 		}
 	}
+	thresholds(t, dp, ours)
 	timeouts(t, dp)
 	sysctls(t, dp)
 	refusals(t, dp)
@@ -108,6 +109,55 @@ var steps = []struct{ name, state string }{
 -A -u 192.0.2.10:80 -s rr
 -a -u 192.0.2.10:80 -r 10.0.0.1:80 -g -w 1
 `},
+	{"the other schedulers, SCTP and one-packet", `
+-A -t 192.0.2.10:80 -s lblc
+-a -t 192.0.2.10:80 -r 10.0.0.1:80 -g -w 1
+-A -t 192.0.2.10:81 -s lblcr
+-a -t 192.0.2.10:81 -r 10.0.0.1:81 -g -w 1
+-A -t 192.0.2.10:82 -s dh
+-a -t 192.0.2.10:82 -r 10.0.0.1:82 -g -w 1
+-A -t 192.0.2.10:83 -s fo
+-a -t 192.0.2.10:83 -r 10.0.0.1:83 -g -w 9
+-A -t 192.0.2.10:84 -s ovf
+-a -t 192.0.2.10:84 -r 10.0.0.1:84 -g -w 9
+-A -t 192.0.2.10:85 -s sed
+-a -t 192.0.2.10:85 -r 10.0.0.1:85 -g -w 1
+-A -t 192.0.2.10:86 -s nq
+-a -t 192.0.2.10:86 -r 10.0.0.1:86 -g -w 1
+-A -t 192.0.2.10:87 -s sh -b sh-port
+-a -t 192.0.2.10:87 -r 10.0.0.1:87 -g -w 1
+-A -u 192.0.2.10:53 -s rr -o
+-a -u 192.0.2.10:53 -r 10.0.0.1:53 -g -w 1
+-A --sctp-service 192.0.2.10:99 -s wlc
+-a --sctp-service 192.0.2.10:99 -r 10.0.0.1:99 -g -w 1
+`},
+	{"persistence, NAT to another port, firewall marks", `
+-A -t 192.0.2.10:80 -s rr -p 300
+-a -t 192.0.2.10:80 -r 10.0.0.1:8080 -m -w 1
+-A -t 192.0.2.10:81 -s mh -p 60 -M 255.255.255.0 -b mh-fallback
+-a -t 192.0.2.10:81 -r 10.0.0.1:81 -g -w 1
+-A -t [2001:db8::10]:80 -s rr -p 60 -M 64
+-a -t [2001:db8::10]:80 -r [2001:db8::1]:80 -g -w 1
+-A -f 7 -s rr
+-a -f 7 -r 10.0.0.1:0 -g -w 1
+-A -f 7 -6 -s rr
+-a -f 7 -6 -r [2001:db8::1]:0 -g -w 1
+`},
+	{"persistence changes, tunnels of every kind and family", `
+-A -t 192.0.2.10:80 -s rr -p 60 -M 255.255.0.0
+-a -t 192.0.2.10:80 -r 10.0.0.1:80 -i -w 1 --tun-type ipip
+-a -t 192.0.2.10:80 -r 10.0.0.2:80 -i -w 1 --tun-type gue --tun-port 6080 --tun-nocsum
+-a -t 192.0.2.10:80 -r 10.0.0.3:80 -i -w 1 --tun-type gre --tun-csum
+-a -t 192.0.2.10:80 -r 10.0.0.4:80 -i -w 1 --tun-type gue --tun-port 6081 --tun-remcsum
+-a -t 192.0.2.10:80 -r [2001:db8::4]:80 -i -w 1 --tun-type ipip
+-A -t 192.0.2.10:81 -s mh -b mh-fallback
+-a -t 192.0.2.10:81 -r 10.0.0.1:81 -g -w 1
+`},
+	{"a tunnel changes its kind", `
+-A -t 192.0.2.10:80 -s rr
+-a -t 192.0.2.10:80 -r 10.0.0.1:80 -i -w 1 --tun-type gue --tun-port 6080 --tun-nocsum
+-a -t 192.0.2.10:80 -r 10.0.0.2:80 -i -w 1 --tun-type ipip
+`},
 	{"all gone", ""},
 }
 
@@ -122,6 +172,21 @@ func bring(t *testing.T, dp l4.Dataplane, name string, want l4.State, ours func(
 	if ops := l4.Diff(read(t, dp), want, ours); len(ops) > 0 {
 		t.Errorf("%s: still to do: %v", name, ops)
 	}
+}
+
+// thresholds are in no text of ipvsadm's.
+func thresholds(t *testing.T, dp l4.Dataplane, ours func(l4.Key) bool) {
+	for _, limit := range [][2]int{{100, 50}, {7, 0}, {0, 0}} {
+		want := Parse(t, "-A -t 192.0.2.10:80 -s rr\n-a -t 192.0.2.10:80 -r 10.0.0.1:80 -g -w 1\n")
+		d := &want.Services[0].Destinations[0]
+		d.Upper, d.Lower = limit[0], limit[1]
+		bring(t, dp, "thresholds", want, ours)
+		have := read(t, dp)
+		if got := have.Find(want.Services[0].Key).Find(d.Addr); got == nil || got.Upper != d.Upper || got.Lower != d.Lower {
+			t.Errorf("thresholds %v: got %+v", limit, got)
+		}
+	}
+	bring(t, dp, "thresholds", l4.State{}, ours)
 }
 
 func timeouts(t *testing.T, dp l4.Dataplane) {
@@ -159,7 +224,10 @@ func refusals(t *testing.T, dp l4.Dataplane) {
 	stranger.Key.Addr = netip.MustParseAddrPort("192.0.2.98:53")
 	unknown := stranger
 	unknown.Scheduler = "nosuch"
+	six := other
+	six.Addr = netip.MustParseAddrPort("[2001:db8::8]:53")
 	for name, op := range map[string]l4.Op{
+		"add another family without a tunnel": {Kind: l4.AddDest, Service: foreign, Dest: six},
 		"add a service that stands":           {Kind: l4.AddService, Service: foreign},
 		"set a service that does not":         {Kind: l4.SetService, Service: stranger},
 		"add a destination that stands":       {Kind: l4.AddDest, Service: foreign, Dest: foreignDest},

@@ -1,11 +1,14 @@
 package l4test
 
 import (
+	"encoding/binary"
+	"math/bits"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/portico-lb/portico/l4"
 )
@@ -17,17 +20,16 @@ func Parse(t *testing.T, text string) l4.State {
 	var s l4.State
 	for line := range strings.Lines(text) {
 		f := strings.Fields(line)
-		switch {
-		case len(f) == 0:
-		case f[0] == "-A":
-			v := l4.VirtualService{Key: key(t, f[1], f[2]), Scheduler: f[4]}
-			if len(f) == 7 {
-				v.Flags = flags(f[6])
-			}
-			s.Services = append(s.Services, v)
-		case f[0] == "-a":
-			v := s.Find(key(t, f[1], f[2]))
-			v.Destinations = append(v.Destinations, destination(t, f[4:]))
+		if len(f) == 0 {
+			continue
+		}
+		k, rest := key(t, f[1:])
+		switch f[0] {
+		case "-A":
+			s.Services = append(s.Services, service(t, k, rest))
+		case "-a":
+			v := s.Find(k)
+			v.Destinations = append(v.Destinations, destination(t, rest))
 		default:
 			t.Fatalf("not a line of ipvsadm -Sn: %q", line)
 		}
@@ -35,13 +37,62 @@ func Parse(t *testing.T, text string) l4.State {
 	return s
 }
 
-func key(t *testing.T, option, addr string) l4.Key {
+// key reads what names a service, and returns what follows it.
+func key(t *testing.T, f []string) (l4.Key, []string) {
 	t.Helper()
-	k := l4.Key{Protocol: l4.TCP, Addr: addrPort(t, addr)}
-	if option == "-u" {
-		k.Protocol = l4.UDP
+	if f[0] == "-f" {
+		mark := uint32(number(t, f[1]))
+		if len(f) > 2 && f[2] == "-6" {
+			return l4.MarkKey(mark, true), f[3:]
+		}
+		return l4.MarkKey(mark, false), f[2:]
 	}
-	return k
+	protocols := map[string]l4.Protocol{"-t": l4.TCP, "-u": l4.UDP, "--sctp-service": l4.SCTP}
+	return l4.Key{Protocol: protocols[f[0]], Addr: addrPort(t, f[1])}, f[2:]
+}
+
+// service reads what follows a service's name: -s and the options.
+func service(t *testing.T, k l4.Key, f []string) l4.VirtualService {
+	t.Helper()
+	v := l4.VirtualService{Key: k, Scheduler: f[1]}
+	for f = f[2:]; len(f) > 0; f = f[1:] {
+		switch f[0] {
+		case "-o":
+			v.Flags |= l4.FlagOnePacket
+			continue
+		case "-p":
+			v.Flags |= l4.FlagPersistent
+			v.Persistence = time.Duration(number(t, f[1])) * time.Second
+		case "-M":
+			v.Prefix = prefix(t, f[1])
+		case "-b":
+			v.Flags |= flags(f[1])
+		default:
+			t.Fatalf("not an option of a service: %q", f[0])
+		}
+		f = f[1:]
+	}
+	return v
+}
+
+// prefix reads a netmask of IPv4 or a prefix length of IPv6.
+func prefix(t *testing.T, s string) int {
+	t.Helper()
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return number(t, s)
+	}
+	mask := a.As4()
+	return bits.OnesCount32(binary.BigEndian.Uint32(mask[:]))
+}
+
+func number(t *testing.T, s string) int {
+	t.Helper()
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 func addrPort(t *testing.T, s string) netip.AddrPort {
@@ -63,15 +114,28 @@ func flags(names string) (set uint32) {
 	return set
 }
 
-// destination reads what follows -r.
+// destination reads -r and what follows.
 func destination(t *testing.T, f []string) l4.Destination {
 	t.Helper()
-	weight, err := strconv.Atoi(f[3])
-	if err != nil {
-		t.Fatal(err)
+	d := l4.Destination{
+		Addr:    addrPort(t, f[1]),
+		Forward: map[string]l4.Forward{"-g": l4.DirectRoute, "-i": l4.Tunnel, "-m": l4.Masquerade}[f[2]],
+		Weight:  number(t, f[4]),
 	}
-	forward := map[string]l4.Forward{"-g": l4.DirectRoute, "-i": l4.Tunnel, "-m": l4.Masquerade}[f[1]]
-	return l4.Destination{Addr: addrPort(t, f[0]), Forward: forward, Weight: weight}
+	options := f[5:]
+	for i, option := range options {
+		switch option {
+		case "--tun-type":
+			d.Encap.Type = map[string]l4.EncapType{"ipip": l4.IPIP, "gue": l4.GUE, "gre": l4.GRE}[options[i+1]]
+		case "--tun-port":
+			d.Encap.Port = uint16(number(t, options[i+1]))
+		case "--tun-csum":
+			d.Encap.Checksum = l4.FullChecksum
+		case "--tun-remcsum":
+			d.Encap.Checksum = l4.RemoteChecksum
+		}
+	}
+	return d
 }
 
 // blocks cuts text into services: the line of each, and the lines of its
