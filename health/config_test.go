@@ -223,6 +223,8 @@ headers = { "Authorization" = "Bearer top\nsecret" }`: `check.headers: the value
 		`kind = "http"
 headers = { "host" = "a" }`: `check.headers: "Host" has a key of its own: host = "..."`,
 		`kind = "http"
+headers = { "content-length" = "5" }`: `check.headers: "content-length" is set by the check itself`,
+		`kind = "http"
 headers = { "a b" = "a" }`: `check.headers: "a b" is not the name of a header`,
 		`kind = "http"
 status = "200,"`: `check.status: "200," is not a range of status codes: write one like "200-299", "204" or "200-299,401", within 100 to 599`,

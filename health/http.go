@@ -3,12 +3,13 @@ package health
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
@@ -69,28 +70,32 @@ func (r HTTPRequest) wanted() string {
 	return r.Status.String() + "," + r.Statuses
 }
 
-func probeHTTP(ctx context.Context, c Check) error {
+func (p *Prober) probeHTTP(ctx context.Context, c Check) error {
 	conn, err := dial(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	defer interrupt(ctx, conn)()
-	return exchange(conn, c)
+	return p.exchange(conn, c)
 }
 
 // exchange sends one request over a connection of its own. net/http's client
 // is not used: it would follow, pool and start two goroutines a connection,
 // and a check wants none of them. A redirect is an answer like any other.
-func exchange(conn net.Conn, c Check) error {
-	req, err := newRequest(c)
+func (p *Prober) exchange(conn net.Conn, c Check) error {
+	req, err := c.HTTP.request(c.Target)
 	if err != nil {
 		return err
 	}
-	if err := req.Write(conn); err != nil {
+	if _, err := conn.Write(req); err != nil {
 		return fmt.Errorf("send request: %w", plain(c, err))
 	}
-	res, err := http.ReadResponse(bufio.NewReader(io.LimitReader(conn, maxResponse)), req) //nolint:bodyclose // it would read the rest; closing conn frees all
+	// A buffer of its own for each attempt would be most of what it allocates.
+	r := p.readers.Get().(*bufio.Reader)
+	defer p.readers.Put(r)
+	r.Reset(io.LimitReader(conn, maxResponse))
+	res, err := http.ReadResponse(r, &http.Request{Method: c.HTTP.Method}) //nolint:bodyclose // it would read the rest; closing conn frees all
 	if err != nil {
 		return fmt.Errorf("read response: %w", plain(c, err))
 	}
@@ -131,27 +136,23 @@ func match(what, pattern string, b []byte) error {
 	return fmt.Errorf("%s %q does not match %q", what, b, pattern)
 }
 
-func newRequest(c Check) (*http.Request, error) {
-	u, err := url.ParseRequestURI(c.HTTP.Path)
+// request returns what is sent.
+func (r HTTPRequest) request(target netip.AddrPort) ([]byte, error) {
+	u, err := url.ParseRequestURI(r.Path)
 	if err != nil {
-		return nil, fmt.Errorf("path %q: %w", c.HTTP.Path, err)
+		return nil, fmt.Errorf("path %q: %w", r.Path, err)
 	}
-	r := &http.Request{
-		Method: c.HTTP.Method,
-		URL:    u,
-		Host:   c.HTTP.Host,
-		Header: http.Header{"User-Agent": {"portico-health"}},
-		Close:  true,
+	host := r.Host
+	if host == "" {
+		host = target.String()
 	}
-	if r.Host == "" {
-		r.Host = c.Target.String()
+	b := fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: portico-health\r\n",
+		cmp.Or(r.Method, http.MethodGet), u.RequestURI(), host)
+	for line := range strings.Lines(r.Header) {
+		b = append(append(b, strings.TrimSuffix(line, "\n")...), "\r\n"...)
 	}
-	for line := range strings.Lines(c.HTTP.Header) {
-		name, value, ok := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
-		if !ok {
-			return nil, errors.New("header has no value")
-		}
-		r.Header[name] = []string{value}
+	if r.Method == http.MethodPost {
+		b = append(b, "Content-Length: 0\r\n"...)
 	}
-	return r, nil
+	return append(b, "Connection: close\r\n\r\n"...), nil
 }

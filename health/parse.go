@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/http"
 	"net/url"
 	"path"
 	"regexp"
@@ -109,6 +110,10 @@ func (p parser) http(s Section) HTTPRequest {
 	return r
 }
 
+// ownHeaders are those that every request has, or that would change its
+// framing.
+var ownHeaders = []string{"Connection", "Content-Length", "Transfer-Encoding", "User-Agent"}
+
 // headers returns the fields in the one order that makes equal checks equal.
 func (p parser) headers(fields map[string]string) string {
 	var b strings.Builder
@@ -122,6 +127,8 @@ func (p parser) headers(fields map[string]string) string {
 			p.fault("headers", "the value of %q has a character that no header may have", name)
 		case strings.EqualFold(name, "Host"):
 			p.fault("headers", `"Host" has a key of its own: host = "..."`)
+		case slices.Contains(ownHeaders, http.CanonicalHeaderKey(name)):
+			p.fault("headers", "%q is set by the check itself", name)
 		default:
 			fmt.Fprintf(&b, "%s: %s\n", name, value)
 		}

@@ -1,21 +1,26 @@
 package health
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"net/netip"
+	"sync"
 
 	"github.com/portico-lb/portico/health/drpath"
 )
 
-// A Prober makes attempts. It holds the sockets that attempts share, opened
-// when the first of them needs one.
+// A Prober makes attempts. It holds what attempts share: sockets, opened when
+// the first of them needs one, and buffers.
 type Prober struct {
-	paths *drpath.Prober
+	paths   *drpath.Prober
+	readers sync.Pool // of *bufio.Reader
 }
 
 // NewProber returns a Prober. Close ends its use.
-func NewProber() *Prober { return &Prober{paths: drpath.New()} }
+func NewProber() *Prober {
+	return &Prober{paths: drpath.New(), readers: sync.Pool{New: func() any { return bufio.NewReader(nil) }}}
+}
 
 // Close frees what the attempts shared. None may be under way.
 func (p *Prober) Close() error { return p.paths.Close() }
@@ -29,9 +34,9 @@ func (p *Prober) Probe(ctx context.Context, c Check) error {
 	case TCP:
 		return probeTCP(ctx, c)
 	case HTTP:
-		return probeHTTP(ctx, c)
+		return p.probeHTTP(ctx, c)
 	case HTTPS:
-		return probeHTTPS(ctx, c)
+		return p.probeHTTPS(ctx, c)
 	case TLS:
 		return probeTLS(ctx, c)
 	case GRPC:

@@ -54,14 +54,14 @@ func probeTLS(ctx context.Context, c Check) error {
 	return conn.Close()
 }
 
-func probeHTTPS(ctx context.Context, c Check) error {
+func (p *Prober) probeHTTPS(ctx context.Context, c Check) error {
 	conn, err := dialTLS(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	defer interrupt(ctx, conn)()
-	return exchange(conn, c)
+	return p.exchange(conn, c)
 }
 
 // dialTLS opens a connection, shakes hands and looks at the certificate.
