@@ -3,6 +3,7 @@ package vip_test
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -25,6 +26,11 @@ const nodeEnv = "VIP_TEST_NODE"
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(nodeEnv); dir != "" {
 		os.Exit(runNode(dir))
+	}
+	// The nodes of a laboratory wait for most of their time.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		panic(err)
 	}
 	os.Exit(m.Run())
 }

@@ -32,8 +32,10 @@ func interval(d string) func(*vip.Section) {
 // TestTakeOver follows one address through stop, kill and link loss, with a
 // client who asks for it all the time.
 func TestTakeOver(t *testing.T) {
+	t.Parallel()
 	for _, every := range []string{"1s", "100ms"} {
 		t.Run(every, func(t *testing.T) {
+			t.Parallel()
 			l, lan, nodes := newNodes(t, 2)
 			a, b := nodes[0], nodes[1]
 			client := l.Node("client")
