@@ -168,6 +168,10 @@ func TestProbe(t *testing.T) {
 	}{
 		"well set":                     {set: wellSet},
 		"well set, asked by the owner": {set: func(p *pair) { wellSet(p); owner(p) }},
+		"well set, asked by an owner with prefixes": {set: func(p *pair) {
+			wellSet(p)
+			p.in(p.director, func() { p.up("eth0", "192.0.2.10/24", "2001:db8::10/64") })
+		}},
 		"no vip on lo": {
 			set:   func(p *pair) { p.listen(p.server, ":80") },
 			want4: "no answer: does 192.0.2.10 stand on lo of 192.0.2.11?",
