@@ -6,6 +6,7 @@
 package ipvs
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -26,9 +27,11 @@ const patience = 5 * time.Second
 // A Dataplane is the IPVS of one network namespace.
 type Dataplane struct {
 	mu sync.Mutex
-	// handle is nil until it is first needed, and again after an exchange
-	// that had to be given up.
+	// handle and conn are nil until they are first needed, and again after an
+	// exchange that had to be given up. The library's handle sets services and
+	// timeouts; conn does what the library cannot.
 	handle *ipvs.Handle
+	conn   *conn
 }
 
 var _ l4.Dataplane = (*Dataplane)(nil)
@@ -46,9 +49,10 @@ func (d *Dataplane) Open() error {
 }
 
 func (d *Dataplane) open() error {
-	if d.handle != nil {
+	if d.handle != nil && d.conn != nil {
 		return nil
 	}
+	d.close()
 	// The library asks for the kernel's family number once in a process, and
 	// keeps a wrong one if ip_vs is not there yet.
 	if err := available(); err != nil {
@@ -61,28 +65,51 @@ func (d *Dataplane) open() error {
 	if err != nil {
 		return fmt.Errorf("open ip_vs: %w", cure(err))
 	}
-	d.handle = h
+	c, err := dial()
+	if err != nil {
+		h.Close()
+		return fmt.Errorf("open ip_vs: %w", cure(err))
+	}
+	d.handle, d.conn = h, c
 	return nil
 }
 
-// Close gives the kernel's socket back. What was programmed stays.
+// Close gives the kernel's sockets back. What was programmed stays.
 func (d *Dataplane) Close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.close()
+}
+
+func (d *Dataplane) close() {
 	if d.handle != nil {
 		d.handle.Close()
 		d.handle = nil
 	}
+	if d.conn != nil {
+		_ = d.conn.close() // nothing was written that could be lost
+		d.conn = nil
+	}
 }
 
-// Read returns everything this namespace's IPVS holds, except services by
-// firewall mark, which are never ours.
+// Read returns everything this namespace's IPVS holds.
 func (d *Dataplane) Read() (l4.State, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var s l4.State
-	err := d.exchange(func(h *ipvs.Handle) (err error) {
-		s, err = read(h)
+	err := d.exchange(func(h *ipvs.Handle) error {
+		timeouts, err := h.GetConfig()
+		if err != nil {
+			return fmt.Errorf("get timeouts: %w", cure(err))
+		}
+		s.Timeouts = l4.Timeouts{TCP: timeouts.TimeoutTCP, TCPFin: timeouts.TimeoutTCPFin, UDP: timeouts.TimeoutUDP}
+		return nil
+	})
+	if err != nil {
+		return l4.State{}, err
+	}
+	err = d.talk(func(c *conn) (err error) {
+		s.Services, err = read(c)
 		return cure(err)
 	})
 	if err != nil {
@@ -92,31 +119,23 @@ func (d *Dataplane) Read() (l4.State, error) {
 	return s, err
 }
 
-func read(h *ipvs.Handle) (s l4.State, err error) {
-	timeouts, err := h.GetConfig()
+func read(c *conn) (all []l4.VirtualService, err error) {
+	services, err := c.services()
 	if err != nil {
-		return s, fmt.Errorf("get timeouts: %w", err)
-	}
-	s.Timeouts = l4.Timeouts{TCP: timeouts.TimeoutTCP, TCPFin: timeouts.TimeoutTCPFin, UDP: timeouts.TimeoutUDP}
-	services, err := h.GetServices()
-	if err != nil {
-		return s, fmt.Errorf("get services: %w", err)
+		return nil, fmt.Errorf("get services: %w", err)
 	}
 	for _, svc := range services {
-		if svc.FWMark != 0 {
-			continue
-		}
 		v := fromService(svc)
-		dests, err := h.GetDestinations(svc)
+		dests, err := c.destinations(svc)
 		if err != nil {
-			return s, fmt.Errorf("get destinations of %s: %w", v.Key, err)
+			return nil, fmt.Errorf("get destinations of %s: %w", v.Key, err)
 		}
 		for _, dest := range dests {
 			v.Destinations = append(v.Destinations, fromDestination(dest))
 		}
-		s.Services = append(s.Services, v)
+		all = append(all, v)
 	}
-	return s, nil
+	return all, nil
 }
 
 // Apply makes one change. To delete what is gone already is no error: that
@@ -127,11 +146,37 @@ func (d *Dataplane) Apply(op l4.Op) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if cmd, ok := ofDestination(op); ok {
+		return d.talk(func(c *conn) error {
+			answers, err := c.do(cmd)
+			if err != nil {
+				return err
+			}
+			if op.Kind == l4.DelDest {
+				return unlessGone(answers[0])
+			}
+			return cureOp(op, answers[0])
+		})
+	}
 	return d.exchange(func(h *ipvs.Handle) error { return cureOp(op, apply(h, op)) })
 }
 
-func apply(h *ipvs.Handle, op l4.Op) error {
+// ofDestination returns the command of an operation on a server.
+func ofDestination(op l4.Op) (cmd command, ok bool) {
 	svc, dest := toService(op.Service), toDestination(op.Dest)
+	switch op.Kind {
+	case l4.AddDest:
+		return command{cmdNewDest, about(svc.key, dest.encode)}, true
+	case l4.SetDest:
+		return command{cmdSetDest, about(svc.key, dest.encode)}, true
+	case l4.DelDest:
+		return command{cmdDelDest, about(svc.key, dest.key)}, true
+	}
+	return command{}, false
+}
+
+func apply(h *ipvs.Handle, op l4.Op) error {
+	svc := toService(op.Service).library()
 	switch op.Kind {
 	case l4.SetTimeouts:
 		return h.SetConfig(&ipvs.Config{
@@ -145,14 +190,20 @@ func apply(h *ipvs.Handle, op l4.Op) error {
 		return h.UpdateService(svc)
 	case l4.DelService:
 		return unlessGone(h.DelService(svc))
-	case l4.AddDest:
-		return h.NewDestination(svc, dest)
-	case l4.SetDest:
-		return h.UpdateDestination(svc, dest)
-	case l4.DelDest:
-		return unlessGone(h.DelDestination(svc, dest))
 	}
 	return fmt.Errorf("operation %d is unknown", op.Kind)
+}
+
+// talk runs f on the open connection. One that owes an answer is closed.
+func (d *Dataplane) talk(f func(*conn) error) error {
+	if err := d.open(); err != nil {
+		return err
+	}
+	err := f(d.conn)
+	if errors.Is(err, errStale) {
+		d.close()
+	}
+	return err
 }
 
 // exchange runs f on the open handle, within patience. The library retries a
@@ -173,6 +224,6 @@ func (d *Dataplane) exchange(f func(*ipvs.Handle) error) error {
 	}
 	d.handle.Close()
 	<-done
-	d.handle = nil
+	d.handle = nil // open does the rest
 	return fmt.Errorf("no answer from ip_vs within %s: %w", patience, os.ErrDeadlineExceeded)
 }

@@ -49,14 +49,20 @@ func TestDataplane(t *testing.T) {
 	})
 }
 
-func TestServicesByMarkAreNotRead(t *testing.T) {
+// A service by firewall mark is read with the family of its clients.
+func TestServicesByMark(t *testing.T) {
 	lab.NeedIPVS(t)
 	node := lab.New(t).Node("edge")
 	node.Output("ipvsadm", "-A", "-f", "7", "-s", "rr")
 	node.Output("ipvsadm", "-a", "-f", "7", "-r", "10.0.0.1", "-g")
+	node.Output("ipvsadm", "-A", "-f", "8", "-6", "-s", "rr")
 	s, err := newKernel(t, node).Read()
-	if err != nil || len(s.Services) > 0 {
-		t.Errorf("got %v, %v", s, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, v6 := s.Find(l4.MarkKey(7, false)), s.Find(l4.MarkKey(8, true))
+	if len(s.Services) != 2 || v == nil || v6 == nil || len(v.Destinations) != 1 {
+		t.Errorf("got %+v", s.Services)
 	}
 }
 
