@@ -149,9 +149,9 @@ func TestProbeTLS(t *testing.T) {
 
 func TestProbeHTTPS(t *testing.T) {
 	a := newAuthority(t, time.Hour, "www.example.com")
-	var seen *http.Request
+	requests := make(chan *http.Request, 4)
 	target := serveTLS(t, func(w http.ResponseWriter, r *http.Request) {
-		seen = r
+		requests <- r
 		w.WriteHeader(401)
 		io.WriteString(w, "state: good\n"+strings.Repeat("x", 100_000))
 	}, a.leaf)
@@ -163,7 +163,7 @@ func TestProbeHTTPS(t *testing.T) {
 		},
 	}
 	probe(t, c, "")
-	if seen.Method != "POST" || seen.Host != "www.example.com" || seen.Header.Get("Authorization") != "Bearer s" ||
+	if seen := <-requests; seen.Method != "POST" || seen.Host != "www.example.com" || seen.Header.Get("Authorization") != "Bearer s" ||
 		seen.Header.Get("X-A") != "1" || seen.TLS.ServerName != "www.example.com" {
 		t.Errorf("the server saw %+v", seen)
 	}

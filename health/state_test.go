@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -153,10 +154,15 @@ func TestMonitorKeepsWhatItKnowsOfTheSameQuestion(t *testing.T) {
 
 func TestMonitorRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var err error
+		var refuse atomic.Bool
 		m := health.New(health.Options{
-			Log:   slog.New(slog.DiscardHandler),
-			Probe: func(context.Context, health.Check) error { return err },
+			Log: slog.New(slog.DiscardHandler),
+			Probe: func(context.Context, health.Check) error {
+				if refuse.Load() {
+					return fmt.Errorf("connect: %w", syscall.ECONNREFUSED)
+				}
+				return nil
+			},
 		})
 		atOnce, counted := check(1), check(2)
 		counted.CountRefused = true
@@ -165,7 +171,7 @@ func TestMonitorRefused(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- m.Run(ctx, func() {}) }()
 		time.Sleep(10 * time.Second)
-		err = fmt.Errorf("connect: %w", syscall.ECONNREFUSED)
+		refuse.Store(true)
 		time.Sleep(2500 * time.Millisecond) // one or two attempts
 		if s := m.Snapshot(); s.State(atOnce).Up || !s.State(counted).Up {
 			t.Errorf("after one refusal: %+v, counted %+v", s.State(atOnce), s.State(counted))

@@ -59,7 +59,7 @@ func (p *parser) server(key string, s ServerSection, svc *Service, check health.
 	return Server{
 		Addr:   netip.AddrPortFrom(addr, svc.Port),
 		Weight: weight,
-		Check:  check.For(addr, svc.Port),
+		Check:  check.For(addr, svc.Port, svc.Addrs...),
 	}, ok
 }
 
