@@ -18,6 +18,7 @@ const module = "github.com/portico-lb/portico/"
 var allowed = map[string][]string{
 	"health":              {"health/*"},
 	"health/command":      {},
+	"health/drpath":       {},
 	"vip":                 {"vip/*", "health"},
 	"vip/track":           {"health", "health/command"},
 	"vip/notify":          {"health/command"},

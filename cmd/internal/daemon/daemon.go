@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -106,7 +107,10 @@ func build(c config.Config, o Options, in inheritance) (*daemon, error) {
 		return nil, fmt.Errorf("node.run_dir: %w", err)
 	}
 	if o.Wants("health") {
-		d.health = health.New(health.Options{Log: d.log.With("part", "health")})
+		d.health = health.New(health.Options{
+			Log:       d.log.With("part", "health"),
+			StateFile: filepath.Join(c.Node.RunDir, "health.json"),
+		})
 		d.health.Set(c.L4.Checks())
 	}
 	if o.Wants("vip") {
