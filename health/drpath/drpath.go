@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"sync"
 	"syscall"
@@ -102,6 +103,9 @@ func (p *Prober) shake(ctx context.Context, h host, vip netip.AddrPort, server n
 		select {
 		case e := <-f.events:
 			done, err := a.hear(e)
+			if errors.Is(err, errOwner) {
+				return connect(ctx, netip.AddrPortFrom(server, vip.Port()))
+			}
 			if err != nil {
 				return err
 			}
@@ -191,12 +195,35 @@ func (a *attempt) hear(e event) (bool, error) {
 	return true, nil
 }
 
+// errOwner says that the server owns the virtual address at present.
+var errOwner = errors.New("owns the address")
+
+// connect asks the owner of the virtual address, seen from another node. What
+// it is sent for that address it balances, so that any server may answer, this
+// node included. That the address is there, ARP has told.
+func connect(ctx context.Context, server netip.AddrPort) error {
+	conn, err := new(net.Dialer).DialTCP(ctx, "tcp", netip.AddrPort{}, server)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return refusedError{server, server.Addr()}
+	case ctx.Err() != nil:
+		return ended(ctx, "no answer from %s", server)
+	case err != nil:
+		return fmt.Errorf("connect %s: %w", server, err)
+	}
+	_ = conn.SetLinger(0) // as all checks: no TIME-WAIT
+	return conn.Close()
+}
+
 // leak is the error of a server that answers ARP for the virtual address. The
 // node that owns the address has to answer, so that only an owner can tell.
 func (a *attempt) leak() error {
 	owned, err := ownedHere(a.vip.Addr())
-	if err != nil || !owned {
+	if err != nil {
 		return err
+	}
+	if !owned {
+		return errOwner
 	}
 	if a.vip.Addr().Is4() {
 		return fmt.Errorf("%s (%s) answers ARP for %s: set arp_ignore=1 and arp_announce=2 there", a.server, a.mac, a.vip.Addr())

@@ -203,6 +203,22 @@ func TestProbe(t *testing.T) {
 			want4: "192.0.2.11 (MAC) answers ARP for 192.0.2.10: set arp_ignore=1 and arp_announce=2 there",
 			want6: "2001:db8::11 (MAC) answers neighbor solicitations for 2001:db8::10: the address belongs on lo there, as /128",
 		},
+		// An owner balances what it is sent for the address, so that its own one is
+		// asked: here the two answer differently.
+		"the owner, asked by a backup": {
+			set: func(p *pair) {
+				p.in(p.server, func() { p.up("eth0", "192.0.2.10/32", "2001:db8::10/128") })
+				p.listen(p.server, "192.0.2.11:80")
+				p.listen(p.server, "[2001:db8::11]:80")
+			},
+		},
+		"the owner without a listener, asked by a backup": {
+			set: func(p *pair) {
+				p.in(p.server, func() { p.up("eth0", "192.0.2.10/32", "2001:db8::10/128") })
+			},
+			want4: "refused: nothing listens on 192.0.2.11:80 of 192.0.2.11",
+			want6: "refused: nothing listens on [2001:db8::11]:80 of 2001:db8::11",
+		},
 		// The server owns the address, and has to answer.
 		"answers arp, asked by a backup": {
 			set: func(p *pair) {
