@@ -2,6 +2,7 @@ package health
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -100,7 +101,7 @@ func (q DNSQuery) answer(id uint16, b []byte) (dnsmessage.RCode, bool) {
 		return 0, false
 	}
 	question, err := p.Question()
-	if err == dnsmessage.ErrSectionDone && h.RCode != dnsmessage.RCodeSuccess {
+	if errors.Is(err, dnsmessage.ErrSectionDone) && h.RCode != dnsmessage.RCodeSuccess {
 		return h.RCode, true // servers that refuse may leave the question out
 	}
 	if err != nil || question.Type != q.Type || !strings.EqualFold(question.Name.String(), q.Name) {

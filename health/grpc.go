@@ -52,7 +52,7 @@ func probeGRPC(ctx context.Context, c Check) error {
 	if err != nil {
 		return fmt.Errorf("grpc client: %w", err)
 	}
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	res, err := grpc_health_v1.NewHealthClient(client).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: c.GRPC.Service})
 	switch s := status.Convert(err); s.Code() {
 	case codes.OK:

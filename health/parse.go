@@ -82,7 +82,7 @@ func (p parser) http(s Section) HTTPRequest {
 		Status: StatusRange{200, 299},
 		Body:   p.pattern("body", s.Body),
 	}
-	if r.Method == "GET" {
+	if r.Method == http.MethodGet {
 		r.Method = "" // the same, and so the same check
 	}
 	if s.Path != "" {
@@ -94,7 +94,7 @@ func (p parser) http(s Section) HTTPRequest {
 	if !httpguts.ValidHostHeader(s.Host) || strings.ContainsAny(s.Host, "/@?#") {
 		p.fault("host", "%q is not a host name", s.Host)
 	}
-	if s.Body != "" && s.Method == "HEAD" {
+	if s.Body != "" && s.Method == http.MethodHead {
 		p.fault("body", "cannot be: an answer to HEAD has none")
 	}
 	if s.Status == "" {

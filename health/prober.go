@@ -72,6 +72,6 @@ func (p *Prober) probePaths(ctx context.Context, c Check) error {
 // Probe makes one attempt with a Prober of its own.
 func Probe(ctx context.Context, c Check) error {
 	p := NewProber()
-	defer p.Close()
+	defer func() { _ = p.Close() }()
 	return p.Probe(ctx, c)
 }

@@ -51,7 +51,8 @@ func probeTLS(ctx context.Context, c Check) error {
 		return err
 	}
 	defer interrupt(ctx, conn)()
-	return conn.Close()
+	conn.Close() // its farewell may meet a server that is gone, after all went well
+	return nil
 }
 
 func (p *Prober) probeHTTPS(ctx context.Context, c Check) error {
@@ -65,7 +66,7 @@ func (p *Prober) probeHTTPS(ctx context.Context, c Check) error {
 }
 
 // dialTLS opens a connection, shakes hands and looks at the certificate.
-func dialTLS(ctx context.Context, c Check) (*tls.Conn, error) {
+func dialTLS(ctx context.Context, c Check) (net.Conn, error) {
 	cfg, err := c.TLS.config(c.Target.Addr().AsSlice())
 	if err != nil {
 		return nil, err
@@ -80,7 +81,7 @@ func dialTLS(ctx context.Context, c Check) (*tls.Conn, error) {
 		return nil, fmt.Errorf("tls handshake: %w", untrusted(plain(c, err)))
 	}
 	if err := c.TLS.expiry(conn.ConnectionState(), time.Now()); err != nil {
-		conn.Close()
+		raw.Close()
 		return nil, err
 	}
 	return conn, nil
