@@ -24,7 +24,7 @@ type OpKind uint8
 const (
 	SetSysctl   OpKind = iota // Sysctl, Value
 	SetTimeouts               // Timeouts
-	AddService                // Service
+	AddService                // Service, and Destinations to begin with
 	SetService                // Service
 	DelService                // Service.Key
 	AddDest                   // Service.Key, Dest
@@ -38,7 +38,9 @@ type Op struct {
 	Sysctl   string
 	Value    int
 	Timeouts Timeouts
-	// Service is what the operation concerns; its Destinations are nil.
+	// Service is what the operation concerns; its Destinations are nil, but
+	// for those that AddService brings along, in the order in which they are
+	// added: no client finds the service without them.
 	Service VirtualService
 	Dest    Destination
 }
@@ -52,7 +54,11 @@ func (o Op) String() string {
 	case SetTimeouts:
 		return fmt.Sprintf("set timeouts tcp %s tcp_fin %s udp %s", o.Timeouts.TCP, o.Timeouts.TCPFin, o.Timeouts.UDP)
 	case AddService:
-		return fmt.Sprintf("add %s %s", k, o.Service.Scheduler)
+		s := fmt.Sprintf("add %s %s", k, o.Service.Scheduler)
+		if n := len(o.Service.Destinations); n > 0 {
+			s += fmt.Sprintf(" with servers: %d", n)
+		}
+		return s
 	case SetService:
 		return fmt.Sprintf("set %s %s", k, o.Service.Scheduler)
 	case DelService:

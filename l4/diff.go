@@ -33,8 +33,9 @@ func Diff(have, want State, ours func(Key) bool) []Op {
 		h := have.Find(w.Key)
 		bare := w
 		bare.Destinations = nil
+		fresh := h == nil
 		switch {
-		case h == nil:
+		case fresh:
 			h = &VirtualService{}
 			sloppy = sloppy || w.Key.Protocol == TCP && ordered(w.Scheduler)
 			work = append(work, Op{Kind: AddService, Service: bare})
@@ -42,6 +43,14 @@ func Diff(have, want State, ours func(Key) bool) []Op {
 			work = append(work, Op{Kind: SetService, Service: bare})
 		}
 		d := diffDestinations(*h, w)
+		if fresh {
+			// Along with the service come its servers, up to the first that
+			// needs more than to be added.
+			add := &work[len(work)-1].Service
+			for len(d.work) > 0 && d.work[0].Kind == AddDest {
+				add.Destinations, d.work = append(add.Destinations, d.work[0].Dest), d.work[1:]
+			}
+		}
 		work, leave, moved = append(work, d.work...), append(leave, d.leave...), moved || d.moved
 	}
 	now, known := have.Sysctls[expireNodest]

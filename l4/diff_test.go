@@ -29,9 +29,7 @@ func TestDiff(t *testing.T) {
 	}{
 		{"nothing to do", rr, rr, nil},
 		{"fresh", "", rr, []string{
-			"add tcp 192.0.2.10:80 rr",
-			"add tcp 192.0.2.10:80 -> 10.0.0.2:80 weight 1",
-			"add tcp 192.0.2.10:80 -> 10.0.0.1:80 weight 1",
+			"add tcp 192.0.2.10:80 rr with servers: 2",
 		}},
 		{"gone", rr, "", []string{"delete tcp 192.0.2.10:80"}},
 		{"one weight is one operation", rr, `
@@ -134,8 +132,8 @@ func TestDiffSloppy(t *testing.T) {
 		set  int
 		ops  string
 	}{
-		{"", 0, "[add tcp 192.0.2.10:80 mh add tcp 192.0.2.10:80 -> 10.0.0.1:80 weight 1 set net.ipv4.vs.sloppy_tcp = 1]"},
-		{"", 1, "[set net.ipv4.vs.sloppy_tcp = 0 add tcp 192.0.2.10:80 mh add tcp 192.0.2.10:80 -> 10.0.0.1:80 weight 1 set net.ipv4.vs.sloppy_tcp = 1]"},
+		{"", 0, "[add tcp 192.0.2.10:80 mh with servers: 1 set net.ipv4.vs.sloppy_tcp = 1]"},
+		{"", 1, "[set net.ipv4.vs.sloppy_tcp = 0 add tcp 192.0.2.10:80 mh with servers: 1 set net.ipv4.vs.sloppy_tcp = 1]"},
 		{service, 1, "[add tcp 192.0.2.10:80 -> 10.0.0.1:80 weight 1]"},
 	} {
 		have, want := l4test.Parse(t, tt.have), l4test.Parse(t, service+server)
@@ -195,7 +193,7 @@ func TestDiffBase(t *testing.T) {
 		"fails":             {dest(5, 5), dest(0, 5), "[set tcp 192.0.2.10:80 -> 10.0.0.1:80 weight 0]"},
 		"back, not known":   {dest(0, 0), dest(5, 5), "[set tcp 192.0.2.10:80 -> 10.0.0.1:80 weight 5]"},
 		"another, and down": {dest(5, 5), dest(0, 7), "[set tcp 192.0.2.10:80 -> 10.0.0.1:80 weight 7 set tcp 192.0.2.10:80 -> 10.0.0.1:80 weight 0]"},
-		"added while down":  {l4.State{}, dest(0, 7), "[add tcp 192.0.2.10:80 mh add tcp 192.0.2.10:80 -> 10.0.0.1:80 weight 7 set tcp 192.0.2.10:80 -> 10.0.0.1:80 weight 0]"},
+		"added while down":  {l4.State{}, dest(0, 7), "[add tcp 192.0.2.10:80 mh with servers: 1 set tcp 192.0.2.10:80 -> 10.0.0.1:80 weight 0]"},
 	} {
 		if got := fmt.Sprint(l4.Diff(tt.have, tt.want, all)); got != tt.ops {
 			t.Errorf("%s: got %s, want %s", name, got, tt.ops)

@@ -119,6 +119,9 @@ func (r *Reconciler) run(ops []Op) error {
 			continue
 		}
 		r.opt.Log.Debug("applied", "op", op.String())
+		for _, d := range op.Service.Destinations {
+			r.known.bases[destKey{key, d.Addr}] = d.Weight
+		}
 		if op.Dest.Weight != 0 && (op.Kind == AddDest || op.Kind == SetDest) {
 			r.known.bases[destKey{key, op.Dest.Addr}] = op.Dest.Weight
 		}

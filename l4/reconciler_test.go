@@ -210,9 +210,11 @@ func TestRestartWithoutStateFile(t *testing.T) {
 // What a pass began and did not finish is known for ours afterwards.
 func TestRestartAfterHalfAPass(t *testing.T) {
 	n := newNode(t)
-	n.configure(service("rr", vip4, "10.0.0.1"))
+	later := service("rr", vip6, "2001:db8::1")
+	later.Name = "later"
+	n.configure(service("rr", vip4, "10.0.0.1"), later)
 	n.kernel.Refuse(func(op l4.Op) error {
-		if op.Kind == l4.AddDest {
+		if op.Service.Key.Addr.Addr().Is6() {
 			return errors.New("killed here")
 		}
 		return nil
@@ -220,7 +222,7 @@ func TestRestartAfterHalfAPass(t *testing.T) {
 	if err := n.Sync(t.Context()); err == nil {
 		t.Fatal("not refused")
 	}
-	n.holds(t, "half", "-A -t 192.0.2.10:80 -s rr\n")
+	n.holds(t, "half", "-A -t 192.0.2.10:80 -s rr\n-a -t 192.0.2.10:80 -r 10.0.0.1:80 -g -w 0\n")
 	n.kernel.Refuse(nil)
 	n.restart()
 	n.configure()
@@ -241,7 +243,7 @@ func TestSyncGoesOnAfterARefusal(t *testing.T) {
 		return nil
 	})
 	err := n.Sync(t.Context())
-	if err == nil || err.Error() != "apply add tcp 192.0.2.10:80 mh: no such scheduler" {
+	if err == nil || err.Error() != "apply add tcp 192.0.2.10:80 mh with servers: 1: no such scheduler" {
 		t.Errorf("got %v", err)
 	}
 	n.holds(t, "half", "-A -t [2001:db8::10]:80 -s rr\n-a -t [2001:db8::10]:80 -r [2001:db8::1]:80 -g -w 1\n")

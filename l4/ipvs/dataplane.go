@@ -28,8 +28,8 @@ const patience = 5 * time.Second
 type Dataplane struct {
 	mu sync.Mutex
 	// handle and conn are nil until they are first needed, and again after an
-	// exchange that had to be given up. The library's handle sets services and
-	// timeouts; conn does what the library cannot.
+	// exchange that had to be given up. The library's handle changes services
+	// and timeouts; conn does what the library cannot.
 	handle *ipvs.Handle
 	conn   *conn
 }
@@ -146,33 +146,52 @@ func (d *Dataplane) Apply(op l4.Op) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if cmd, ok := ofDestination(op); ok {
-		return d.talk(func(c *conn) error {
-			answers, err := c.do(cmd)
-			if err != nil {
-				return err
-			}
-			if op.Kind == l4.DelDest {
-				return unlessGone(answers[0])
-			}
-			return cureOp(op, answers[0])
-		})
+	if cmds := commands(op); cmds != nil {
+		return d.talk(func(c *conn) error { return execute(c, op, cmds) })
 	}
 	return d.exchange(func(h *ipvs.Handle) error { return cureOp(op, apply(h, op)) })
 }
 
-// ofDestination returns the command of an operation on a server.
-func ofDestination(op l4.Op) (cmd command, ok bool) {
+// commands returns those of an operation that goes past the library; nil for
+// one that does not.
+func commands(op l4.Op) []command {
 	svc, dest := toService(op.Service), toDestination(op.Dest)
 	switch op.Kind {
+	case l4.AddService:
+		cmds := []command{{cmdNewService, about(svc.encode, nil)}}
+		for _, x := range op.Service.Destinations {
+			cmds = append(cmds, command{cmdNewDest, about(svc.key, toDestination(x).encode)})
+		}
+		return cmds
 	case l4.AddDest:
-		return command{cmdNewDest, about(svc.key, dest.encode)}, true
+		return []command{{cmdNewDest, about(svc.key, dest.encode)}}
 	case l4.SetDest:
-		return command{cmdSetDest, about(svc.key, dest.encode)}, true
+		return []command{{cmdSetDest, about(svc.key, dest.encode)}}
 	case l4.DelDest:
-		return command{cmdDelDest, about(svc.key, dest.key)}, true
+		return []command{{cmdDelDest, about(svc.key, dest.key)}}
 	}
-	return command{}, false
+	return nil
+}
+
+// execute returns the first refusal: those after it are mostly its
+// consequence.
+func execute(c *conn, op l4.Op, cmds []command) error {
+	answers, err := c.do(cmds...)
+	if err != nil {
+		return err
+	}
+	for i, err := range answers {
+		switch {
+		case err == nil:
+		case op.Kind == l4.DelDest:
+			return unlessGone(err)
+		case i > 0:
+			return fmt.Errorf("%s: %w", op.Service.Destinations[i-1].Addr, cure(err))
+		default:
+			return cureOp(op, err)
+		}
+	}
+	return nil
 }
 
 func apply(h *ipvs.Handle, op l4.Op) error {
@@ -184,8 +203,6 @@ func apply(h *ipvs.Handle, op l4.Op) error {
 			TimeoutTCPFin: op.Timeouts.TCPFin,
 			TimeoutUDP:    op.Timeouts.UDP,
 		})
-	case l4.AddService:
-		return h.NewService(svc)
 	case l4.SetService:
 		return h.UpdateService(svc)
 	case l4.DelService:

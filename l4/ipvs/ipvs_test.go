@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -63,6 +64,31 @@ func TestServicesByMark(t *testing.T) {
 	v, v6 := s.Find(l4.MarkKey(7, false)), s.Find(l4.MarkKey(8, true))
 	if len(s.Services) != 2 || v == nil || v6 == nil || len(v.Destinations) != 1 {
 		t.Errorf("got %+v", s.Services)
+	}
+}
+
+// Servers that come along with their service are there in the order in which
+// they were added.
+func TestServiceWithServers(t *testing.T) {
+	lab.NeedIPVS(t)
+	node := lab.New(t).Node("edge")
+	k := newKernel(t, node)
+	const text = "-A -t 192.0.2.10:80 -s rr\n-a -t 192.0.2.10:80 -r 10.0.0.1:80 -g -w 1\n-a -t 192.0.2.10:80 -r 10.0.0.2:80 -g -w 2\n"
+	op := l4.Op{Kind: l4.AddService, Service: l4test.Parse(t, text).Services[0]}
+	slices.Reverse(op.Service.Destinations) // the kernel puts a new one in front
+	if err := k.Apply(op); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := k.Read(); err != nil || s.String() != text {
+		t.Errorf("got\n%s(%v), want\n%s", s, err, text)
+	}
+	if err := k.Apply(op); !errors.Is(err, unix.EEXIST) {
+		t.Errorf("a service that stands: %v", err)
+	}
+	node.Output("ipvsadm", "-C")
+	op.Service.Destinations[1] = op.Service.Destinations[0]
+	if err := k.Apply(op); !errors.Is(err, unix.EEXIST) || !strings.HasPrefix(err.Error(), "10.0.0.2:80: ") {
+		t.Errorf("one server twice: %v", err)
 	}
 }
 

@@ -135,7 +135,15 @@ func (f *Fake) apply(op l4.Op) error {
 		if !slices.Contains(schedulers, op.Service.Scheduler) {
 			return unix.ENOENT
 		}
-		f.state.Services = append(f.state.Services, op.Service)
+		bare := op.Service
+		bare.Destinations = nil
+		f.state.Services = append(f.state.Services, bare)
+		v = f.state.Find(bare.Key)
+		for _, d := range op.Service.Destinations {
+			if err := f.applyTo(v, l4.Op{Kind: l4.AddDest, Service: bare, Dest: d}); err != nil {
+				return err
+			}
+		}
 	default:
 		if v == nil {
 			return unix.ESRCH
