@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/mdlayher/genetlink"
@@ -72,16 +73,32 @@ func (c *conn) message(cmd command, flags netlink.HeaderFlags) (netlink.Message,
 var errStale = errors.New("no answer from ip_vs")
 
 func stale(err error) error {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return fmt.Errorf("%w within %s: %w", errStale, patience, err)
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, unix.ENOBUFS) {
+		return fmt.Errorf("%w: %w", errStale, err)
 	}
 	return err
 }
 
-// do executes the commands in one system call, so that nothing of this
-// process comes between them, and returns the kernel's answer to each. It
-// goes on after a refusal.
+// atOnce bounds the commands of one system call: their answers wait in the
+// socket's buffer until they are read, and what finds no room there is lost.
+const atOnce = 64
+
+// do executes the commands, up to atOnce of them in one system call, so that
+// nothing of this process comes between them, and returns the kernel's answer
+// to each. It goes on after a refusal.
 func (c *conn) do(cmds ...command) ([]error, error) {
+	var answers []error
+	for some := range slices.Chunk(cmds, atOnce) {
+		more, err := c.doSome(some)
+		if err != nil {
+			return nil, err
+		}
+		answers = append(answers, more...)
+	}
+	return answers, nil
+}
+
+func (c *conn) doSome(cmds []command) ([]error, error) {
 	ms := make([]netlink.Message, 0, len(cmds))
 	for _, cmd := range cmds {
 		m, err := c.message(cmd, netlink.Acknowledge)
@@ -100,7 +117,7 @@ func (c *conn) do(cmds ...command) ([]error, error) {
 	for i := range ms {
 		// Each is acknowledged by a message of its own, in order.
 		_, err := c.nl.Receive()
-		if errors.Is(err, os.ErrDeadlineExceeded) {
+		if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, unix.ENOBUFS) {
 			return nil, stale(err)
 		}
 		answers[i] = errno(err)
@@ -119,7 +136,10 @@ func (c *conn) dump(cmd command) ([]*netlink.AttributeDecoder, error) {
 	}
 	listed, err := c.nl.Execute(m)
 	if err != nil {
-		return nil, errno(stale(err))
+		if err = stale(err); errors.Is(err, errStale) {
+			return nil, err
+		}
+		return nil, errno(err)
 	}
 	var ds []*netlink.AttributeDecoder
 	for _, m := range listed {

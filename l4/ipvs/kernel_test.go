@@ -193,6 +193,28 @@ func TestOneRefusalAmongMany(t *testing.T) {
 	}
 }
 
+// A service of many servers comes whole, however many answers that takes.
+func TestManyServers(t *testing.T) {
+	lab.NeedIPVS(t)
+	c := open(t, lab.New(t).Node("edge"))
+	s := service{family: unix.AF_INET, protocol: 6, addr: at("192.0.2.1:80"), scheduler: "rr", prefix: 32}
+	var want []destination
+	for i := range 3000 {
+		addr := netip.AddrFrom4([4]byte{10, 0, byte(i / 250), byte(i%250 + 1)})
+		want = append(want, destination{addr: netip.AddrPortFrom(addr, 80), forward: 3, weight: 1})
+	}
+	began := time.Now()
+	if err := c.program(s, want...); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d servers in %v", len(want), time.Since(began))
+	got, err := c.destinations(s)
+	slices.Reverse(got)
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%d read back (%v), want %d", len(got), err, len(want))
+	}
+}
+
 // The counters are those that `ipvsadm -Ln --stats --exact` shows.
 func TestCounters(t *testing.T) {
 	lab.NeedIPVS(t)
