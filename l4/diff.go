@@ -37,7 +37,7 @@ func Diff(have, want State, ours func(Key) bool) []Op {
 		switch {
 		case fresh:
 			h = &VirtualService{}
-			sloppy = sloppy || w.Key.Protocol == TCP && ordered(w.Scheduler)
+			sloppy = sloppy || (w.Key.Protocol == TCP || w.Key.Mark != 0) && ordered(w.Scheduler)
 			work = append(work, Op{Kind: AddService, Service: bare})
 		case !h.sameSettings(w):
 			work = append(work, Op{Kind: SetService, Service: bare})

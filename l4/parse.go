@@ -27,35 +27,55 @@ type TimeoutsSection struct {
 
 // A ServiceSection is one [[l4.service]] table.
 type ServiceSection struct {
-	Name      string          `toml:"name"`
-	VIP       string          `toml:"vip"`
-	Address   string          `toml:"address"`
-	Port      int             `toml:"port"`
-	Protocol  string          `toml:"protocol"`
-	Scheduler string          `toml:"scheduler"`
-	Forward   string          `toml:"forward"`
-	AllDown   string          `toml:"all_down"`
-	Check     *health.Section `toml:"check"`
-	Servers   []ServerSection `toml:"server"`
+	Name      string   `toml:"name"`
+	VIP       string   `toml:"vip"`
+	Address   string   `toml:"address"`
+	FWMark    int64    `toml:"fwmark"`
+	Port      int      `toml:"port"`
+	Protocol  string   `toml:"protocol"`
+	Scheduler string   `toml:"scheduler"`
+	Flags     []string `toml:"scheduler_flags"`
+	OnePacket bool     `toml:"one_packet"`
+
+	Forward        string `toml:"forward"`
+	Tunnel         string `toml:"tunnel"`
+	TunnelPort     *int   `toml:"tunnel_port"`
+	TunnelChecksum string `toml:"tunnel_checksum"`
+
+	Persistence string `toml:"persistence"`
+	Prefix4     *int   `toml:"persistence_prefix4"`
+	Prefix6     *int   `toml:"persistence_prefix6"`
+
+	Drain     string `toml:"drain"`
+	SlowStart string `toml:"slow_start"`
+	Quorum    *int   `toml:"quorum"`
+	AllDown   string `toml:"all_down"`
+	Sorry     string `toml:"sorry"`
+
+	Check   *health.Section `toml:"check"`
+	Servers []ServerSection `toml:"server"`
 }
 
 // A ServerSection is one [[l4.service.server]] table.
 type ServerSection struct {
+	Name    string          `toml:"name"`
 	Address string          `toml:"address"`
 	Port    *int            `toml:"port"`
 	Weight  *int            `toml:"weight"`
+	Upper   int             `toml:"upper_threshold"`
+	Lower   int             `toml:"lower_threshold"`
 	Check   *health.Section `toml:"check"`
 }
 
-// maxWeight is the largest weight that can be read back from the kernel
-// (moby/ipvs takes the low 16 bits).
+// maxWeight is the largest weight that every reader of the kernel's tables
+// can tell: some libraries take the low 16 bits.
 const maxWeight = 65535
 
 // Parse returns what a Section means. vips are the addresses of each [[vip]]
 // by its name; bad is told of every fault, by the key's path in the file.
 func Parse(s Section, vips map[string][]netip.Addr, bad func(key, problem string)) Config {
 	p := parser{vips: vips, bad: bad, names: map[string]bool{}, keys: map[Key]string{}}
-	p.oneOf("l4.dataplane", s.Dataplane, "auto", []string{"auto", "ipvs"}, []string{"xdp"})
+	p.oneOf("l4.dataplane", s.Dataplane, "auto", "auto", "ipvs")
 	cfg := Config{Timeouts: Timeouts{
 		TCP:    p.timeout("l4.timeouts.tcp", s.Timeouts.TCP),
 		TCPFin: p.timeout("l4.timeouts.tcp_fin", s.Timeouts.TCPFin),
@@ -80,19 +100,14 @@ func (p *parser) fault(key, format string, args ...any) {
 }
 
 // oneOf returns value, or def where it is empty.
-func (p *parser) oneOf(key, value, def string, allowed, later []string) string {
-	if value == "" {
-		return def
-	}
-	list := strings.Join(allowed, ", ")
+func (p *parser) oneOf(key, value, def string, allowed ...string) string {
 	switch {
-	case slices.Contains(later, value):
-		p.fault(key, "%q is not yet available: allowed are %s", value, list)
-	case !slices.Contains(allowed, value):
-		p.fault(key, "%q is unknown: allowed are %s", value, list)
-	default:
+	case value == "":
+		return def
+	case slices.Contains(allowed, value):
 		return value
 	}
+	p.fault(key, "%q is unknown: allowed are %s", value, strings.Join(allowed, ", "))
 	return def
 }
 
@@ -100,65 +115,32 @@ func (p *parser) timeout(key, s string) time.Duration {
 	if s == "" {
 		return 0
 	}
+	return p.seconds(key, s, time.Second, 24*time.Hour)
+}
+
+// seconds returns a duration of whole seconds, as the kernel counts.
+func (p *parser) seconds(key, s string, low, high time.Duration) time.Duration {
 	d, err := time.ParseDuration(s)
 	switch {
 	case err != nil:
 		p.fault(key, `%q is not a duration: write one like "15m"`, s)
-	case d < time.Second || d > 24*time.Hour || d%time.Second != 0:
-		p.fault(key, "%s is out of range: allowed are whole seconds from 1s to 24h", d)
+	case d < low || d > high || d%time.Second != 0:
+		p.fault(key, "%s is out of range: allowed are whole seconds from %s to %s", d, short(low), short(high))
 	default:
 		return d
 	}
 	return 0
 }
 
-func (p *parser) service(key string, s ServiceSection) Service {
-	svc := Service{Name: s.Name, VIP: s.VIP}
-	switch {
-	case s.Name == "":
-		p.fault(key+".name", "is missing: every service needs a name")
-	case p.names[s.Name]:
-		p.fault(key+".name", "%q is the name of an earlier service", s.Name)
-	}
-	p.names[s.Name] = true
-
-	svc.Addrs = p.addrs(key, s)
-	if s.Port < 1 || s.Port > 65535 {
-		p.fault(key+".port", "%d is not a port: allowed are 1 to 65535", s.Port)
-	} else {
-		svc.Port = uint16(s.Port)
-	}
-	svc.Protocol = map[string]Protocol{"tcp": TCP, "udp": UDP}[p.oneOf(key+".protocol", s.Protocol, "tcp", []string{"tcp", "udp"}, []string{"sctp"})]
-	svc.Scheduler = p.oneOf(key+".scheduler", s.Scheduler, "mh", []string{"rr", "wrr", "lc", "wlc", "sh", "mh"},
-		[]string{"lblc", "lblcr", "dh", "fo", "ovf", "sed", "nq"})
-	svc.Flags = flags(svc.Scheduler)
-	p.oneOf(key+".forward", s.Forward, "dr", []string{"dr"}, []string{"tunnel", "nat"})
-	p.oneOf(key+".all_down", s.AllDown, "keep", []string{"keep"}, []string{"reject", "sorry"})
-
-	for _, k := range svc.Keys() {
-		if other, ok := p.keys[k]; ok && svc.Port != 0 {
-			p.fault(key+".port", "%s belongs to service %q already", k, other)
+// short prints 24h0m0s as 24h.
+func short(d time.Duration) string {
+	text := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = text[:len(text)-2]
 		}
-		p.keys[k] = s.Name
 	}
-	p.servers(key, s, &svc)
-	return svc
-}
-
-// flags returns the flags under which a scheduler does what its users expect.
-func flags(scheduler string) uint32 {
-	switch scheduler {
-	case "mh":
-		// With the port, so that the many clients behind one NAT address are
-		// spread. With fallback: a server at weight 0 keeps its rows, and
-		// the clients that hit them would be refused.
-		return FlagFallback | FlagPort
-	case "sh":
-		// Without the port: whoever chooses sh wants a client to stay with
-		// its server. Fallback for the same reason as above.
-		return FlagFallback
-	}
-	return 0
+	return text
 }
 
 func (p *parser) addrs(key string, s ServiceSection) []netip.Addr {
@@ -183,6 +165,10 @@ func (p *parser) addrs(key string, s ServiceSection) []netip.Addr {
 			}
 		}
 		p.fault(key+".address", "%s is not an address of any [[vip]]: this node would never own it", a)
+	case s.FWMark != 0 && len(known) == 1:
+		return p.vips[known[0]]
+	case s.FWMark != 0:
+		p.fault(key+".vip", "is missing: its owner balances the marked packets, name one of %q", known)
 	default:
 		p.fault(key+".vip", "is missing: name the [[vip]] this service belongs to, one of %q", known)
 	}

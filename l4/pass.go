@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/netip"
 	"reflect"
 	"time"
 )
@@ -14,7 +13,7 @@ type memory struct {
 	// rec is nil until it was read from the state file.
 	rec *record
 	// bases are the latest weights that were not 0, as seen and as set.
-	bases map[destKey]int
+	bases map[ServerKey]int
 	// want is what the latest pass without an error wanted.
 	want State
 	// missing are the wanted sysctls this kernel has not.
@@ -22,11 +21,6 @@ type memory struct {
 	// fault is the text of the latest error, logged once and not again
 	// until it changes.
 	fault string
-}
-
-type destKey struct {
-	service Key
-	addr    netip.AddrPort
 }
 
 // reconcile makes one pass and publishes its outcome.
@@ -72,11 +66,12 @@ func (r *Reconciler) apply(cfg Config) (have, want State, err error) {
 		return have, want, fmt.Errorf("read: %w", err)
 	}
 	r.recall(&have)
-	want = Plan(cfg, r.opt.Health(), r.opt.Owned, have)
+	in := r.inputs(cfg, have)
+	want = Plan(cfg, in)
 	r.warnMissing(have, want)
 	ops := Diff(have, want, r.ours(cfg))
 	if len(ops) == 0 {
-		r.remember(have, want, false)
+		r.remember(have, want, in.Leaving, false)
 		r.known.want = want
 		return have, want, nil
 	}
@@ -89,9 +84,9 @@ func (r *Reconciler) apply(cfg Config) (have, want State, err error) {
 
 	// Before, and with what is to come: a crash in the middle leaves nothing
 	// that is not known for ours.
-	r.remember(have, want, true)
+	r.remember(have, want, in.Leaving, true)
 	if err = r.run(ops); err == nil {
-		r.remember(have, want, false)
+		r.remember(have, want, in.Leaving, false)
 		r.known.want = want
 	}
 	// The truth for Status, whatever became of the operations.
@@ -100,6 +95,15 @@ func (r *Reconciler) apply(cfg Config) (have, want State, err error) {
 		readErr = fmt.Errorf("read: %w", readErr)
 	}
 	return have, want, errors.Join(err, readErr)
+}
+
+// inputs gathers what a plan follows, and goes on with who is leaving.
+func (r *Reconciler) inputs(cfg Config, have State) Inputs {
+	now := time.Now()
+	return Inputs{
+		Now: now, Health: r.opt.Health(), Owned: r.opt.Owned, Have: have, Drains: r.drained(),
+		Leaving: Leaving(cfg, have, r.known.want, r.known.rec.leaving, now),
+	}
 }
 
 // run applies ops in order. An operation that is refused ends the work on its
@@ -120,10 +124,16 @@ func (r *Reconciler) run(ops []Op) error {
 		}
 		r.opt.Log.Debug("applied", "op", op.String())
 		for _, d := range op.Service.Destinations {
-			r.known.bases[destKey{key, d.Addr}] = d.Weight
+			r.known.bases[ServerKey{key, d.Addr}] = d.Weight
 		}
-		if op.Dest.Weight != 0 && (op.Kind == AddDest || op.Kind == SetDest) {
-			r.known.bases[destKey{key, op.Dest.Addr}] = op.Dest.Weight
+		set := op.Service.Destinations
+		if op.Kind == AddDest || op.Kind == SetDest {
+			set = []Destination{op.Dest}
+		}
+		for _, d := range set {
+			if d.Weight != 0 {
+				r.known.bases[ServerKey{key, d.Addr}] = d.Weight
+			}
 		}
 	}
 	return errors.Join(errs...)
@@ -156,11 +166,11 @@ func (r *Reconciler) warnMissing(have, want State) {
 // than 0 is the base, and with 0 it is the latest other weight this process
 // saw. One that it never saw stays unknown, and Diff then sets it anew.
 func (r *Reconciler) recall(have *State) {
-	bases := map[destKey]int{}
+	bases := map[ServerKey]int{}
 	for _, v := range have.Services {
 		for i := range v.Destinations {
 			d := &v.Destinations[i]
-			k := destKey{v.Key, d.Addr}
+			k := ServerKey{v.Key, d.Addr}
 			d.Base = d.Weight
 			if d.Weight == 0 {
 				d.Base = r.known.bases[k]
@@ -172,9 +182,10 @@ func (r *Reconciler) recall(have *State) {
 }
 
 // remember writes the keys of want to the state file, beside those it has or
-// in place of them, and what have holds of the sysctls that change.
-func (r *Reconciler) remember(have, want State, beside bool) {
-	rec := record{map[Key]bool{}, map[string]int{}}
+// in place of them, who is leaving, and what have holds of the sysctls that
+// change.
+func (r *Reconciler) remember(have, want State, leaving map[ServerKey]time.Time, beside bool) {
+	rec := record{map[Key]bool{}, map[string]int{}, leaving}
 	if beside {
 		maps.Copy(rec.keys, r.known.rec.keys)
 	}
@@ -200,6 +211,7 @@ func (r *Reconciler) remember(have, want State, beside bool) {
 type view struct {
 	cfg        Config
 	have, want State
+	leaving    map[ServerKey]time.Time
 	at         time.Time
 	err        error
 }
@@ -207,5 +219,5 @@ type view struct {
 func (r *Reconciler) publish(cfg Config, have, want State, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.view = view{cfg, have, want, time.Now(), err}
+	r.view = view{cfg, have, want, r.known.rec.leaving, time.Now(), err}
 }

@@ -3,9 +3,32 @@ package l4
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/portico-lb/portico/health"
 )
+
+// Inputs are what a plan follows beside the configuration.
+type Inputs struct {
+	Now    time.Time
+	Health *health.Snapshot
+	// Owned reports whether an address is this node's to balance.
+	Owned func(netip.Addr) bool
+	// Leaving are the servers that drain, from Leaving.
+	Leaving map[ServerKey]time.Time
+	// Drains are what the operator has taken out of service.
+	Drains Drains
+	// Have is what the dataplane holds. It is asked in three cases only, where
+	// the best answer is what served until now: nothing is known about a
+	// server yet, no server at all is up, and a slow start that began before.
+	Have State
+}
+
+// A ServerKey is a server within a virtual service.
+type ServerKey struct {
+	Service Key
+	Server  netip.AddrPort
+}
 
 // Plan says what the dataplane should hold: the services of the addresses
 // this node owns, each with all its servers, in ascending order of address.
@@ -14,25 +37,30 @@ import (
 // the same client, or a change of owner would break connections. So a plan
 // is a function of the configuration and of health alone: a server that
 // fails keeps its place with weight 0, and Base does not follow its health.
-//
-// have, what the dataplane holds, is asked in two cases only, where the best
-// answer is what served until now: nothing is known about a server yet, and
-// no server at all is up.
-func Plan(cfg Config, h *health.Snapshot, owned func(netip.Addr) bool, have State) State {
-	want := State{Timeouts: cfg.Timeouts, Sysctls: sysctls(cfg)}
+// One that left the configuration and drains stands on this node alone, which
+// has its connections; it costs the clients that came meanwhile their server
+// if the owner changes.
+func Plan(cfg Config, in Inputs) State {
+	want := State{Timeouts: cfg.Timeouts, Sysctls: sysctls(cfg, in)}
 	for _, s := range cfg.Services {
 		for _, key := range s.Keys() {
 			// A node that held the service of an address it does not own
 			// would balance packets again that the owner sent to it.
-			if owned(key.Addr.Addr()) {
-				want.Services = append(want.Services, planService(s, key, h, have.Find(key)))
+			if s.owned(key, in.Owned) {
+				want.Services = append(want.Services, planService(s, key, in))
 			}
 		}
 	}
 	return want
 }
 
-func sysctls(cfg Config) map[string]int {
+// Settings of IPVS that follow the services.
+const (
+	expireTemplate = "expire_quiescent_template"
+	sloppySCTP     = "sloppy_sctp"
+)
+
+func sysctls(cfg Config, in Inputs) map[string]int {
 	if len(cfg.Services) == 0 {
 		return nil
 	}
@@ -41,19 +69,38 @@ func sysctls(cfg Config) map[string]int {
 	set := map[string]int{expireNodest: 1}
 	for _, s := range cfg.Services {
 		// What makes a connection survive a change of owner: its next packet
-		// is no SYN, and the new owner must choose a server for it all the
+		// opens none, and the new owner must choose a server for it all the
 		// same. Right only where that choice is the one the old owner made.
-		if s.Protocol == TCP && ordered(s.Scheduler) {
-			set[sloppyTCP] = 1
+		if ordered(s.Scheduler) {
+			switch {
+			case s.Mark != 0 || s.Protocol == TCP:
+				set[sloppyTCP] = 1
+			case s.Protocol == SCTP:
+				set[sloppySCTP] = 1
+			}
+		}
+		// A client that stays with its server would otherwise stay with one
+		// at weight 0, and be sent there for as long as it tries.
+		if s.Persistence > 0 {
+			set[expireTemplate] = 1
 		}
 	}
 	return set
 }
 
-func planService(s Service, key Key, h *health.Snapshot, have *VirtualService) VirtualService {
-	v := VirtualService{Key: key, Scheduler: s.Scheduler, Flags: s.Flags}
-	for _, server := range s.servers(key.Addr.Addr()) {
-		d := Destination{Addr: server.Addr, Forward: DirectRoute}
+func planService(s Service, key Key, in Inputs) VirtualService {
+	v := VirtualService{Key: key, Scheduler: s.Scheduler, Flags: s.Flags, Persistence: s.Persistence, Prefix: s.Prefix4}
+	if key.Addr.Addr().Is6() {
+		v.Prefix = s.Prefix6
+	}
+	have := in.Have.Find(key)
+	servers := s.servers(key.Addr.Addr())
+	weights, sorry := s.weigh(key, servers, in)
+	for _, server := range servers {
+		d := Destination{
+			Addr: server.Addr, Forward: s.Forward, Encap: s.Encap,
+			Upper: server.Upper, Lower: server.Lower, Weight: weights[server.Addr],
+		}
 		if s.Scheduler == "mh" {
 			// A server that is configured with weight 0 has rows as well:
 			// which it has must not depend on when it was set to 0.
@@ -61,56 +108,72 @@ func planService(s Service, key Key, h *health.Snapshot, have *VirtualService) V
 		}
 		v.Destinations = append(v.Destinations, d)
 	}
-	slices.SortFunc(v.Destinations, func(a, b Destination) int { return a.Addr.Compare(b.Addr) })
-
-	weights := weigh(s.servers(key.Addr.Addr()), h, have)
-	for i := range v.Destinations {
-		v.Destinations[i].Weight = weights[v.Destinations[i].Addr]
+	if sorry {
+		v.Destinations = append(v.Destinations, Destination{Addr: s.Sorry, Forward: s.Forward, Encap: s.Encap, Weight: 1})
 	}
+	for k := range in.Leaving {
+		// Stays as it is but for its weight.
+		if d := have.Find(k.Server); k.Service == key && d != nil && v.Find(k.Server) == nil {
+			v.Destinations = append(v.Destinations, Destination{Addr: d.Addr, Forward: d.Forward, Encap: d.Encap, Upper: d.Upper, Lower: d.Lower})
+		}
+	}
+	slices.SortFunc(v.Destinations, func(a, b Destination) int {
+		// The sorry server comes and goes: before all others it moves nobody.
+		if (a.Addr == s.Sorry) != (b.Addr == s.Sorry) {
+			if a.Addr == s.Sorry {
+				return -1
+			}
+			return 1
+		}
+		return a.Addr.Compare(b.Addr)
+	})
 	return v
 }
 
-// weigh returns the weight of each server.
-//
-// Up is the configured weight, down is 0. Not known yet is 0 as well, except
-// for a server that has a weight in the dataplane: a daemon that starts again
-// must not take servers away that served until now.
-//
-// If that leaves nobody, whoever had a weight last keeps it, since the checks
-// may be what is broken, and refusing every client is worse than trying. A
-// node that takes over in this state holds no last set: it tries all.
-func weigh(servers []Server, h *health.Snapshot, have *VirtualService) map[netip.AddrPort]int {
-	weights := make(map[netip.AddrPort]int, len(servers))
-	last := make(map[netip.AddrPort]int, len(servers))
-	all := make(map[netip.AddrPort]int, len(servers))
-	known := true
-	for _, server := range servers {
-		state := h.State(server.Check)
-		known = known && state.Known
-		all[server.Addr] = server.Weight
-		d := have.Find(server.Addr)
-		served := d != nil && d.Weight > 0
-		if served {
-			last[server.Addr] = server.Weight
-		}
-		if state.Up || !state.Known && served {
-			weights[server.Addr] = server.Weight
+// Leaving returns the servers that left the configuration and keep their
+// connections for a while, each with the time at which it goes in any case.
+// draining is what the call before returned, and last the latest state that
+// was wanted: what stands in one of our services and was not wanted in it, and
+// is no draining server of before, was put there by another tool. A service
+// that last does not have was programmed by a process before this one.
+func Leaving(cfg Config, have, last State, draining map[ServerKey]time.Time, now time.Time) map[ServerKey]time.Time {
+	leaving := map[ServerKey]time.Time{}
+	for _, s := range cfg.Services {
+		for _, key := range s.Keys() {
+			h, before := have.Find(key), last.Find(key)
+			if h == nil {
+				continue
+			}
+			servers := s.servers(key.Addr.Addr())
+			for _, d := range h.Destinations {
+				k := ServerKey{key, d.Addr}
+				until, known := draining[k]
+				ours := known || before == nil || before.Find(d.Addr) != nil
+				if !ours || slices.ContainsFunc(servers, func(r Server) bool { return r.Addr == d.Addr }) {
+					continue
+				}
+				if !known {
+					until = now.Add(s.Drain)
+				}
+				if !drained(s, d, now.Sub(until.Add(-s.Drain))) && now.Before(until) {
+					leaving[k] = until
+				}
+			}
 		}
 	}
-	switch {
-	case sum(weights) > 0:
-		return weights
-	case sum(last) > 0:
-		return last
-	case known:
-		return all
-	}
-	return weights
+	return leaving
 }
 
-func sum(weights map[netip.AddrPort]int) (n int) {
-	for _, w := range weights {
-		n += w
+// settle is how long a server at weight 0 is watched before it counts as
+// drained: a connection that opened in the last moment is not yet established.
+const settle = 2 * time.Second
+
+// drained reports whether a destination that left for that long has nobody.
+// Inactive connections of TCP and SCTP are closing; those of UDP know no close.
+func drained(s Service, d Destination, left time.Duration) bool {
+	busy := d.Active + d.Persistent
+	if s.Mark != 0 || s.Protocol == UDP {
+		busy += d.Inactive
 	}
-	return n
+	return busy == 0 && d.Weight == 0 && left >= settle
 }

@@ -38,7 +38,7 @@ func checkOf(addr netip.AddrPort) health.Check {
 
 // service is a tcp service on port 80.
 func service(scheduler string, vip netip.Addr, servers ...string) l4.Service {
-	s := l4.Service{Name: "web", Addrs: []netip.Addr{vip}, Port: 80, Protocol: l4.TCP, Scheduler: scheduler}
+	s := l4.Service{Name: "web", Addrs: []netip.Addr{vip}, Port: 80, Protocol: l4.TCP, Scheduler: scheduler, Forward: l4.DirectRoute}
 	if scheduler == "mh" {
 		s.Flags = l4.FlagFallback | l4.FlagPort
 	}
@@ -91,7 +91,7 @@ func TestPlanWeights(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := l4.Config{Services: []l4.Service{service("rr", vip4, tt.servers...)}}
-			got := l4.Plan(cfg, snapshot(tt.health), everywhere, l4test.Parse(t, tt.have))
+			got := l4.Plan(cfg, l4.Inputs{Health: snapshot(tt.health), Owned: everywhere, Have: l4test.Parse(t, tt.have)})
 			var weights []string
 			for _, d := range got.Services[0].Destinations {
 				weights = append(weights, fmt.Sprint(d.Weight))
@@ -126,7 +126,7 @@ func TestPlanServices(t *testing.T) {
 		"owner of none":  {nowhere, ""},
 		"of another one": {func(a netip.Addr) bool { return a == netip.MustParseAddr("192.0.2.11") }, ""},
 	} {
-		got := l4.Plan(cfg, h, tt.owned, l4.State{})
+		got := l4.Plan(cfg, l4.Inputs{Health: h, Owned: tt.owned})
 		if diff := cmp.Diff(tt.want, got.String()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
@@ -146,7 +146,7 @@ func TestPlanSysctls(t *testing.T) {
 		"mh over udp":        {[]l4.Service{udp}, map[string]int{"expire_nodest_conn": 1}},
 	} {
 		// A Backup has them as well, ready for the first packet.
-		got := l4.Plan(l4.Config{Services: tt.services}, snapshot(""), nowhere, l4.State{}).Sysctls
+		got := l4.Plan(l4.Config{Services: tt.services}, l4.Inputs{Health: snapshot(""), Owned: nowhere}).Sysctls
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}

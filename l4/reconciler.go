@@ -16,9 +16,10 @@ const (
 	// owner without its services answers everything itself meanwhile, and
 	// resets what lives elsewhere.
 	every = 3 * time.Second
+	// step is how often, while a server comes up slowly.
+	step = time.Second
 	// again is how soon a pass that ended with an error is repeated; the
-	// wait then doubles, to slowest, and is never every, which stands for a
-	// pass that worked.
+	// wait then doubles, to slowest.
 	again   = time.Second
 	slowest = 10 * time.Second
 )
@@ -37,6 +38,8 @@ type Options struct {
 	Owned func(netip.Addr) bool
 	// StateFile remembers what was programmed; it belongs under /run.
 	StateFile string
+	// DrainFile keeps the targets of Drain, there too.
+	DrainFile string
 }
 
 // A Reconciler keeps a dataplane as the configuration, health and ownership
@@ -53,6 +56,9 @@ type Reconciler struct {
 	mu   sync.Mutex
 	cfg  Config
 	view view
+	// drains are nil until they were read from the drain file, and then never
+	// changed in place.
+	drains Drains
 }
 
 // New returns a Reconciler that touches nothing until Run or Sync.
@@ -61,7 +67,7 @@ func New(o Options) *Reconciler {
 		opt:   o,
 		bell:  make(chan struct{}, 1),
 		pass:  make(chan struct{}, 1),
-		known: memory{bases: map[destKey]int{}, missing: map[string]bool{}},
+		known: memory{bases: map[ServerKey]int{}, missing: map[string]bool{}},
 	}
 }
 
@@ -98,8 +104,9 @@ func (r *Reconciler) Sync(ctx context.Context) error {
 // that is not ready yet is tried again, and is no reason to keep the rest of
 // the daemon from starting. What stands in the dataplane at the end stays.
 func (r *Reconciler) Run(ctx context.Context, ready func()) error {
-	pause := r.round(ctx, every)
+	err := r.Sync(ctx)
 	ready()
+	pause := r.pause(err, 0)
 	wait := time.NewTimer(pause)
 	defer wait.Stop()
 	for {
@@ -110,19 +117,26 @@ func (r *Reconciler) Run(ctx context.Context, ready func()) error {
 		case <-r.opt.HealthChanged:
 		case <-wait.C:
 		}
-		pause = r.round(ctx, pause)
+		failed := err != nil
+		if err = r.Sync(ctx); !failed {
+			pause = 0
+		}
+		pause = r.pause(err, pause)
 		wait.Reset(pause)
 	}
 }
 
-// round makes one pass for Run and returns how long to wait for the next,
-// when it was pause before this one.
-func (r *Reconciler) round(ctx context.Context, pause time.Duration) time.Duration {
-	switch err := r.Sync(ctx); {
-	case err == nil:
-		return every
-	case pause == every:
-		return again // the pass before worked
+// pause returns how long to wait after a pass that ended with err, and where
+// the one before it failed as well, came after a wait of latest.
+func (r *Reconciler) pause(err error, latest time.Duration) time.Duration {
+	if err != nil {
+		return min(max(again, 2*latest), slowest)
 	}
-	return min(2*pause, slowest)
+	r.mu.Lock()
+	cfg := r.cfg
+	r.mu.Unlock()
+	if ramping(cfg, Inputs{Now: time.Now(), Health: r.opt.Health()}) {
+		return step
+	}
+	return every
 }

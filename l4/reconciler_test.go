@@ -50,6 +50,7 @@ func (n *node) restart() {
 		HealthChanged: n.bell,
 		Owned:         func(netip.Addr) bool { return n.owner.Load() },
 		StateFile:     n.file,
+		DrainFile:     n.file + ".drains",
 	})
 }
 

@@ -2,15 +2,17 @@ package l4
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // A record is what this node has changed in the dataplane, kept in a file so
@@ -22,12 +24,14 @@ type record struct {
 	keys map[Key]bool
 	// found are the sysctls that were set, with their values before that.
 	found map[string]int
+	// leaving are the servers that drain, with the time at which they go.
+	leaving map[ServerKey]time.Time
 }
 
 // readRecord reads the file at path, one service or sysctl a line; a missing
 // file is an empty record.
 func readRecord(path string) (record, error) {
-	rec := record{map[Key]bool{}, map[string]int{}}
+	rec := record{map[Key]bool{}, map[string]int{}, map[ServerKey]time.Time{}}
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return rec, nil
@@ -43,7 +47,8 @@ func readRecord(path string) (record, error) {
 	return rec, nil
 }
 
-// add takes in one line of the file: a key, or "sysctl sloppy_tcp 0".
+// add takes in one line of the file: a key, "sysctl sloppy_tcp 0", or
+// "leaving 1763000000 10.0.0.1:80 tcp 192.0.2.10:80".
 func (r record) add(line string) error {
 	if setting, ok := strings.CutPrefix(line, "sysctl "); ok {
 		name, value, _ := strings.Cut(setting, " ")
@@ -51,13 +56,34 @@ func (r record) add(line string) error {
 		r.found[name] = n
 		return err
 	}
+	if server, ok := strings.CutPrefix(line, "leaving "); ok {
+		return r.addLeaving(server)
+	}
 	k, err := ParseKey(line)
 	r.keys[k] = true
 	return err
 }
 
+func (r record) addLeaving(text string) error {
+	f := strings.SplitN(text, " ", 3)
+	if len(f) < 3 {
+		return fmt.Errorf("%q is not a leaving server", text)
+	}
+	until, err := strconv.ParseInt(f[0], 10, 64)
+	if err != nil {
+		return err
+	}
+	addr, err := netip.ParseAddrPort(f[1])
+	if err != nil {
+		return err
+	}
+	key, err := ParseKey(f[2])
+	r.leaving[ServerKey{key, addr}] = time.Unix(until, 0)
+	return err
+}
+
 func (r record) equal(o record) bool {
-	return maps.Equal(r.keys, o.keys) && maps.Equal(r.found, o.found)
+	return maps.Equal(r.keys, o.keys) && maps.Equal(r.found, o.found) && maps.Equal(r.leaving, o.leaving)
 }
 
 // write puts the record in place of the file at path.
@@ -69,19 +95,14 @@ func (r record) write(path string) error {
 	for _, k := range slices.SortedFunc(maps.Keys(r.keys), Key.Compare) {
 		fmt.Fprintln(&b, k)
 	}
-	// Beside and renamed: a crash leaves the old file or the new one.
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
+	for _, k := range slices.SortedFunc(maps.Keys(r.leaving), ServerKey.compare) {
+		fmt.Fprintf(&b, "leaving %d %s %s\n", r.leaving[k].Unix(), k.Server, k.Service)
 	}
-	_, err = f.Write(b.Bytes())
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
+	return replaceFile(path, b.Bytes())
+}
+
+func (k ServerKey) compare(o ServerKey) int {
+	return cmp.Or(k.Service.Compare(o.Service), k.Server.Compare(o.Server))
 }
 
 // Flush deletes every service that was programmed by a reconciler with this

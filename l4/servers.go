@@ -2,15 +2,18 @@ package l4
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
+	"strings"
+	"unicode"
 
 	"github.com/portico-lb/portico/health"
 )
 
 // servers parses the [[l4.service.server]] tables of one service.
 func (p *parser) servers(key string, s ServiceSection, svc *Service) {
-	check := p.check(key, s, svc.Protocol)
+	check := p.check(key, s, *svc)
 	for i, section := range s.Servers {
 		skey := fmt.Sprintf("%s.server[%d]", key, i)
 		server, ok := p.server(skey, section, svc, check)
@@ -28,26 +31,41 @@ func (p *parser) servers(key string, s ServiceSection, svc *Service) {
 
 // check parses the service's [l4.service.check]. Where there is none a server
 // is up while it accepts connections on the service's port.
-func (p *parser) check(key string, s ServiceSection, protocol Protocol) health.Template {
+func (p *parser) check(key string, s ServiceSection, svc Service) health.Template {
 	if s.Check != nil {
-		return health.Parse(*s.Check, key+".check", p.bad)
+		return p.template(key+".check", *s.Check, svc)
 	}
 	unchecked := slices.ContainsFunc(s.Servers, func(r ServerSection) bool { return r.Check == nil })
-	if protocol == UDP && unchecked {
-		p.fault(key+".check", "is missing: a udp port cannot be asked, name a tcp or http port that tells whether the server works")
+	switch {
+	case !unchecked:
+	case svc.Mark != 0:
+		p.fault(key+".check", "is missing: a mark has no port to ask, name one that tells whether the server works")
+	case svc.Protocol != TCP:
+		p.fault(key+".check", "is missing: a %s port cannot be asked, name a tcp or http port that tells whether the server works", svc.Protocol)
 	}
 	return health.Parse(health.Section{}, key+".check", p.bad)
 }
 
+// template parses a check and holds it against what the service is.
+func (p *parser) template(key string, s health.Section, svc Service) health.Template {
+	t := health.Parse(s, key, p.bad)
+	portless := slices.Contains([]health.Kind{health.Ping, health.Exec}, t.Kind())
+	if svc.Mark != 0 && s.Port == nil && !portless {
+		p.fault(key+".port", "is missing: a mark has no port to ask")
+	}
+	if t.Kind() == health.DRPath && (svc.Forward != DirectRoute || svc.Mark != 0) {
+		p.fault(key+".kind", "\"drpath\" asks for the path of direct routing, which this service does not use")
+	}
+	return t
+}
+
 func (p *parser) server(key string, s ServerSection, svc *Service, check health.Template) (Server, bool) {
 	addr, ok := p.serverAddr(key+".address", s.Address, svc)
-	// Direct routing changes the frame and leaves the packet, port included,
-	// as it came.
-	if s.Port != nil && svc.Port != 0 && *s.Port != int(svc.Port) {
-		p.fault(key+".port", "%d differs from the service's port %d: direct routing cannot change a port, leave this key out", *s.Port, svc.Port)
+	if strings.ContainsFunc(s.Name, func(c rune) bool { return c == '/' || unicode.IsSpace(c) }) {
+		p.fault(key+".name", "%q has a blank or a slash in it", s.Name)
 	}
 	if s.Check != nil {
-		check = health.Parse(*s.Check, key+".check", p.bad)
+		check = p.template(key+".check", *s.Check, *svc)
 	}
 	weight := 1
 	if s.Weight != nil {
@@ -56,11 +74,40 @@ func (p *parser) server(key string, s ServerSection, svc *Service, check health.
 	if weight < 0 || weight > maxWeight {
 		p.fault(key+".weight", "%d is out of range: allowed are 0 to %d", weight, maxWeight)
 	}
+	switch {
+	case s.Upper < 0 || s.Upper > math.MaxInt32:
+		p.fault(key+".upper_threshold", "%d is out of range: allowed are 0 to %d", s.Upper, math.MaxInt32)
+	case s.Lower < 0 || s.Lower > s.Upper:
+		p.fault(key+".lower_threshold", "%d is out of range: allowed are 0 to upper_threshold", s.Lower)
+	}
+	port := p.serverPort(key+".port", s.Port, svc)
 	return Server{
-		Addr:   netip.AddrPortFrom(addr, svc.Port),
+		Name:   s.Name,
+		Addr:   netip.AddrPortFrom(addr, port),
 		Weight: weight,
-		Check:  check.For(addr, svc.Port, svc.Addrs...),
+		Upper:  s.Upper,
+		Lower:  s.Lower,
+		Check:  check.For(addr, port, svc.Addrs...),
 	}, ok
+}
+
+// serverPort returns the port that the server listens on. Only NAT can make it
+// another than the service's: direct routing changes the frame and a tunnel
+// wraps the packet, and both leave it as it came.
+func (p *parser) serverPort(key string, port *int, svc *Service) uint16 {
+	switch {
+	case port == nil:
+		return svc.Port
+	case *port < 1 || *port > 65535:
+		p.fault(key, "%d is not a port: allowed are 1 to 65535", *port)
+	case svc.Forward == Masquerade:
+		return uint16(*port)
+	case svc.Mark != 0:
+		p.fault(key, "stands in a service by fwmark: only forward = \"nat\" can change a port, leave this key out")
+	case svc.Port != 0 && *port != int(svc.Port):
+		p.fault(key, "%d differs from the service's port %d: only forward = \"nat\" can change a port, leave this key out", *port, svc.Port)
+	}
+	return svc.Port
 }
 
 func (p *parser) serverAddr(key, s string, svc *Service) (netip.Addr, bool) {
@@ -92,7 +139,7 @@ func (p *parser) families(key string, s ServiceSection, svc Service) {
 		return // faulted above
 	}
 	for i, r := range svc.Servers {
-		if !slices.ContainsFunc(svc.Addrs, func(a netip.Addr) bool { return a.Is4() == r.Addr.Addr().Is4() }) {
+		if !slices.ContainsFunc(svc.Addrs, func(a netip.Addr) bool { return slices.Contains(svc.servers(a), r) }) {
 			p.fault(fmt.Sprintf("%s.server[%d].address", key, i), "%s would never be used: the service has no %s address", r.Addr.Addr(), family(r.Addr.Addr()))
 		}
 	}

@@ -1,7 +1,9 @@
 package l4
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/portico-lb/portico/health"
@@ -19,9 +21,12 @@ type Status struct {
 // A ServiceStatus is one virtual service: a configured service has one for
 // each of its addresses.
 type ServiceStatus struct {
-	Name      string         `json:"name"`
-	VIP       string         `json:"vip,omitempty"`
+	Name string `json:"name"`
+	VIP  string `json:"vip,omitempty"`
+	// Address is what clients connect to. A service by mark has the mark, and
+	// an address that tells its family alone.
 	Address   netip.AddrPort `json:"address"`
+	Mark      uint32         `json:"fwmark,omitempty"`
 	Protocol  string         `json:"protocol"`
 	Scheduler string         `json:"scheduler"`
 	// Owned tells whether this node owns the address, Programmed whether the
@@ -29,17 +34,20 @@ type ServiceStatus struct {
 	Owned      bool           `json:"owned"`
 	Programmed bool           `json:"programmed"`
 	Servers    []ServerStatus `json:"servers"`
+	Stats      Stats          `json:"stats"`
 }
 
 // A ServerStatus is one server of a virtual service.
 type ServerStatus struct {
 	Address netip.AddrPort `json:"address"`
+	Name    string         `json:"name,omitempty"`
 	// Configured is the weight in the configuration, Wanted the one that
 	// health leaves of it, Weight the one in the dataplane.
 	Configured int `json:"configured"`
 	Wanted     int `json:"wanted"`
 	Weight     int `json:"weight"`
-	// Health is "up", "down" or "unknown", Since when it became so, and
+	// Health is "up", "down", "unknown", or for servers beside the configured
+	// ones "draining" or "sorry"; Since when it became so, and
 	// Reason why it is not, or may soon not be, up.
 	Health string    `json:"health"`
 	Since  time.Time `json:"since,omitzero"`
@@ -48,13 +56,23 @@ type ServerStatus struct {
 	// one that is not established.
 	Active   int `json:"active"`
 	Inactive int `json:"inactive"`
+	// Persistent counts clients that are bound to the server.
+	Persistent int   `json:"persistent"`
+	Stats      Stats `json:"stats"`
+	// Drained is when an operator took the server out of service. Until is
+	// when one that left the configuration, or a sorry server that is needed
+	// no more, goes with whatever connections it has.
+	Drained time.Time `json:"drained,omitzero"`
+	Until   time.Time `json:"draining_until,omitzero"`
+	// Sorry marks the server that answers because too few others are up.
+	Sorry bool `json:"sorry,omitempty"`
 }
 
 // Status reports what stands in the dataplane now. While a pass is under way
 // it reports what the pass before it left.
 func (r *Reconciler) Status() Status {
 	r.mu.Lock()
-	v := r.view
+	v, drains := r.view, r.drains
 	r.mu.Unlock()
 	if fresh, err := r.read(v); err == nil {
 		v.have = fresh
@@ -66,7 +84,7 @@ func (r *Reconciler) Status() Status {
 	h := r.opt.Health()
 	for _, s := range v.cfg.Services {
 		for _, key := range s.Keys() {
-			st.Services = append(st.Services, v.service(s, key, h, r.opt.Owned))
+			st.Services = append(st.Services, v.service(s, key, h, r.opt.Owned, drains))
 		}
 	}
 	return st
@@ -87,35 +105,65 @@ func (r *Reconciler) read(v view) (State, error) {
 	}
 }
 
-func (v view) service(s Service, key Key, h *health.Snapshot, owned func(netip.Addr) bool) ServiceStatus {
+func (v view) service(s Service, key Key, h *health.Snapshot, owned func(netip.Addr) bool, drains Drains) ServiceStatus {
 	have, want := v.have.Find(key), v.want.Find(key)
 	st := ServiceStatus{
 		Name:       s.Name,
 		VIP:        s.VIP,
 		Address:    key.Addr,
+		Mark:       key.Mark,
 		Protocol:   key.Protocol.String(),
 		Scheduler:  s.Scheduler,
-		Owned:      owned(key.Addr.Addr()),
+		Owned:      s.owned(key, owned),
 		Programmed: have != nil,
+	}
+	if have != nil {
+		st.Stats = have.Stats
 	}
 	for _, server := range s.servers(key.Addr.Addr()) {
 		state := h.State(server.Check)
 		ss := ServerStatus{
 			Address:    server.Addr,
+			Name:       server.Name,
 			Configured: server.Weight,
 			Health:     verdict(state),
 			Since:      state.Since,
 			Reason:     state.Reason,
+			Drained:    drains.since(s, server),
 		}
 		if d := want.Find(server.Addr); d != nil {
 			ss.Wanted = d.Weight
 		}
-		if d := have.Find(server.Addr); d != nil {
-			ss.Weight, ss.Active, ss.Inactive = d.Weight, d.Active, d.Inactive
-		}
+		ss.count(have.Find(server.Addr))
 		st.Servers = append(st.Servers, ss)
 	}
+	return v.others(st, s, key)
+}
+
+// others adds the servers that stand beside the configured ones: the sorry
+// server, and those that drain.
+func (v view) others(st ServiceStatus, s Service, key Key) ServiceStatus {
+	have := v.have.Find(key)
+	if d := v.want.Find(key).Find(s.Sorry); s.AllDown == Sorry && d != nil && d.Weight > 0 {
+		ss := ServerStatus{Address: s.Sorry, Sorry: true, Wanted: d.Weight, Health: "sorry"}
+		ss.count(have.Find(s.Sorry))
+		st.Servers = append(st.Servers, ss)
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(v.leaving), ServerKey.compare) {
+		if k.Service == key {
+			ss := ServerStatus{Address: k.Server, Health: "draining", Until: v.leaving[k]}
+			ss.count(have.Find(k.Server))
+			st.Servers = append(st.Servers, ss)
+		}
+	}
 	return st
+}
+
+// count takes in what the dataplane counts; nil is a server it has not.
+func (st *ServerStatus) count(d *Destination) {
+	if d != nil {
+		st.Weight, st.Active, st.Inactive, st.Persistent, st.Stats = d.Weight, d.Active, d.Inactive, d.Persistent, d.Stats
+	}
 }
 
 func verdict(s health.State) string {

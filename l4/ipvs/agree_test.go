@@ -58,7 +58,7 @@ func (d *director) see(t *testing.T, servers, down []int) {
 	t.Helper()
 	s := l4.Service{
 		Name: "web", Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.10")}, Port: 80,
-		Protocol: l4.UDP, Scheduler: "mh", Flags: l4.FlagFallback | l4.FlagPort,
+		Protocol: l4.UDP, Scheduler: "mh", Flags: l4.FlagFallback | l4.FlagPort, Forward: l4.DirectRoute,
 	}
 	states := map[health.Check]health.State{}
 	for _, n := range servers {

@@ -1,0 +1,153 @@
+package l4
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Drains are the targets that an operator took out of service, with the time
+// of the order. A target is the name of a server, its address, its address and
+// port, or one of these behind "SERVICE/".
+type Drains map[string]time.Time
+
+// since returns when the server was first taken out of service by any of the
+// targets, and the zero time where none means it.
+func (d Drains) since(s Service, r Server) (first time.Time) {
+	for target, at := range d {
+		if means(target, s, r) && (first.IsZero() || at.Before(first)) {
+			first = at
+		}
+	}
+	return first
+}
+
+func means(target string, s Service, r Server) bool {
+	if service, rest, ok := strings.Cut(target, "/"); ok {
+		if service != s.Name {
+			return false
+		}
+		target = rest
+	}
+	if target == "" {
+		return false
+	}
+	if a, err := netip.ParseAddr(target); err == nil {
+		return a.Unmap() == r.Addr.Addr()
+	}
+	return target == r.Name || target == r.Addr.String()
+}
+
+// ErrNoServer is returned by Drain for a target that no server is.
+var ErrNoServer = errors.New("no server is meant")
+
+// Drain takes the servers that target means out of service, or with off gives
+// them back, and keeps that in the drain file. It concerns what this director
+// balances; others are not told. A target that means nobody any more can still
+// be given back.
+func (r *Reconciler) Drain(target string, off bool) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.loadDrains()
+	_, stands := r.drains[target]
+	switch {
+	case off && !stands:
+		return fmt.Errorf("%q is not drained: drained are %q", target, slices.Sorted(maps.Keys(r.drains)))
+	case !off && !r.cfg.has(target):
+		return fmt.Errorf("%w by %q: write a server's name, ADDRESS or ADDRESS:PORT, or SERVICE/ before one", ErrNoServer, target)
+	}
+	drains := Drains{}
+	maps.Copy(drains, r.drains)
+	if off {
+		delete(drains, target)
+	} else if !stands {
+		drains[target] = time.Now()
+	}
+	// Written before it counts: an order that is forgotten at the next start
+	// is worse than one that is refused now.
+	if err := drains.write(r.opt.DrainFile); err != nil {
+		return fmt.Errorf("remember the drain: %w", err)
+	}
+	r.drains = drains
+	r.opt.Log.Info("drain", "target", target, "on", !off)
+	r.Kick()
+	return nil
+}
+
+// loadDrains reads the drain file, once. r.mu is held.
+func (r *Reconciler) loadDrains() {
+	if r.drains != nil {
+		return
+	}
+	var err error
+	if r.drains, err = readDrains(r.opt.DrainFile); err != nil {
+		r.opt.Log.Error("drains lost, order them again", "err", err)
+	}
+}
+
+func (r *Reconciler) drained() Drains {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.loadDrains()
+	return r.drains
+}
+
+func (c Config) has(target string) bool {
+	return slices.ContainsFunc(c.Services, func(s Service) bool {
+		return slices.ContainsFunc(s.Servers, func(r Server) bool { return means(target, s, r) })
+	})
+}
+
+// readDrains reads the file at path, "TIME TARGET" a line; a missing file is
+// no drains.
+func readDrains(path string) (Drains, error) {
+	drains := Drains{}
+	text, err := os.ReadFile(path)
+	if path == "" || errors.Is(err, fs.ErrNotExist) {
+		return drains, nil
+	}
+	if err != nil {
+		return drains, err
+	}
+	for line := range strings.Lines(string(text)) {
+		at, target, _ := strings.Cut(strings.TrimSpace(line), " ")
+		t, err := time.Parse(time.RFC3339, at)
+		if err != nil {
+			return drains, fmt.Errorf("%s: %w", path, err)
+		}
+		drains[target] = t
+	}
+	return drains, nil
+}
+
+func (d Drains) write(path string) error {
+	var b strings.Builder
+	for _, t := range slices.Sorted(maps.Keys(d)) {
+		fmt.Fprintln(&b, d[t].UTC().Format(time.RFC3339), t)
+	}
+	return replaceFile(path, []byte(b.String()))
+}
+
+// replaceFile puts a file in place of the one at path: a crash leaves the old
+// one or the new one.
+func replaceFile(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
