@@ -22,8 +22,7 @@ var allowed = map[string][]string{
 	"vip":                 {"vip/*", "health"},
 	"vip/track":           {"health", "health/command"},
 	"vip/notify":          {"health/command"},
-	"vip/bgp":             {"vip/bgp/*"},
-	"vip/bgp/bfd":         {},
+	"vip/bgp":             {},
 	"vip/probe":           {"vip/neighbor"},
 	"vip/neighbor":        {},
 	"vip/vrrp":            {}, // protocols stand alone: they are tested without a kernel
@@ -40,9 +39,9 @@ var allowed = map[string][]string{
 	"l7/proxy":            {"l7/route", "l7/http1", "health"},
 	"cmd/internal/admin":  {},
 	"cmd/internal/config": {"vip", "vip/notify", "l4", "l7"},
-	"cmd/internal/daemon": {"*", "*/*", "cmd/internal/*"},        // the only place where the parts meet
-	"cmd/portico":         {"cmd/internal/*", "vip", "l4", "l7"}, // prints their statuses
-	"test/lab":            {},                                    // laboratories know no portico package
+	"cmd/internal/daemon": {"*", "*/*", "cmd/internal/*"},                 // the only place where the parts meet
+	"cmd/portico":         {"cmd/internal/*", "vip", "vip/*", "l4", "l7"}, // prints their statuses
+	"test/lab":            {},                                             // laboratories know no portico package
 	"test/vm":             {"test/vm/*"},
 	"test/vm/*":           {},
 	"test/cluster":        {},

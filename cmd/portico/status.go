@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,6 +15,8 @@ import (
 	"github.com/portico-lb/portico/cmd/internal/admin"
 	"github.com/portico-lb/portico/cmd/internal/config"
 	"github.com/portico-lb/portico/cmd/internal/daemon"
+	"github.com/portico-lb/portico/vip"
+	"github.com/portico-lb/portico/vip/bgp"
 )
 
 func statusCommand(e env, path *string) *cobra.Command {
@@ -116,12 +119,23 @@ func (s nodeStatus) healthy() bool {
 		if d == nil {
 			continue
 		}
-		if d.Config.Error != "" || d.VIP != nil && d.VIP.LastError != "" ||
+		if d.Config.Error != "" || d.VIP != nil && !soundVIP(*d.VIP) ||
 			d.L4 != nil && d.L4.LastError != "" || d.L7 != nil && !d.L7.Ready {
 			return false
 		}
 	}
 	return true
+}
+
+// soundVIP reports that the addresses stand as wanted, nobody else claims them,
+// and where they are announced by BGP, to all neighbors.
+func soundVIP(s vip.Status) bool {
+	if s.BGP != nil && (s.BGP.LastError != "" || slices.ContainsFunc(s.BGP.Sessions, func(n bgp.Session) bool { return !n.Up() })) {
+		return false
+	}
+	return s.LastError == "" && !slices.ContainsFunc(s.Groups, func(g vip.GroupStatus) bool {
+		return g.LastError != "" || g.Owned && len(g.Duplicates) > 0
+	})
 }
 
 func printStatus(w io.Writer, s nodeStatus, now time.Time) {
@@ -136,6 +150,7 @@ func printStatus(w io.Writer, s nodeStatus, now time.Time) {
 		}
 		if d.VIP != nil {
 			printVIP(w, *d.VIP, now)
+			printNotify(w, d.Notify)
 		}
 		if d.L4 != nil {
 			printL4(w, *d.L4, now)

@@ -9,7 +9,6 @@ import (
 
 	"github.com/portico-lb/portico/l4"
 	"github.com/portico-lb/portico/l7"
-	"github.com/portico-lb/portico/vip"
 )
 
 // table prints rows of tab-separated cells, aligned and indented.
@@ -27,39 +26,6 @@ func row(cells ...any) string {
 		texts[i] = fmt.Sprint(c)
 	}
 	return strings.Join(texts, "\t")
-}
-
-func printVIP(w io.Writer, s vip.Status, now time.Time) {
-	if len(s.Groups) == 0 {
-		fmt.Fprintln(w, "\nno virtual address is configured")
-		return
-	}
-	fmt.Fprintln(w)
-	rows := []string{row("VIP", "ADDRESSES", "INTERFACE", "STATE", "SINCE", "PRIORITY", "ACTIVE ROUTER", "REASON")}
-	for _, g := range s.Groups {
-		addrs := make([]string, len(g.Addresses))
-		for i, a := range g.Addresses {
-			addrs[i] = a.String()
-		}
-		state := g.State.String()
-		if g.Adopting {
-			state += " (adopting)"
-		}
-		active := "-"
-		if g.Active.IsValid() {
-			active = g.Active.String()
-		}
-		rows = append(rows, row(g.Name, strings.Join(addrs, ","), g.Interface, state, age(now, g.Since), g.Priority, active, g.Reason))
-	}
-	table(w, rows...)
-	for _, g := range s.Groups {
-		if g.LastError != "" {
-			fmt.Fprintf(w, "  ! %s: %s\n", g.Name, g.LastError)
-		}
-	}
-	if s.LastError != "" {
-		fmt.Fprintf(w, "  ! %s\n", s.LastError)
-	}
 }
 
 func printL4(w io.Writer, s l4.Status, now time.Time) {

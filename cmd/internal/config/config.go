@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/netip"
 	"os"
 	"reflect"
 	"slices"
@@ -113,6 +114,7 @@ func (f File) parse(wants func(part string) bool, readFile func(string) ([]byte,
 		local := vip.Local{Interface: c.Node.Interface, Ready: f.L7.ReadyAddr(), Proxies: len(f.L7.Entrypoint) > 0}
 		c.VIP = vip.Parse(f.VIP, local, readFile, bad)
 		c.L4 = l4.Parse(f.L4, c.VIP.Addrs(), bad)
+		balancedOnce(c, bad)
 	}
 	if wants("vip") {
 		c.Notify = notify.Parse(f.Notify, slices.Collect(maps.Keys(c.VIP.Addrs())), readFile, bad)
@@ -121,6 +123,24 @@ func (f File) parse(wants func(part string) bool, readFile func(string) ([]byte,
 		c.L7 = l7.Parse(f.L7, readFile, bad)
 	}
 	return c
+}
+
+// balancedOnce refuses schedulers that answer differently from node to node
+// where several nodes own an address: what one passes on, the next would pass
+// on again.
+func balancedOnce(c Config, bad func(key, problem string)) {
+	bgp := map[netip.Addr]bool{}
+	for _, g := range c.VIP.Groups {
+		for _, a := range g.Addresses {
+			bgp[a.Addr()] = g.Owner == vip.OwnerBGP
+		}
+	}
+	for i, s := range c.L4.Services {
+		several := slices.ContainsFunc(s.Addrs, func(a netip.Addr) bool { return bgp[a] })
+		if several && s.Scheduler != "mh" {
+			bad(fmt.Sprintf("l4.service[%d].scheduler", i), fmt.Sprintf(`%q cannot serve an address with owner = "bgp", for each node that has it would balance anew: allowed is "mh"`, s.Scheduler))
+		}
+	}
 }
 
 // readFile reads a file that the configuration names. One that holds more than

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,5 +72,37 @@ func TestLoadPasswordFile(t *testing.T) {
 	var faults Faults
 	if !errors.As(err, &faults) || !strings.Contains(err.Error(), "chmod o-r "+secret) {
 		t.Errorf("a password file that everybody may read gives %v", err)
+	}
+}
+
+// TestLoadBalancedOnce: every node that announces an address by BGP balances
+// it, and only mh balances alike on all of them.
+func TestLoadBalancedOnce(t *testing.T) {
+	const text = `[[vip]]
+name = "edge"
+addresses = ["192.0.2.10"]
+interface = "eth0"
+owner = "bgp"
+bgp = { local_as = 64512, router_id = "192.0.2.11", neighbors = [ { address = "192.0.2.1", as = 64513 } ] }
+[[l4.service]]
+name = "http"
+vip = "edge"
+port = 80
+scheduler = "%s"
+[[l4.service.server]]
+address = "192.0.2.11"
+`
+	path := filepath.Join(t.TempDir(), "portico.toml")
+	for scheduler, want := range map[string]string{
+		"mh": "",
+		"rr": `portico.toml:11:1: l4.service[0].scheduler: "rr" cannot serve an address with owner = "bgp"`,
+	} {
+		if err := os.WriteFile(path, fmt.Appendf(nil, text, scheduler), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Load(path, func(string) bool { return true })
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: got %v, want %q", scheduler, err, want)
+		}
 	}
 }
