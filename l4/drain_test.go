@@ -170,6 +170,10 @@ func TestDrainByCommand(t *testing.T) {
 		if st := n.Status().Services[0].Servers; st[1].Drained.IsZero() || !st[0].Drained.IsZero() {
 			t.Errorf("%s: status %+v", target, st)
 		}
+		n.kernel.Count(key(80), server("10.0.0.2").Addr, 2, 1)
+		if st := n.Status().Drains; len(st) != 1 || st[0].Target != target || st[0].Programmed != 1 || st[0].Serving != 0 || st[0].Connections != 3 {
+			t.Errorf("%s: drains %+v", target, st)
+		}
 		if err := n.Drain(target, true); err != nil {
 			t.Fatal(err)
 		}

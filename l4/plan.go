@@ -169,11 +169,16 @@ func Leaving(cfg Config, have, last State, draining map[ServerKey]time.Time, now
 const settle = 2 * time.Second
 
 // drained reports whether a destination that left for that long has nobody.
-// Inactive connections of TCP and SCTP are closing; those of UDP know no close.
 func drained(s Service, d Destination, left time.Duration) bool {
-	busy := d.Active + d.Persistent
+	return s.busy(d) == 0 && d.Weight == 0 && left >= settle
+}
+
+// busy counts what a drain waits for. Inactive connections of TCP and SCTP
+// are closing; those of UDP know no close.
+func (s Service) busy(d Destination) int {
+	n := d.Active + d.Persistent
 	if s.Mark != 0 || s.Protocol == UDP {
-		busy += d.Inactive
+		n += d.Inactive
 	}
-	return busy == 0 && d.Weight == 0 && left >= settle
+	return n
 }

@@ -16,6 +16,21 @@ type Status struct {
 	LastReconcile time.Time       `json:"last_reconcile"`
 	LastError     string          `json:"last_error,omitempty"`
 	Services      []ServiceStatus `json:"services"`
+	// Drains are the operator's, in order of their targets.
+	Drains []DrainStatus `json:"drains,omitempty"`
+}
+
+// A DrainStatus is one target that an operator took out of service.
+type DrainStatus struct {
+	Target string    `json:"target"`
+	Since  time.Time `json:"since"`
+	// Programmed is how many servers in this node's dataplane the target
+	// means, Serving how many of them still have a weight, and Connections
+	// what they have left: established ones, clients that are bound, and with
+	// UDP every entry.
+	Programmed  int `json:"programmed"`
+	Serving     int `json:"serving"`
+	Connections int `json:"connections"`
 }
 
 // A ServiceStatus is one virtual service: a configured service has one for
@@ -85,6 +100,29 @@ func (r *Reconciler) Status() Status {
 	for _, s := range v.cfg.Services {
 		for _, key := range s.Keys() {
 			st.Services = append(st.Services, v.service(s, key, h, r.opt.Owned, drains))
+		}
+	}
+	for _, target := range slices.Sorted(maps.Keys(drains)) {
+		st.Drains = append(st.Drains, v.drain(target, drains[target]))
+	}
+	return st
+}
+
+func (v view) drain(target string, since time.Time) DrainStatus {
+	st := DrainStatus{Target: target, Since: since}
+	for _, s := range v.cfg.Services {
+		for _, key := range s.Keys() {
+			for _, server := range s.servers(key.Addr.Addr()) {
+				d := v.have.Find(key).Find(server.Addr)
+				if d == nil || !means(target, s, server) {
+					continue
+				}
+				st.Programmed++
+				st.Connections += s.busy(*d)
+				if d.Weight > 0 {
+					st.Serving++
+				}
+			}
 		}
 	}
 	return st

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,7 +29,22 @@ func Get(ctx context.Context, socket, path string, v any) error {
 	return nil
 }
 
+// Order sends v to path of the server on socket. The error is what the server
+// refuses it with.
+func Order(ctx context.Context, socket, path string, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = ask(ctx, http.MethodPost, socket, path, body)
+	return err
+}
+
 func get(ctx context.Context, socket, path string) ([]byte, error) {
+	return ask(ctx, http.MethodGet, socket, path, nil)
+}
+
+func ask(ctx context.Context, method, socket, path string, order []byte) ([]byte, error) {
 	var d net.Dialer
 	c := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
@@ -36,7 +52,7 @@ func get(ctx context.Context, socket, path string) ([]byte, error) {
 			return d.DialContext(ctx, "unix", socket)
 		},
 	}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://portico"+path, nil)
+	req, err := http.NewRequestWithContext(ctx, method, "http://portico"+path, bytes.NewReader(order))
 	if err != nil {
 		return nil, err
 	}
@@ -53,6 +69,9 @@ func get(ctx context.Context, socket, path string) ([]byte, error) {
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return nil, fmt.Errorf("%s of %s: %w", path, socket, err)
+	}
+	if resp.StatusCode == http.StatusUnprocessableEntity {
+		return nil, errors.New(strings.TrimSpace(string(body)))
 	}
 	if resp.StatusCode >= 300 {
 		return nil, fmt.Errorf("%s of %s: %s", path, socket, strings.TrimSpace(string(body)))

@@ -48,6 +48,29 @@ func (s *Server) HandleJSON(path string, value func() any) {
 	})
 }
 
+// maxOrder bounds the body of an order, in bytes.
+const maxOrder = 4096
+
+// HandleOrder answers POST path: order gets the body, a T as JSON, and says
+// why it is refused. Only this socket takes orders: its mode says who may
+// give them, which no port of TCP could.
+func HandleOrder[T any](s *Server, path string, order func(T) error) {
+	s.mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
+		dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxOrder))
+		dec.DisallowUnknownFields()
+		var o T
+		if err := dec.Decode(&o); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		if err := order(o); err != nil {
+			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+}
+
 // Run listens until ctx ends.
 func (s *Server) Run(ctx context.Context, ready func()) error {
 	l, err := s.listen()

@@ -159,7 +159,17 @@ func (d *daemon) admin(successor bool) *admin.Server {
 	}
 	s := admin.New(d.log.With("part", "admin"), socket, successor)
 	s.HandleJSON("/api/v1/status", func() any { return d.status() })
+	if d.l4 != nil {
+		admin.HandleOrder(s, "/api/v1/drain", func(o Drain) error { return d.l4.Drain(o.Target, o.Off) })
+	}
 	return s
+}
+
+// A Drain is an order to /api/v1/drain: to take servers out of service, or
+// with Off to give them back.
+type Drain struct {
+	Target string `json:"target"`
+	Off    bool   `json:"off"`
 }
 
 // runBells lets l4 and the notifier know that a group changed, l4 also where

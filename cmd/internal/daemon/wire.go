@@ -18,6 +18,10 @@ import (
 // that are ours, one a line.
 const l4Record = "l4.services"
 
+// l4Drains is the file beside it that keeps what an operator took out of
+// service.
+const l4Drains = "l4.drains"
+
 // buildL4 makes the reconciler. It sees the owner and the verdicts through
 // functions, and knows neither vip nor the monitor.
 func (d *daemon) buildL4(c config.Config) error {
@@ -37,6 +41,7 @@ func (d *daemon) buildL4(c config.Config) error {
 		Health:    d.health.Snapshot,
 		Owned:     func(netip.Addr) bool { return true },
 		StateFile: filepath.Join(c.Node.RunDir, l4Record),
+		DrainFile: filepath.Join(c.Node.RunDir, l4Drains),
 
 		HealthChanged: d.health.Changed(),
 	}
