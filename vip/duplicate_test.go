@@ -276,6 +276,7 @@ func TestManyAddresses(t *testing.T) {
 		return n
 	}
 	a.eventually("announced five times each", func() bool { return count() == 2*64*5 })
+	a.eventually("announced ten times each", func() bool { return count() == 2*64*10 })
 }
 
 // TestRegainedDuringSync: the group is lost and won back while the services are

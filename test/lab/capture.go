@@ -16,7 +16,8 @@ type Capture struct {
 // The filter is in its language: "vrrp", "arp", "tcp port 80".
 func (n *Node) Capture(ifname string, filter ...string) *Capture {
 	n.lab.t.Helper()
-	args := append([]string{"-n", "-e", "-t", "-l", "--immediate-mode", "-Z", "root", "-i", ifname}, filter...)
+	// Packets of any size in the least buffer would leave room for some thirty of them.
+	args := append([]string{"-n", "-e", "-t", "-l", "--immediate-mode", "-s", "2048", "-B", "8192", "-Z", "root", "-i", ifname}, filter...)
 	c := &Capture{n.Start("tcpdump", args...)}
 	c.proc.WaitLog("listening on", 30*time.Second)
 	return c
