@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -212,6 +213,11 @@ func (p parser) group(s Section) Group {
 	case OwnerVRRP, OwnerBGP, OwnerStatic:
 	default:
 		p.fault("owner", `%q is unknown: allowed are "vrrp", "bgp" and "static"`, s.Owner)
+	}
+	for owner, table := range map[Owner]any{OwnerVRRP: s.VRRP, OwnerBGP: s.BGP} {
+		if owner != g.Owner && !reflect.ValueOf(table).IsZero() {
+			p.fault(string(owner), "has no effect with owner = %q: remove it, or set owner = %q", g.Owner, owner)
+		}
 	}
 	switch g.Owner {
 	case OwnerBGP:

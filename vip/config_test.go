@@ -105,6 +105,8 @@ vip[0].addresses[4]: "::ffff:10.0.0.1" cannot be a virtual address: allowed are 
 vip[0].addresses[5]: "224.0.0.18" cannot be a virtual address: allowed are unicast addresses`},
 		"interface": {"[[vip]]\nname = \"a\"\nowner = \"static\"\ninterface = \"lo\"\naddresses = [\"10.0.0.1\"]",
 			`vip[0].interface: "lo" cannot serve clients: allowed is the name of a network interface other than lo, up to 15 characters`},
+		"table of another owner": {"[[vip]]\nname = \"a\"\nowner = \"static\"\naddresses = [\"10.0.0.1\"]\nvrrp = { router_id = 1 }",
+			`vip[0].vrrp: has no effect with owner = "static": remove it, or set owner = "vrrp"`},
 		"owner":             {"[[vip]]\nname = \"a\"\nowner = \"me\"\naddresses = [\"10.0.0.1\"]", `vip[0].owner: "me" is unknown: allowed are "vrrp", "bgp" and "static"`},
 		"router id":         {strings.Replace(good(""), "router_id = 1", "router_id = 256", 1), `vip[0].vrrp.router_id: 256 is out of range: allowed are 1 to 255`},
 		"priority":          {good("priority = 0"), `vip[0].vrrp.priority: 0 is out of range: allowed are 1 to 255`},
