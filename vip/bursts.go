@@ -17,6 +17,15 @@ import (
 // is about to. To addresses that routers find (BGP) the link has no part.
 func rules(g Group, v view) bool { return v.owned && v.state == vrrp.Active && g.Owner != OwnerBGP }
 
+// sure reports whether the router may say that the addresses are here: an
+// Active that was silent for so long that the others may have replaced it (see
+// vrrp.Machine) has to listen first.
+func (r *router) sure() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return rules(r.cfg, r.view) && (r.cfg.Owner != OwnerVRRP || sinceBoot()-r.spoke < 3*r.cfg.VRRP.AdvertInterval)
+}
+
 // announce has the groups announced whose services stand: those of owned,
 // unless they were lost meanwhile.
 func (k *keeper) announce(routers []*router, owned map[string]bool, have addr.State) {
@@ -29,7 +38,7 @@ func (k *keeper) announce(routers []*router, owned map[string]bool, have addr.St
 		l := have.Links[g.Interface]
 		k.announced[r] = announce.Group{
 			Name: g.Name, Interface: g.Interface, Addrs: g.addrs(), Index: l.Index, MAC: l.MAC, Up: l.Up,
-			Acquired: v.acquired, Disputed: v.disputed, Moved: k.moves(g.Interface),
+			Acquired: v.acquired, Disputed: v.disputed, Moved: k.moves(g.Interface), Sure: r.sure,
 		}
 	}
 	k.insist(routers)

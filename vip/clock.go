@@ -27,6 +27,13 @@ func (c *clock) now() time.Time {
 
 func (c *clock) until(t time.Time) time.Duration { return t.Sub(c.now()) }
 
+// sinceBoot is a clock that goes on while the computer is suspended.
+func sinceBoot() time.Duration {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) // no Linux refuses it
+	return time.Duration(t.Nano())
+}
+
 // suspended is how long the computer has slept since it was started.
 func suspended() time.Duration {
 	var awake, all unix.Timespec

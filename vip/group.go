@@ -28,8 +28,9 @@ type router struct {
 	view    view
 	routed  routed
 	verdict track.Verdict
-	sync    *syncGroup // nil: moves alone
-	obeyed  uint64     // the latest of its orders
+	sync    *syncGroup    // nil: moves alone
+	obeyed  uint64        // the latest of its orders
+	spoke   time.Duration // sinceBoot at the latest advert as Active
 	counts  counts
 	history history
 	lastErr string

@@ -200,6 +200,7 @@ func (s *speaker) step(ctx context.Context, ev vrrp.Event) {
 	for _, a := range s.m.Step(s.clock.now(), ev) {
 		switch a {
 		case vrrp.Advertise:
+			s.speaks()
 			s.send(ctx, s.m.Effective())
 		case vrrp.Resign:
 			s.send(ctx, 0)
@@ -215,6 +216,13 @@ func (s *speaker) step(ctx context.Context, ev vrrp.Event) {
 		return
 	}
 	s.tell()
+}
+
+// speaks notes the time, for those who ask whether we are still Active.
+func (s *speaker) speaks() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.spoke = sinceBoot()
 }
 
 // send sends an advert. Where that fails on a line that has stood for a while,

@@ -18,6 +18,10 @@ type Group struct {
 	Index int
 	MAC   neighbor.MAC
 	Up    bool
+	// Sure is asked before each announcement whether the addresses are still
+	// ours: a process that stood still must not say what it planned before it
+	// knows what happened meanwhile. Nil: always.
+	Sure func() bool
 
 	// These count the reasons to announce. A group that was not announced
 	// before, or with other addresses, needs none.
@@ -27,11 +31,14 @@ type Group struct {
 	Contested uint64 // another host claimed an address: one announcement, at most once a second
 }
 
+func (g Group) doubtful() bool { return g.Sure != nil && !g.Sure() }
+
 func (g Group) usable() bool { return g.Up && g.Index != 0 && g.MAC != neighbor.MAC{} }
 
 const (
 	// backOff is how long a group waits whose frame was refused: the
-	// device's queue is full, or the interface went down this very moment.
+	// device's queue is full, or the interface went down this very moment;
+	// likewise one that is not Sure: by then it is, or it is set no more.
 	backOff = 100 * time.Millisecond
 	// spread parts the refreshes of several groups, and of several nodes.
 	spread = Refresh / 10
@@ -95,6 +102,9 @@ func (q *queue) take(now time.Time) *job {
 			continue // its time comes, but the schedule waits with it
 		}
 		j.rounds = max(j.rounds, j.schedule.Take(now, Refresh-spread/2+q.jitter(spread)))
+		if j.rounds > 0 && !now.Before(j.resume) && j.doubtful() {
+			j.resume = now.Add(backOff)
+		}
 		if j.rounds > 0 && !now.Before(j.resume) && (first == nil || j.rounds > first.rounds) {
 			first = j
 		}

@@ -149,6 +149,35 @@ func TestRefreshes(t *testing.T) {
 	}
 }
 
+// TestDoubt: what became due while the process stood still is not said before
+// the group is sure again, and not at all if it was lost.
+func TestDoubt(t *testing.T) {
+	sure := true
+	q := newQueue()
+	groups := []Group{group("a", 2, func(g *Group) { g.Sure = func() bool { return sure } }), group("b", 1)}
+	q.set(begin, groups)
+	if got, want := q.run(0, time.Second), "0 a*10, 0 b*5"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	sure = false
+	if got, want := q.run(9*time.Second, 9*time.Second), "9 b*5"; got != want {
+		t.Errorf("in doubt: got %s, want %s", got, want)
+	}
+	sure = true
+	if got, want := q.run(9050*time.Millisecond, 10*time.Second), "9.1 a*10"; got != want {
+		t.Errorf("sure again: got %s, want %s", got, want)
+	}
+	groups[0].Contested++
+	q.set(begin.Add(20*time.Second), groups)
+	sure = false
+	q.run(20*time.Second, 20*time.Second)
+	q.set(begin.Add(21*time.Second), groups[1:])
+	sure = true
+	if got := q.run(21*time.Second, 22*time.Second); got != "" {
+		t.Errorf("lost: got %s", got)
+	}
+}
+
 // TestWithdrawn: nothing more is said of a group that is gone.
 func TestWithdrawn(t *testing.T) {
 	q := newQueue()
