@@ -7,7 +7,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/portico-lb/portico/l4"
 	"github.com/portico-lb/portico/l7"
 )
 
@@ -26,34 +25,6 @@ func row(cells ...any) string {
 		texts[i] = fmt.Sprint(c)
 	}
 	return strings.Join(texts, "\t")
-}
-
-func printL4(w io.Writer, s l4.Status, now time.Time) {
-	if s.LastError != "" {
-		fmt.Fprintf(w, "\n  ! %s\n", s.LastError)
-	}
-	if len(s.Services) == 0 {
-		return
-	}
-	fmt.Fprintln(w)
-	rows := []string{row("SERVICE", "SCHEDULER", "SERVER", "WEIGHT", "HEALTH", "SINCE", "ACTIVE", "INACTIVE", "REASON")}
-	for _, v := range s.Services {
-		here := "not owned here"
-		if v.Programmed {
-			here = "in the kernel"
-		} else if v.Owned {
-			here = "NOT IN THE KERNEL"
-		}
-		rows = append(rows, row(v.Protocol+" "+v.Address.String(), v.Scheduler, here, "", "", "", "", "", ""))
-		for _, r := range v.Servers {
-			weight := fmt.Sprint(r.Weight)
-			if !v.Programmed {
-				weight = fmt.Sprintf("(%d)", r.Wanted)
-			}
-			rows = append(rows, row("", "", "-> "+r.Address.String(), weight, r.Health, age(now, r.Since), r.Active, r.Inactive, r.Reason))
-		}
-	}
-	table(w, rows...)
 }
 
 func printL7(w io.Writer, s l7.Status, now time.Time) {

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/portico-lb/portico/l4"
+)
+
+// printL4 prints what `ipvsadm -Ln --stats` shows, and why a server has the
+// weight it has. In direct routing answers do not pass this node, so only what
+// came in is counted.
+func printL4(w io.Writer, s l4.Status, now time.Time) {
+	if s.LastError != "" {
+		fmt.Fprintf(w, "\n  ! %s\n", s.LastError)
+	}
+	if len(s.Services) == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	rows := []string{row("SERVICE", "SCHEDULER", "SERVER", "WEIGHT", "HEALTH", "SINCE", "ACTIVE", "INACTIVE", "BOUND", "CONNS", "PACKETS", "BYTES", "REASON")}
+	for _, v := range s.Services {
+		here := "not owned here"
+		if v.Programmed {
+			here = "in the kernel"
+		} else if v.Owned {
+			here = "NOT IN THE KERNEL"
+		}
+		rows = append(rows, row(serviceName(v), v.Scheduler, here, "", "", "", "", "", "", v.Stats.Connections, v.Stats.PacketsIn, count(v.Stats.BytesIn), ""))
+		for _, r := range v.Servers {
+			weight := fmt.Sprint(r.Weight)
+			if !v.Programmed {
+				weight = fmt.Sprintf("(%d)", r.Wanted)
+			}
+			rows = append(rows, row("", "", "-> "+serverName(r), weight, r.Health, age(now, r.Since), r.Active, r.Inactive, r.Persistent,
+				r.Stats.Connections, r.Stats.PacketsIn, count(r.Stats.BytesIn), reason(r, now)))
+		}
+	}
+	table(w, rows...)
+	for _, d := range s.Drains {
+		fmt.Fprintf(w, "  drained since %s: %s, %d connections left\n", age(now, d.Since), d.Target, d.Connections)
+	}
+}
+
+func serviceName(v l4.ServiceStatus) string {
+	switch {
+	case v.Mark == 0:
+		return v.Protocol + " " + v.Address.String()
+	case v.Address.Addr().Is6():
+		return fmt.Sprintf("fwmark %d, IPv6", v.Mark)
+	}
+	return fmt.Sprintf("fwmark %d", v.Mark)
+}
+
+func serverName(r l4.ServerStatus) string {
+	if r.Name == "" {
+		return r.Address.String()
+	}
+	return r.Name + " " + r.Address.String()
+}
+
+// reason says why a server has not its whole weight.
+func reason(r l4.ServerStatus, now time.Time) string {
+	var why []string
+	if r.Reason != "" {
+		why = append(why, r.Reason)
+	}
+	if !r.Drained.IsZero() {
+		why = append(why, "drained by command")
+	}
+	if !r.Until.IsZero() {
+		why = append(why, "goes in "+max(0, r.Until.Sub(now)).Truncate(time.Second).String()+" at the latest")
+	}
+	if r.Sorry {
+		why = append(why, "too few servers are up")
+	}
+	return strings.Join(why, "; ")
+}
+
+// count prints a number of bytes in three or four digits.
+func count(n uint64) string {
+	const units = "KMGTPE"
+	if n < 10_000 {
+		return fmt.Sprint(n)
+	}
+	i, f := -1, float64(n)
+	for f >= 9_999.5 || i < 0 {
+		f /= 1000
+		i++
+	}
+	return fmt.Sprintf("%.0f%c", f, units[i])
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/portico-lb/portico/l4"
+)
+
+func TestPrintL4(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	s := l4.Status{
+		Services: []l4.ServiceStatus{
+			{
+				Address: netip.MustParseAddrPort("192.0.2.10:80"), Protocol: "tcp", Scheduler: "mh", Programmed: true,
+				Stats: l4.Stats{Connections: 12, PacketsIn: 3456, BytesIn: 10_499_999},
+				Servers: []l4.ServerStatus{
+					{Address: netip.MustParseAddrPort("10.0.0.1:80"), Name: "edge-1", Weight: 1, Health: "up", Since: now.Add(-time.Minute), Active: 2, Inactive: 3, Persistent: 1, Stats: l4.Stats{BytesIn: 9_999}},
+					{Address: netip.MustParseAddrPort("10.0.0.2:80"), Health: "down", Since: now.Add(-time.Second), Reason: "connection refused", Drained: now},
+					{Address: netip.MustParseAddrPort("10.0.0.3:80"), Health: "draining", Until: now.Add(10 * time.Second)},
+				},
+			},
+			{Mark: 7, Address: netip.MustParseAddrPort("[::]:0"), Scheduler: "rr", Servers: []l4.ServerStatus{
+				{Address: netip.MustParseAddrPort("[2001:db8::9]:0"), Health: "sorry", Wanted: 1, Sorry: true},
+			}},
+		},
+		Drains: []l4.DrainStatus{{Target: "10.0.0.2", Since: now.Add(-2 * time.Hour), Connections: 4}},
+	}
+	var b strings.Builder
+	printL4(&b, s, now)
+	var got []string
+	for line := range strings.Lines(b.String()) {
+		got = append(got, strings.Join(strings.Fields(line), " "))
+	}
+	want := []string{
+		"",
+		"SERVICE SCHEDULER SERVER WEIGHT HEALTH SINCE ACTIVE INACTIVE BOUND CONNS PACKETS BYTES REASON",
+		"tcp 192.0.2.10:80 mh in the kernel 12 3456 10M",
+		"-> edge-1 10.0.0.1:80 1 up 1m0s 2 3 1 0 0 9999",
+		"-> 10.0.0.2:80 0 down 1s 0 0 0 0 0 0 connection refused; drained by command",
+		"-> 10.0.0.3:80 0 draining - 0 0 0 0 0 0 goes in 10s at the latest",
+		"fwmark 7, IPv6 rr not owned here 0 0 0",
+		"-> [2001:db8::9]:0 (1) sorry - 0 0 0 0 0 0 too few servers are up",
+		"drained since 2h0m: 10.0.0.2, 4 connections left",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestCount(t *testing.T) {
+	for n, want := range map[uint64]string{0: "0", 9_999: "9999", 10_000: "10K", 9_999_499: "9999K", 9_999_500: "10M", 1 << 63: "9223P"} {
+		if got := count(n); got != want {
+			t.Errorf("%d: got %s, want %s", n, got, want)
+		}
+	}
+}
