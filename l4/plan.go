@@ -41,7 +41,7 @@ type ServerKey struct {
 // has its connections; it costs the clients that came meanwhile their server
 // if the owner changes.
 func Plan(cfg Config, in Inputs) State {
-	want := State{Timeouts: cfg.Timeouts, Sysctls: sysctls(cfg, in)}
+	want := State{Timeouts: cfg.Timeouts, Sysctls: sysctls(cfg)}
 	for _, s := range cfg.Services {
 		for _, key := range s.Keys() {
 			// A node that held the service of an address it does not own
@@ -60,7 +60,7 @@ const (
 	sloppySCTP     = "sloppy_sctp"
 )
 
-func sysctls(cfg Config, in Inputs) map[string]int {
+func sysctls(cfg Config) map[string]int {
 	if len(cfg.Services) == 0 {
 		return nil
 	}
