@@ -480,17 +480,31 @@ func TestSyncGroupLinks(t *testing.T) {
 }
 
 // TestStalled stops the owner's process for longer than the others wait: it
-// finds that it was succeeded, and does not speak against its successor.
+// finds that it was succeeded, and neither speaks against its successor nor
+// announces what it had planned to.
 func TestStalled(t *testing.T) {
 	t.Parallel()
-	_, _, nodes := newNodes(t, 2)
+	l, lan, nodes := newNodes(t, 2)
 	a, b := nodes[0], nodes[1]
+	client := l.Node("client")
+	client.Attach(lan, "eth0", "192.0.2.200/24")
 	a.start(section(150))
 	a.eventually("Active", a.is("Active", vip4+"/32"))
 	b.start(section(100))
 	b.eventually("Backup that follows", func() bool { return b.group().Active == "192.0.2.1" })
+	claims := client.Capture("eth0", "arp[6:2] == 2 and ether broadcast or vrrp")
+	from := func(n *node, text string) (count int) {
+		for _, line := range claims.Lines() {
+			if strings.HasPrefix(line, mac(n.Node, "eth0")) && strings.Contains(line, text) {
+				count++
+			}
+		}
+		return count
+	}
 	a.proc.Signal(syscall.SIGSTOP)
 	b.eventually("Active", b.is("Active", vip4+"/32"))
+	b.eventually("second burst, with that of the other overdue", func() bool { return from(b, vip4+" is-at") >= 10 })
+	before := from(a, "")
 	a.proc.Signal(syscall.SIGCONT)
 	a.eventually("Backup", a.is("Backup", vip4+"/32"))
 	if g := a.group(); g.Active != "192.0.2.2" || g.Reason != "another took over in the meantime" {
@@ -498,6 +512,9 @@ func TestStalled(t *testing.T) {
 	}
 	if g := b.group(); g.State != "Active" || g.Transitions != 2 {
 		t.Errorf("its successor: %+v", g)
+	}
+	if after := from(a, ""); after != before {
+		t.Errorf("the stalled node sent %d packets:\n%s", after-before, strings.Join(claims.Lines(), "\n"))
 	}
 }
 
