@@ -44,6 +44,10 @@ func TestKeepalived(t *testing.T) {
 			}},
 		{"v3", "version 3\n advert_int 0.2", vip4 + "/32", interval("200ms")},
 		{"v3 unicast", "version 3\n advert_int 0.2\n unicast_src_ip 192.0.2.2\n unicast_peer {\n 192.0.2.1\n }", vip4 + "/32", unicast("192.0.2.2")},
+		{"v3 IPv6 unicast", "version 3\n advert_int 0.2\n unicast_src_ip 2001:db8::2\n unicast_peer {\n 2001:db8::1\n }", "fe80::100/128\n " + vip6 + "/128",
+			func(s *vip.Section) {
+				s.Addresses, s.VRRP.Peers = []string{vip6, "fe80::100"}, []string{"2001:db8::2"}
+			}},
 		{"v3 IPv6 with a link-local address", "version 3\n advert_int 0.2", "fe80::100/128\n " + vip6 + "/128",
 			func(s *vip.Section) { s.Addresses = []string{vip6, "fe80::100"} }},
 		{"v3 IPv6", "version 3\n advert_int 0.2", vip6 + "/128", func(s *vip.Section) { s.Addresses = []string{vip6} }},

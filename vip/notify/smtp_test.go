@@ -21,8 +21,7 @@ import (
 // A mailServer speaks as much SMTP (RFC 5321) as a submission needs, and
 // refuses what is out of order.
 type mailServer struct {
-	roots Roots
-	cert  tls.Certificate
+	cert tls.Certificate
 
 	implicit   bool     // TLS from the first byte
 	noSTARTTLS bool     // not offered

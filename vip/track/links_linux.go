@@ -70,9 +70,10 @@ func listen(ctx context.Context, s *nl.NetlinkSocket, tell chan<- linkChange) er
 	for {
 		msgs, _, err := s.Receive()
 		var changes []linkChange
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // the end is not an error
+		}
 		switch {
-		case ctx.Err() != nil:
-			return nil
 		case errors.Is(err, unix.ENOBUFS):
 			changes = []linkChange{{}}
 		case err != nil:

@@ -1,7 +1,6 @@
 package track_test
 
 import (
-	"fmt"
 	"os/user"
 	"strings"
 	"testing"
@@ -118,7 +117,7 @@ func FuzzParse(f *testing.F) {
 		asked := r.Kind == track.Command || r.Kind == track.L7
 		if r.Weight < -253 || r.Weight > 253 || r.Weight == 0 || r.Kind != track.Interface && r.Interval < 100*time.Millisecond ||
 			asked && (r.Fall < 1 || r.Rise < 1 || r.Timeout <= 0 || r.Timeout > r.Interval) || r.Hold < 0 {
-			t.Fatal(fmt.Sprintf("%+v", r))
+			t.Fatalf("%+v", r)
 		}
 	})
 }

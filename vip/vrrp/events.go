@@ -21,10 +21,11 @@ type (
 	Tick struct{}
 	// Reconfigure replaces the Config and disturbs no timer.
 	Reconfigure struct{ Config Config }
-	// Promote makes a Backup Active, Yield an Active Backup, together with the
-	// other members of its sync group.
+	// Promote makes a Backup Active together with the other members of its
+	// sync group.
 	Promote struct{}
-	Yield   struct{}
+	// Yield makes an Active Backup, likewise.
+	Yield struct{}
 	// Advert is an accepted packet of another router.
 	Advert struct {
 		Src      netip.Addr

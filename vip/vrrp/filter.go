@@ -68,7 +68,8 @@ type Filter struct {
 	Own      netip.Addr   // our primary address
 	Peers    []netip.Addr // unicast peers; empty means multicast
 	// Network is the link's, and MinTTL what a unicast peer's packets must have
-	// left. Without MinTTL that is 255 on the own link and 1 elsewhere.
+	// left. Without MinTTL that is 255 on the own link over IPv4 and 1 elsewhere:
+	// keepalived 2.2 sends its IPv6 unicast with a hop limit of 64.
 	Network netip.Prefix
 	MinTTL  int
 }
@@ -108,7 +109,7 @@ func (f Filter) path(d Datagram) Verdict {
 			return NotPeer
 		}
 		least := f.MinTTL
-		if least == 0 && f.Network.Contains(d.Src) {
+		if least == 0 && d.Src.Is4() && f.Network.Contains(d.Src) {
 			least = ttl
 		}
 		if d.TTL < least {
