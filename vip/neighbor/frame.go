@@ -3,6 +3,7 @@ package neighbor
 import (
 	"encoding/binary"
 	"fmt"
+	"net"
 	"net/netip"
 )
 
@@ -16,6 +17,19 @@ func (m MAC) String() string {
 
 // MarshalText makes it a string in JSON.
 func (m MAC) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText reads that string.
+func (m *MAC) UnmarshalText(b []byte) error {
+	hw, err := net.ParseMAC(string(b))
+	if err == nil && len(hw) != len(m) {
+		err = fmt.Errorf("%q is no Ethernet address", b)
+	}
+	if err != nil {
+		return err
+	}
+	*m = MAC(hw)
+	return nil
+}
 
 // Claim says that a host has an address.
 type Claim struct {
