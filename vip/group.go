@@ -64,6 +64,7 @@ type conn interface {
 	Network() netip.Prefix
 	Send(vrrp.Packet) error
 	Receive() (vrrp.Datagram, error)
+	Waiting() bool
 	Interrupt() error
 	Close() error
 }

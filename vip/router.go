@@ -152,14 +152,35 @@ func (s *speaker) arm(timer *time.Timer) {
 	}
 }
 
+// mailLimit bounds how long a flood may keep an election from being held.
+const mailLimit = 50 * time.Millisecond
+
 // mail hears what waits: an advert that has come is not to be overlooked
-// because a timer ran out at the same time.
+// because a timer ran out at the same time. After a stall the timer is seen
+// first, and the goroutine that listens has yet to read what came meanwhile:
+// an election waits for that.
 func (s *speaker) mail(ctx context.Context) {
+	var limit <-chan time.Time
 	for {
 		select {
 		case d := <-s.line.heard:
 			s.hear(ctx, d)
+			continue
 		default:
+		}
+		if s.m.State() == vrrp.Active || !s.line.Waiting() {
+			return
+		}
+		if limit == nil {
+			limit = time.After(mailLimit)
+		}
+		select {
+		case d := <-s.line.heard:
+			s.hear(ctx, d)
+		case err := <-s.line.broken:
+			s.line.breaks(err)
+			return
+		case <-limit:
 			return
 		}
 	}

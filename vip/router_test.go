@@ -30,6 +30,7 @@ type plug struct {
 	in     chan vrrp.Datagram
 	ended  chan struct{}
 	end    sync.Once
+	slow   time.Duration // how long the listener takes to notice
 }
 
 func (w *wire) open(source string) func(vrrp.Endpoint) (conn, error) {
@@ -61,6 +62,7 @@ func (p *plug) Send(packet vrrp.Packet) error {
 }
 
 func (p *plug) Receive() (vrrp.Datagram, error) {
+	<-time.After(p.slow)
 	select {
 	case d := <-p.in:
 		return d, nil
@@ -68,6 +70,8 @@ func (p *plug) Receive() (vrrp.Datagram, error) {
 		return vrrp.Datagram{}, os.ErrDeadlineExceeded
 	}
 }
+
+func (p *plug) Waiting() bool { return len(p.in) > 0 }
 
 func (p *plug) Interrupt() error {
 	p.end.Do(func() { close(p.ended) })
@@ -199,6 +203,39 @@ func TestRouterReload(t *testing.T) {
 			t.Errorf("opened %d times, %d open", w.opens, len(w.plugs))
 		}
 	})
+}
+
+// TestRouterReadsBeforeElection: an advert that has come counts though nobody
+// has read it yet, but an election does not wait for ever.
+func TestRouterReadsBeforeElection(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		slow  time.Duration // what the listener takes: the election is due after 3.75s
+		state vrrp.State
+	}{{"in time", 3770 * time.Millisecond, vrrp.Backup}, {"never", time.Hour, vrrp.Active}} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &wire{plugs: map[*plug]bool{}}
+				r := newTestRouter(w, "192.0.2.7", testGroup(64), false)
+				r.open = func(e vrrp.Endpoint) (conn, error) {
+					c, err := w.open("192.0.2.7")(e)
+					c.(*plug).slow = tt.slow
+					return c, err
+				}
+				stop := start(t.Context(), r)
+				defer stop()
+				<-time.After(3700 * time.Millisecond)
+				other, _ := w.open("192.0.2.3")(vrrp.Endpoint{})
+				if err := other.Send(vrrp.Packet{Version: 3, VRID: 51, Priority: 64, Interval: time.Second, Addrs: testGroup(64).addrs()}); err != nil {
+					t.Fatal(err)
+				}
+				<-time.After(60*time.Millisecond - 1)
+				expect(t, r, vrrp.Backup, false)
+				<-time.After(time.Second)
+				expect(t, r, tt.state, tt.state == vrrp.Active)
+			})
+		})
+	}
 }
 
 // TestRouterHoldsUntilItKnows: who found the addresses on its interface owns

@@ -210,6 +210,24 @@ func (c *Conn) Receive() (Datagram, error) {
 	}
 }
 
+// Waiting reports whether a datagram waits for Receive.
+func (c *Conn) Waiting() bool {
+	s, ok := c.raw.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return false
+	}
+	waiting := false
+	err = raw.Control(func(fd uintptr) {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		waiting = err == nil && n > 0
+	})
+	return err == nil && waiting
+}
+
 // Interrupt ends a Receive in progress and all later ones with os.ErrDeadlineExceeded.
 func (c *Conn) Interrupt() error { return c.raw.SetReadDeadline(time.Unix(1, 0)) }
 
