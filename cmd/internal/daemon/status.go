@@ -3,6 +3,7 @@ package daemon
 import (
 	"time"
 
+	"github.com/portico-lb/portico/health"
 	"github.com/portico-lb/portico/l4"
 	"github.com/portico-lb/portico/l7"
 	"github.com/portico-lb/portico/vip"
@@ -19,6 +20,7 @@ type Status struct {
 	VIP     *vip.Status  `json:"vip,omitempty"`
 	// Notify is a target each, of the process that runs vip.
 	Notify []notify.TargetStatus `json:"notify,omitempty"`
+	Health *health.Status        `json:"health,omitempty"`
 	L4     *l4.Status            `json:"l4,omitempty"`
 	L7     *l7.Status            `json:"l7,omitempty"`
 }
@@ -40,6 +42,10 @@ func (d *daemon) status() Status {
 		v := d.vip.Status()
 		s.VIP = &v
 		s.Notify = d.teller.Status()
+	}
+	if d.health != nil {
+		v := d.health.Status()
+		s.Health = &v
 	}
 	if d.l4 != nil {
 		v := d.l4.Status()
