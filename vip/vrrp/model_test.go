@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -66,8 +67,13 @@ func (w *model) step(i int, m *vrrp.Machine, ev vrrp.Event) {
 		return // killed since
 	}
 	if wait := r.asleep - w.now; wait > 0 {
-		// Woken, it may see its timer before its mail or after.
-		w.after(wait+w.upTo(time.Millisecond), func() { w.step(i, m, ev) })
+		// Woken, an Active may see its timer before its mail or after; a
+		// Backup is given its mail first.
+		late := w.upTo(time.Millisecond)
+		if _, timer := ev.(vrrp.Tick); timer && m.State() == vrrp.Backup {
+			late = time.Millisecond
+		}
+		w.after(wait+late, func() { w.step(i, m, ev) })
 		return
 	}
 	before := m.Deadline()
@@ -242,6 +248,52 @@ func TestModel(t *testing.T) {
 	for seed := range uint64(6000) {
 		if err := newModel(seed).run(); err != nil {
 			t.Errorf("seed %d: %v", seed, err)
+		}
+	}
+}
+
+// TestModelNaps: an Active that stood still for long, and again and again for
+// short times after that, leaves its successor alone.
+func TestModelNaps(t *testing.T) {
+	for seed := range uint64(2000) {
+		w := &model{rnd: rand.New(rand.NewPCG(seed, 2)), iv: time.Second, now: calm * time.Second}
+		if seed%2 == 1 {
+			w.iv = 10 * time.Millisecond
+		}
+		for i := range 3 {
+			w.routers = append(w.routers, &router{cfg: vrrp.Config{
+				Version: 3, Interval: w.iv, Priority: uint8(100 + 50*w.rnd.IntN(3)), Address: netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}),
+			}})
+			w.after(w.upTo(w.iv), func() { w.start(i) })
+		}
+		run := func(intervals int, check func()) {
+			for end := w.now + time.Duration(intervals)*w.iv; w.todo[0].when < end; check() {
+				h := heap.Pop(&w.todo).(happening)
+				w.now = h.when
+				h.run()
+			}
+		}
+		run(6, func() {})
+		r := w.routers[slices.IndexFunc(w.routers, func(r *router) bool { return r.m.State() == vrrp.Active })]
+		r.asleep = w.now + 8*w.iv
+		run(8, func() {})
+		var nap func()
+		nap = func() {
+			r.asleep = w.now + w.upTo(3*w.iv)
+			w.after(r.asleep-w.now+w.upTo(2*w.iv), nap)
+		}
+		w.after(w.upTo(w.iv), nap)
+		knows := false
+		run(100, func() {
+			switch yielded := r.m.State() != vrrp.Active; {
+			case yielded:
+				knows = true
+			case knows && !t.Failed():
+				t.Errorf("seed %d: Active again at %v", seed, w.now)
+			}
+		})
+		if !knows {
+			t.Errorf("seed %d: never knew", seed)
 		}
 	}
 }
