@@ -211,12 +211,16 @@ func oomScore(t *testing.T, score string) {
 }
 
 func TestInheritsNothing(t *testing.T) {
+	nice := func(n int) error { return unix.Setpriority(unix.PRIO_PROCESS, 0, n) }
+	realtime := func() error {
+		return unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 5}, 0)
+	}
 	for name, prepare := range map[string]func() error{
-		"nice": func() error { return unix.Setpriority(unix.PRIO_PROCESS, 0, -15) },
-		"real time": func() error {
-			return unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 5}, 0)
-		},
-		"already kind": func() error { return unix.Setpriority(unix.PRIO_PROCESS, 0, 5) },
+		"nice":            func() error { return nice(-15) },
+		"real time":       realtime,
+		"nice, real time": func() error { return errors.Join(nice(-15), realtime()) },
+		"kind":            func() error { return nice(5) },
+		"kind, real time": func() error { return errors.Join(nice(5), realtime()) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			// The OOM score is set just after the start: the shell waits for it.
@@ -234,7 +238,7 @@ func TestInheritsNothing(t *testing.T) {
 			f := strings.Fields(stat) // proc_pid_stat(5), from the third field
 			nice, policy := f[19-3], f[41-3]
 			want := "0"
-			if name == "already kind" {
+			if strings.HasPrefix(name, "kind") {
 				want = "5"
 			}
 			if nice != want || policy != "0" {

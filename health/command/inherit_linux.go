@@ -24,10 +24,17 @@ func shed() error {
 	if err != nil {
 		return fmt.Errorf("read scheduling policy: %w", err)
 	}
-	if attr.Policy == unix.SCHED_NORMAL && attr.Nice >= 0 {
+	// A realtime thread keeps its nice value, which attr does not show. The
+	// kernel's answer counts from 20 down (getpriority(2)).
+	prio, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	if err != nil {
+		return fmt.Errorf("read nice value: %w", err)
+	}
+	nice := int32(20 - prio)
+	if attr.Policy == unix.SCHED_NORMAL && nice >= 0 {
 		return nil // a lower one would need a privilege
 	}
-	attr.Policy, attr.Priority, attr.Nice = unix.SCHED_NORMAL, 0, max(0, attr.Nice)
+	attr.Policy, attr.Priority, attr.Nice = unix.SCHED_NORMAL, 0, max(0, nice)
 	if err := unix.SchedSetAttr(0, attr, 0); err != nil {
 		return fmt.Errorf("leave the director's scheduling policy: %w", err)
 	}
