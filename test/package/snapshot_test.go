@@ -24,7 +24,7 @@ type snapshot struct {
 // own records, logs, the kernel's files.
 var elsewhere = []string{
 	"/proc", "/sys", "/dev", "/tmp", "/root", "/run/vm", "/run/systemd", "/run/udev", "/run/netns", "/run/log", "/run/user",
-	"/var/log", "/var/cache", "/var/lib/apt", "/var/lib/dpkg", "/var/lib/rpm", "/var/lib/systemd", "/var/tmp",
+	"/var/log", "/var/cache", "/var/backups", "/var/lib/apt", "/var/lib/dpkg", "/var/lib/rpm", "/var/lib/systemd", "/var/tmp",
 	"/etc/passwd-", "/etc/shadow-", "/etc/group-", "/etc/gshadow-", "/etc/subuid-", "/etc/subgid-", "/etc/.pwd.lock",
 }
 
