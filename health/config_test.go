@@ -173,10 +173,10 @@ func TestParseKinds(t *testing.T) {
 			c.Kind, c.Target = health.Ping, netip.MustParseAddrPort("10.0.0.3:0")
 		}},
 		"exec": {`kind = "exec"
-			command = ["/bin/check", "", "a b"]
+			command = ["/bin/true", "", "a b"]
 			user = "nobody"`, func(c *health.Check) {
 			c.Kind = health.Exec
-			c.Exec = health.Program{Args: "/bin/check\x00\x00a b\x00", User: "nobody"}
+			c.Exec = health.Program{Args: "/bin/true\x00\x00a b\x00", User: "nobody"}
 		}},
 		"drpath": {`kind = "drpath"`, func(c *health.Check) {
 			c.Kind, c.VIPs = health.DRPath, "192.0.2.9 192.0.2.10"
@@ -239,9 +239,9 @@ send = "a"
 send_hex = "00"`: `check.send_hex: stands beside send: a check sends one datagram`,
 		`kind = "udp"
 send_hex = "0"`: `check.send_hex: "0" is not hexadecimal: write bytes like "de ad 00"`,
-		`kind = "exec"`: `check.command: is missing: write the program and its arguments, like ["/usr/local/bin/check", "--fast"]`,
+		`kind = "exec"`: `check.command: missing: name a program and its arguments, ["/usr/local/bin/program", "argument"]`,
 		`kind = "exec"
-command = ["check"]`: `check.command: "check" is not an absolute path: no shell looks for it`,
+command = ["check"]`: `check.command: "check" is no absolute path: name the program by one; there is no shell and no PATH`,
 		`refused = "up"`: `check.refused: "up" is unknown: allowed are down, count`,
 		`kind = "ping"
 refused = "down"`: `check.refused: belongs to kind = "tcp", "http", "https", "tls", "grpc", "dns", "udp" or "drpath", this check is of kind "ping"`,

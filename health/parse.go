@@ -16,6 +16,8 @@ import (
 
 	"golang.org/x/net/dns/dnsmessage"
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/portico-lb/portico/health/command"
 )
 
 // parser carries what every field of a Section needs.
@@ -240,17 +242,12 @@ func (p parser) datagram(s Section) Datagram {
 }
 
 func (p parser) program(s Section) Program {
-	if len(s.Command) == 0 {
-		p.fault("command", `is missing: write the program and its arguments, like ["/usr/local/bin/check", "--fast"]`)
+	if err := command.Check(s.Command); err != nil {
+		p.fault("command", "%v", err)
 		return Program{}
 	}
-	if !path.IsAbs(s.Command[0]) {
-		p.fault("command", "%q is not an absolute path: no shell looks for it", s.Command[0])
-	}
-	for _, a := range s.Command {
-		if strings.ContainsRune(a, 0) {
-			p.fault("command", "%q has a zero byte", a)
-		}
+	if err := command.CheckUser(s.User); err != nil {
+		p.fault("user", "%v", err)
 	}
 	return Program{Args: joinArgs(s.Command), User: s.User}
 }

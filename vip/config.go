@@ -94,6 +94,7 @@ type VRRP struct {
 	TTL, MinTTL    int       // unicast: sent, 0 is 255; demanded, 0 goes by the peer's network
 	PlainChecksum  bool      // version 3 over IPv4: send without the pseudo-header
 	HMAC           vrrp.HMAC // version 3 only
+	Siblings       []int     // router ids of the other groups on the interface
 }
 
 // Addrs maps each group's name to its addresses.
@@ -148,6 +149,8 @@ func Parse(ss []Section, l Local, readFile func(string) ([]byte, error), bad fun
 		c.Groups = append(c.Groups, p.group(s))
 	}
 	unique(c.Groups, bad)
+	siblings(c.Groups)
+	elsewhere(c.Groups, bad)
 	inSync(c.Groups, bad)
 	agree(c.Groups, bad)
 	return c
@@ -176,6 +179,42 @@ func unique(groups []Group, bad func(key, problem string)) {
 			bad(key+".vrrp.router_id", fmt.Sprintf("%d is used by %s on %s already: take another number, the same on all nodes", g.VRRP.RouterID, other, g.Interface))
 		}
 		routers[router] = key
+	}
+}
+
+// siblings tells each group which adverts on its interface are another's.
+func siblings(groups []Group) {
+	for i := range groups {
+		g := &groups[i]
+		for _, o := range groups {
+			if g.Owner == OwnerVRRP && o.Owner == OwnerVRRP && o.Interface == g.Interface && o.VRRP.RouterID != g.VRRP.RouterID {
+				g.VRRP.Siblings = append(g.VRRP.Siblings, o.VRRP.RouterID)
+			}
+		}
+	}
+}
+
+// elsewhere reports peers and neighbors that are virtual addresses themselves,
+// and so this very node at times.
+func elsewhere(groups []Group, bad func(key, problem string)) {
+	virtual := map[netip.Addr]string{}
+	for _, g := range groups {
+		for _, a := range g.addrs() {
+			virtual[a] = g.Name
+		}
+	}
+	report := func(key string, a netip.Addr) {
+		if name, found := virtual[a]; found {
+			bad(key, fmt.Sprintf("%v is an address of group %q, and moves: name the other node's own", a, name))
+		}
+	}
+	for i, g := range groups {
+		for j, a := range g.VRRP.Peers {
+			report(fmt.Sprintf("vip[%d].vrrp.peers[%d]", i, j), a)
+		}
+		for j, n := range g.BGP.Neighbors {
+			report(fmt.Sprintf("vip[%d].bgp.neighbors[%d].address", i, j), n.Address)
+		}
 	}
 }
 

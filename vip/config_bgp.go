@@ -106,6 +106,8 @@ func (p parser) neighbor(s NeighborSection, local uint32) bgp.Neighbor {
 	a, err := netip.ParseAddr(s.Address)
 	if err != nil || a.Zone() != "" || a.IsMulticast() || a.IsUnspecified() || a.Is4In6() {
 		p.fault("address", "%q is no router: allowed are unicast addresses without zone", s.Address)
+	} else if a.IsLinkLocalUnicast() {
+		p.fault("address", "%v is on every link: name the router's global address", a)
 	}
 	n.Address = a
 	if s.MultihopTTL != nil && n.AS == local {

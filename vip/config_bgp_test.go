@@ -26,7 +26,7 @@ communities = ["64512:100", "no-export"]
 med = 50
 neighbors = [
   { address = "10.0.0.1", as = 64513 },
-  { address = "fe80::1:2", as = 4200000000, port = 1179, password_file = "/good", bfd = true, bfd_interval = "50ms", bfd_multiplier = 5, hold_time = "30s" },
+  { address = "2001:db8:0:1::2", as = 4200000000, port = 1179, password_file = "/good", bfd = true, bfd_interval = "50ms", bfd_multiplier = 5, hold_time = "30s" },
   { address = "10.1.0.1", as = 64512 },
   { address = "10.2.0.1", as = 64513, multihop_ttl = 4 },
 ]`))
@@ -44,7 +44,7 @@ neighbors = [
 		{LocalAS: 64512, Restart: 30 * time.Second, Neighbors: []bgp.Neighbor{plain}},
 		{LocalAS: 64512, Restart: 30 * time.Second, MED: 50, Communities: []uint32{64512<<16 | 100, 0xFFFFFF01}, Neighbors: []bgp.Neighbor{
 			plain,
-			{Address: ip("fe80::1:2"), AS: 4200000000, Port: 1179, Password: "s3cret", Hops: 1, HoldTime: 30 * time.Second,
+			{Address: ip("2001:db8:0:1::2"), AS: 4200000000, Port: 1179, Password: "s3cret", Hops: 1, HoldTime: 30 * time.Second,
 				BFD: bgp.BFD{Interval: 50 * time.Millisecond, Multiplier: 5}},
 			with(func(n *bgp.Neighbor) { n.Address, n.AS = ip("10.1.0.1"), 64512 }),
 			with(func(n *bgp.Neighbor) { n.Address, n.Hops = ip("10.2.0.1"), 4 }),

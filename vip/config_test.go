@@ -118,6 +118,8 @@ vip[0].addresses[5]: "224.0.0.18" cannot be a virtual address: allowed are unica
 		"peers": {good(`peers = ["10.0.0.300", "fe80::2", "224.0.0.18"]`), `vip[0].vrrp.peers[0]: "10.0.0.300" is no peer: allowed are unicast addresses without zone
 vip[0].vrrp.peers[1]: fe80::2 is of another family than the group's first address
 vip[0].vrrp.peers[2]: "224.0.0.18" is no peer: allowed are unicast addresses without zone`},
+		"peers that are none": {good(`peers = ["10.0.0.1", "10.0.0.2", "10.0.0.2"]`), `vip[0].vrrp.peers[2]: 10.0.0.2 stands here twice
+vip[0].vrrp.peers[0]: 10.0.0.1 is an address of group "a", and moves: name the other node's own`},
 		"password in version 3": {good(`password = "x"`), `vip[0].vrrp.password: version 3 has no authentication: remove the password or use version 2`},
 		"password too long":     {good("version = 2\n" + `password = "123456789"`), `vip[0].vrrp.password: a password of 9 bytes: allowed are 1 to 8, in clear on the wire`},
 		"file too long":         {good("version = 2\n" + `password_file = "/long"`), `vip[0].vrrp.password_file: a password of 13 bytes: allowed are 1 to 8, in clear on the wire`},

@@ -3,6 +3,7 @@ package vip
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,8 +43,10 @@ func (p parser) vrrp(s VRRPSection, v6 bool) VRRP {
 	v.SyncGroup = s.SyncGroup
 	v.TTL = p.number("unicast_ttl", s.UnicastTTL, 0, 1, 255)
 	v.MinTTL = p.number("unicast_min_ttl", s.UnicastMinTTL, 0, 1, 255)
-	if len(v.Peers) == 0 && (s.UnicastTTL != nil || s.UnicastMinTTL != nil) {
-		p.fault("unicast_ttl", "unicast_ttl and unicast_min_ttl have no effect without peers: multicast never leaves the link")
+	for key, given := range map[string]*int{"unicast_ttl": s.UnicastTTL, "unicast_min_ttl": s.UnicastMinTTL} {
+		if len(s.Peers) == 0 && given != nil {
+			p.fault(key, "has no effect without peers: multicast never leaves the link")
+		}
 	}
 	switch s.V3Checksum {
 	case "", "pseudo-header":
@@ -108,6 +111,8 @@ func (p parser) peers(ss []string, v6 bool) []netip.Addr {
 			p.fault(key, "%q is no peer: allowed are unicast addresses without zone", s)
 		case a.Is6() != v6:
 			p.fault(key, "%v is of another family than the group's first address", a)
+		case slices.Contains(peers, a):
+			p.fault(key, "%v stands here twice", a)
 		default:
 			peers = append(peers, a)
 		}

@@ -54,7 +54,7 @@ vip[0].vrrp.hmac_key_file: id: no usable key with id 1, which is to sign`},
 		{"window", vip.VRRPSection{HMACKeyFile: "one", HMACWindow: "10m"}, `vip[0].vrrp.hmac_window: "10m" is no window: allowed are 1s to 5m0s`},
 		{"version 2", vip.VRRPSection{HMACKeyFile: "one", Version: num(2)}, `vip[0].vrrp.hmac_key_file: version 2 has no such authentication: use version 3`},
 		{"no file", vip.VRRPSection{HMACMode: "enforce"}, `vip[0].vrrp.hmac_key_file: missing: hmac_key_id, hmac_mode and hmac_window have no effect without it`},
-		{"ttl", vip.VRRPSection{UnicastTTL: num(3)}, `vip[0].vrrp.unicast_ttl: unicast_ttl and unicast_min_ttl have no effect without peers: multicast never leaves the link`},
+		{"ttl", vip.VRRPSection{UnicastTTL: num(3)}, `vip[0].vrrp.unicast_ttl: has no effect without peers: multicast never leaves the link`},
 		{"checksum", vip.VRRPSection{V3Checksum: "rfc"}, `vip[0].vrrp.v3_checksum: "rfc" is unknown: allowed are "pseudo-header" and "plain"`},
 	}
 	for _, tt := range tests {

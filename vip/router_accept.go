@@ -20,7 +20,7 @@ func (s *speaker) accept(d vrrp.Datagram) (vrrp.Advert, bool) {
 		verdict = s.guard.Check(g.VRRP.HMAC, p, d.Src, time.Now(), len(g.VRRP.Peers))
 	}
 	if verdict != vrrp.Accepted {
-		s.count(func(c *counts) { c.dropped[verdict]++ })
+		s.dropped(g, d, verdict)
 		return vrrp.Advert{}, false
 	}
 	s.count(func(c *counts) { c.received++ })
@@ -33,7 +33,19 @@ func (s *speaker) accept(d vrrp.Datagram) (vrrp.Advert, bool) {
 	return vrrp.Advert{Src: d.Src, Priority: p.Priority, Interval: p.Interval}, true
 }
 
-// oddity is what an accepted advert has that ours have not.
+// dropped counts what was not accepted, and logs what may be a mistake once a
+// sender. Adverts of this node's other groups are nothing to count.
+func (s *speaker) dropped(g Group, d vrrp.Datagram, v vrrp.Verdict) {
+	if v == vrrp.OtherVRID && slices.Contains(g.VRRP.Siblings, int(d.Payload[1])) {
+		return
+	}
+	s.count(func(c *counts) { c.dropped[v]++ })
+	if v != vrrp.OtherVRID && v != vrrp.OwnAddress && s.news(oddity{d.Src, "dropped"}, v.String()) {
+		s.log.Warn("advert not accepted", "from", d.Src, "reason", v.String())
+	}
+}
+
+// oddity is what an advert has that ours have not.
 type oddity struct {
 	src  netip.Addr
 	what string
@@ -47,14 +59,21 @@ func (s *speaker) odd(o oddity, theirs string, ours any) {
 		}
 		c.odd[o.what]++
 	})
-	if s.seen[o] == theirs {
-		return
+	if s.news(o, theirs) {
+		s.log.Warn("adverts differ from ours", "in", o.what, "from", o.src, "theirs", theirs, "ours", ours)
+	}
+}
+
+// news reports whether the oddity was another one when it was last met.
+func (s *speaker) news(o oddity, is string) bool {
+	if s.seen[o] == is {
+		return false
 	}
 	if s.seen == nil || len(s.seen) > 100 { // anybody on the link can send
 		s.seen = map[oddity]string{}
 	}
-	s.seen[o] = theirs
-	s.log.Warn("adverts differ from ours", "in", o.what, "from", o.src, "theirs", theirs, "ours", ours)
+	s.seen[o] = is
+	return true
 }
 
 func sameAddrs(a, b []netip.Addr) bool {

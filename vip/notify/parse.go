@@ -6,13 +6,14 @@ import (
 	"net"
 	"net/mail"
 	"net/url"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/portico-lb/portico/health/command"
 )
 
 var states = []string{"Active", "Backup", "Fault", "Initialize"}
@@ -258,16 +259,13 @@ func (p parser) url(key, s string) Secret {
 }
 
 func (p parser) exec(s Section) Exec {
-	x := Exec{Command: s.Command, User: s.User, KeepalivedArgs: s.KeepalivedArgs}
-	if len(s.Command) == 0 || !filepath.IsAbs(s.Command[0]) {
-		p.fault("command", `needs the absolute path of a program, then its arguments: ["/usr/local/bin/notify", "arg"]; there is no shell`)
+	if err := command.Check(s.Command); err != nil {
+		p.fault("command", "%v", err)
 	}
-	for i, arg := range s.Command {
-		if strings.Contains(arg, "\x00") {
-			p.fault(fmt.Sprintf("command[%d]", i), "holds a zero byte")
-		}
+	if err := command.CheckUser(s.User); err != nil {
+		p.fault("user", "%v", err)
 	}
-	return x
+	return Exec{Command: s.Command, User: s.User, KeepalivedArgs: s.KeepalivedArgs}
 }
 
 // secret reads a file that holds one line.

@@ -62,7 +62,7 @@ headers = { X-Team = "edge" }
 secret_file = "password"
 [[notify]]
 kind = "exec"
-command = ["/usr/local/bin/notify", "x"]
+command = ["/bin/true", "x"]
 user = "nobody"
 keepalived_args = true
 [[notify]]
@@ -82,8 +82,8 @@ url = "http://127.0.0.1:8080/hook"
 			Webhook: Webhook{URL: "https://chat.example.com/t0ken", Headers: map[string]Secret{"X-Team": "edge"}, Secret: "s3cret"},
 		},
 		{
-			Name: "exec /usr/local/bin/notify", Kind: KindExec, Timeout: 10 * time.Second,
-			Exec: Exec{Command: []string{"/usr/local/bin/notify", "x"}, User: "nobody", KeepalivedArgs: true},
+			Name: "exec /bin/true", Kind: KindExec, Timeout: 10 * time.Second,
+			Exec: Exec{Command: []string{"/bin/true", "x"}, User: "nobody", KeepalivedArgs: true},
 		},
 		{
 			Name: "webhook 127.0.0.1:8080", Kind: KindWebhook, Timeout: 10 * time.Second, Retries: 3,
@@ -140,8 +140,10 @@ func TestFaults(t *testing.T) {
 		{web + `headers = { X-Y = "z\r\nX-Z: 1" }`, "notify[0].headers.X-Y: is no header field"},
 		{web + `headers = { Content-Length = "3" }`, "notify[0].headers.Content-Length: is set by portico"},
 
-		{`kind = "exec"`, "notify[0].command: needs the absolute path"},
-		{"kind = \"exec\"\ncommand = [\"notify\"]", "notify[0].command: needs the absolute path"},
+		{`kind = "exec"`, "notify[0].command: missing: name a program"},
+		{"kind = \"exec\"\ncommand = [\"notify\"]", `notify[0].command: "notify" is no absolute path`},
+		{"kind = \"exec\"\ncommand = [\"/nonexistent\"]", "notify[0].command: stat /nonexistent: no such file"},
+		{exec + "user = \"nosuchuser\"", `notify[0].user: "nosuchuser" is not known on this node`},
 		{exec + "[[notify]]\n" + exec, `notify[1].name: "exec /bin/true" is the name of notify[0] already`},
 	} {
 		_, faults := parse(t, "[[notify]]\n"+c.text)

@@ -1,15 +1,13 @@
 package track
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"os/user"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/portico-lb/portico/health/command"
 )
 
 // A Section is one table of a track list as the operator writes it. Exactly
@@ -78,7 +76,9 @@ func (p parser) rule(s Section) Rule {
 		r.Subject = p.path("file", s.File)
 		r.Interval = p.duration("interval", s.Interval, time.Second, 100*time.Millisecond, time.Hour)
 	case Command:
-		r.Subject, r.User = p.command(s.Command), p.user(s.User)
+		r.Subject, r.User = strings.Join(s.Command, "\x00"), s.User
+		p.check("command", command.Check(s.Command))
+		p.check("user", command.CheckUser(s.User))
 		p.attempts(s, &r.Watch, 5*time.Second)
 	case L7:
 		p.attempts(s, &r.Watch, time.Second)
@@ -135,44 +135,6 @@ func (p parser) path(field, s string) string {
 	return s
 }
 
-// command checks that the program is there: a mistyped name would look like a
-// failure, on all nodes alike.
-func (p parser) command(args []string) string {
-	subject := strings.Join(args, "\x00")
-	if strings.Count(subject, "\x00") != len(args)-1 {
-		p.fault("command", "an argument contains a NUL byte: no program can be given one")
-		return subject
-	}
-	if !filepath.IsAbs(args[0]) {
-		p.fault("command", "%q is no absolute path: name the program by one; there is no shell and no PATH", args[0])
-		return subject
-	}
-	info, err := os.Stat(args[0])
-	switch {
-	case errors.Is(err, os.ErrPermission): // of a directory that another user may enter
-	case err != nil:
-		p.fault("command", "%v: install the program or correct the path", err)
-	case !info.Mode().IsRegular() || info.Mode()&0o111 == 0:
-		p.fault("command", "%s is no program: chmod +x it, or name another", args[0])
-	}
-	return subject
-}
-
-func (p parser) user(name string) string {
-	if name == "" {
-		return ""
-	}
-	u, err := user.Lookup(name)
-	euid := os.Geteuid()
-	switch {
-	case err != nil:
-		p.fault("user", "%q is not known on this node: create the user or name another", name)
-	case euid != 0 && u.Uid != strconv.Itoa(euid):
-		p.fault("user", "%q cannot be had: portico runs as uid %d, and only root can change the user: leave it out", name, euid)
-	}
-	return name
-}
-
 // attempts reads what is common to commands and L7.
 func (p parser) attempts(s Section, w *Watch, interval time.Duration) {
 	w.Interval = p.duration("interval", s.Interval, interval, 100*time.Millisecond, time.Hour)
@@ -180,6 +142,13 @@ func (p parser) attempts(s Section, w *Watch, interval time.Duration) {
 	w.Timeout = p.duration("timeout", s.Timeout, min(interval, w.Interval), 10*time.Millisecond, w.Interval)
 	w.Fall = p.number("fall", s.Fall, 3, 1, 100)
 	w.Rise = p.number("rise", s.Rise, 2, 1, 100)
+}
+
+// check faults what err says.
+func (p parser) check(field string, err error) {
+	if err != nil {
+		p.fault(field, "%v", err)
+	}
 }
 
 func (p parser) duration(field, s string, otherwise, low, high time.Duration) time.Duration {
