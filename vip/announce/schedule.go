@@ -64,21 +64,20 @@ func (s *Schedule) Next() time.Time {
 
 // Take returns how often to announce each address now, and counts that as
 // done. A refresh follows after the given time.
-func (s *Schedule) Take(now time.Time, refresh time.Duration) int {
+func (s *Schedule) Take(now time.Time, refresh time.Duration) (times int) {
 	due := func(t time.Time) bool { return !t.IsZero() && !now.Before(t) }
-	n := 0
 	switch {
 	case due(s.burst):
-		n = Repeat
+		times = Repeat
 		if s.burst = now.Add(SecondBurst); s.second {
 			s.burst = time.Time{}
 		}
 		s.second = !s.second
 	case due(s.single):
-		n = 1
+		times = 1
 	default:
 		return 0
 	}
 	s.last, s.single = now, now.Add(refresh)
-	return n
+	return times
 }
