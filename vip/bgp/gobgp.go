@@ -87,6 +87,21 @@ func (s process) apply(ctx context.Context, c changes, want plan) (errs []error)
 	return errs
 }
 
+// renew joins the neighbor anew after its session fell. gobgp ends a session
+// when BFD finds the line dead, also one that has ended already: then it ends the
+// next one right after its beginning. A router that ends a session stops BFD
+// too, which looks like a dead line, so that this would go on for ever.
+func (s process) renew(ctx context.Context, n Neighbor, restart time.Duration) error {
+	err := s.DeletePeer(ctx, &api.DeletePeerRequest{Address: n.Address.String()})
+	if err == nil {
+		err = s.AddPeer(ctx, &api.AddPeerRequest{Peer: peer(n, restart)})
+	}
+	if err != nil {
+		return fmt.Errorf("join %v again: %w", n.Address, err)
+	}
+	return nil
+}
+
 // export replaces the export policy and has the neighbors hear the difference.
 func (s process) export(ctx context.Context, want plan) error {
 	own := &api.Policy{Name: importPolicy, Statements: []*api.Statement{{

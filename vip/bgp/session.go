@@ -63,13 +63,21 @@ func (s *Speaker) look(ctx context.Context, p process, have plan) {
 	old := s.sessions
 	s.mu.Unlock()
 	next := map[netip.Addr]Session{}
+	var fell []Neighbor
 	err := p.ListPeer(ctx, &api.ListPeerRequest{EnableAdvertised: true}, func(peer *api.Peer) {
 		if a, err := netip.ParseAddr(peer.GetConf().GetNeighborAddress()); err == nil {
-			next[a] = session(peer, have.neighbors[a], old[a], time.Now())
+			n := have.neighbors[a]
+			next[a] = session(peer, n, old[a], time.Now())
+			if n.BFD != (BFD{}) && peer.GetState().GetFlops() > 0 && !next[a].Up() {
+				fell = append(fell, n)
+			}
 		}
 	})
 	if err != nil {
 		return // ctx ended
+	}
+	for _, n := range fell {
+		s.fault(p.renew(ctx, n, have.restart))
 	}
 	s.mu.Lock()
 	s.sessions = next
