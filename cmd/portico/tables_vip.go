@@ -92,12 +92,11 @@ func effect(e string) string {
 	return "priority " + e
 }
 
-// counts lists counters, the ordinary ones left out: datagrams of other
-// virtual routers and our own are no concern of anybody.
+// counts lists counters, but for our own datagrams, which are nobody's concern.
 func counts(n map[string]uint64) string {
 	var texts []string
 	for _, k := range slices.Sorted(maps.Keys(n)) {
-		if k != "vrid" && k != "own" && n[k] > 0 {
+		if k != "own" && n[k] > 0 {
 			texts = append(texts, fmt.Sprintf("%d %s", n[k], k))
 		}
 	}

@@ -60,7 +60,7 @@ func TestStatusOfVIP(t *testing.T) {
 		"70 (of 100)",
 		"! edge: 192.0.2.10 is also claimed by 02:00:00:00:00:09 for 7s",
 		"! edge: l7 weight -30: 503 for 4s: priority -30",
-		"edge: adverts not accepted: 2 auth, 3 ttl\n",
+		"edge: adverts not accepted: 2 auth, 3 ttl, 7 vrid\n",
 		"edge: adverts accepted that differ from ours: 4 interval\n",
 		"192.0.2.254   64513  idle   8s     0       down",
 		"! 192.0.2.254: connection refused",
