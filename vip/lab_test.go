@@ -173,6 +173,7 @@ type shownGroup struct {
 	Mismatches  map[string]int
 	LastError   string `json:"last_error"`
 	Duplicates  []struct{ Address, MAC string }
+	History     []vip.Transition
 }
 
 func (n *node) status() (s shown) {

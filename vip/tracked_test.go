@@ -161,6 +161,7 @@ func TestAllFaulty(t *testing.T) {
 	for i, n := range nodes {
 		off(n, "0")
 		n.start(section(150-i*20, func(s *vip.Section) {
+			s.VRRP.Preempt = true // a stall of the computer is not to decide who is next
 			s.VRRP.Track = []track.Section{{File: n.Dir() + "/off", Interval: "100ms"}}
 		}))
 		if i == 0 {

@@ -241,7 +241,7 @@ func (m *Machine) backupTick(now time.Time) []Action {
 	switch {
 	case m.graceful:
 		reason = NoBetter
-	case m.adopting:
+	case m.adopting && m.reason != Stalled:
 		reason = Adopted
 	case m.resigned:
 		reason = Resigned

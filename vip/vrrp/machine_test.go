@@ -271,7 +271,7 @@ func TestMachine(t *testing.T) {
 0ms start: Backup (started)
 3500ms tick: advertise acquire Active (no Active heard)
 6500ms tick: Backup (was stalled: another may have taken over) adopting
-8000ms tick: advertise acquire Active (still held the addresses after a restart)
+8000ms tick: advertise acquire Active (no Active heard)
 `},
 		{"an Active stalls, and yields to who took over, though not the better", base, []at{{0, vrrp.Start{}}, {3600, nap(9400)}, {13001, heard(1, "192.0.2.1")}}, 14000, `
 0ms start: Backup (started)
