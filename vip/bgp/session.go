@@ -77,7 +77,11 @@ func (s *Speaker) look(ctx context.Context, p process, have plan) {
 		return // ctx ended
 	}
 	for _, n := range fell {
-		s.fault(p.renew(ctx, n, have.restart))
+		if err := p.renew(ctx, n, have.restart); err != nil {
+			s.fault(err)
+			delete(have.neighbors, n.Address) // to be joined with the next configuration,
+			ring(s.inputs)                    // which is this one
+		}
 	}
 	s.mu.Lock()
 	s.sessions = next
