@@ -80,7 +80,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	if o.Wants("vip") && !o.Wants("l7") { // a proxy must not outrun the rest of the node
-		hurry(d.log)
+		hurry(d.log, c.VIP.Groups)
 	}
 	d.log.Info("portico starts", "version", Version, "node", c.Node.Name, "config", o.ConfigPath)
 	err = runParts(ctx, d.log, d.parts(inherited.ready != nil), func() {

@@ -5,9 +5,13 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/portico-lb/portico/vip"
 )
 
 // hurry lets no other program on the node make adverts late, as far as the
@@ -18,14 +22,25 @@ import (
 //
 // Memory is not locked: a short trial under reclaim showed no difference, and a
 // Go heap locked in whole takes four times the memory.
-func hurry(log *slog.Logger) {
+func hurry(log *slog.Logger, groups []vip.Group) {
 	var l unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_RTPRIO, &l); err != nil || l.Cur == 0 {
-		return
+	err := unix.Getrlimit(unix.RLIMIT_RTPRIO, &l)
+	switch {
+	case err == nil && l.Cur > 0:
+		err = beRealtime()
+	case err == nil && slices.ContainsFunc(groups, hasty):
+		err = errors.New("the limit is 0: set LimitRTPRIO=1")
 	}
-	if err := beRealtime(); err != nil {
+	if err != nil {
 		log.Warn("adverts may be late under load: no realtime scheduling", "err", err)
 	}
+}
+
+// hasty reports whether a group's adverts come so often that an ordinary
+// program may not get a processor in time: up to 140 ms were waited for one
+// with all of them taken (make bench-failover), and three intervals are the limit.
+func hasty(g vip.Group) bool {
+	return g.Owner == vip.OwnerVRRP && g.VRRP.AdvertInterval < 100*time.Millisecond
 }
 
 // beRealtime gives all threads the lowest realtime priority: before all ordinary

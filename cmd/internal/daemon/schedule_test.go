@@ -2,14 +2,18 @@ package daemon
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/portico-lb/portico/vip"
 )
 
 // realtimeEnv makes the test binary a program that is realtime, or not, and
@@ -40,6 +44,22 @@ func TestMain(m *testing.M) {
 	}
 	mu.Unlock()
 	wg.Wait()
+}
+
+// TestHurryRefused: adverts that come fast are told of a limit that keeps them
+// from being punctual, others need no realtime.
+func TestHurryRefused(t *testing.T) {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_RTPRIO, &l); err != nil || l.Cur > 0 {
+		t.Skipf("the limit is %d here: %v", l.Cur, err)
+	}
+	for every, warned := range map[time.Duration]bool{10 * time.Millisecond: true, time.Second: false} {
+		var out strings.Builder
+		hurry(slog.New(slog.NewTextHandler(&out, nil)), []vip.Group{{Owner: vip.OwnerVRRP, VRRP: vip.VRRP{AdvertInterval: every}}})
+		if got := strings.Contains(out.String(), "LimitRTPRIO=1"); got != warned {
+			t.Errorf("adverts every %v: warned %v, want %v: %s", every, got, warned, out.String())
+		}
+	}
 }
 
 // TestRealtime: what a process asks for holds for all of its threads.
