@@ -18,7 +18,12 @@ const config = `
 name      = "edge"
 addresses = ["` + vip + `"]
 interface = "edge0"
-vrrp      = { router_id = 51, advert_interval = "500ms" }
+vrrp      = { router_id = 51, advert_interval = "500ms", track = [{ command = ` + tellsTrack + `, interval = "1s" }, { l7 = true, weight = -30 }] }
+
+[[notify]]
+name    = "told"
+kind    = "exec"
+command = ` + tellsNotify + `
 
 [[l4.service]]
 name   = "http"
@@ -84,6 +89,7 @@ func operate(t *testing.T, m manager, dir string) {
 		{"install", func(t *testing.T) { m.install(t, dir, oldVersion); installed(t) }},
 		{"untouched", untouched},
 		{"enable", enable},
+		{"commands", commands},
 		{"reload", reload},
 		{"crash", crash},
 		{"status", status},
@@ -264,6 +270,7 @@ func upgrade(t *testing.T, m manager, dir string) {
 	}
 	active(t)
 	serves(t)
+	scheduled(t)
 	// Longer than WatchdogSec: the successors must be the ones that answer it.
 	wait(35 * time.Second)
 	active(t)
