@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/portico-lb/portico/health/command"
 )
 
 // An upgrade goes on as the binary that stands on disk now, after the package
@@ -37,14 +40,28 @@ func (d *daemon) upgrade(ctx context.Context) error {
 		return errors.New("this process runs director and proxy in one: restart it instead")
 	}
 	d.notify.alive() // what follows takes its time
-	// A binary that does not understand the file must not get the chance.
-	if out, err := exec.CommandContext(ctx, exe, "check", "--config", d.opts.ConfigPath, "--only", strings.Join(d.opts.Only, ",")).CombinedOutput(); err != nil {
-		return fmt.Errorf("%s check: %w: %s", exe, err, strings.TrimSpace(string(out)))
+	if err := d.understood(ctx, exe); err != nil {
+		return err
 	}
 	if d.l7 == nil {
 		return fmt.Errorf("exec %s: %w", exe, syscall.Exec(exe, append([]string{exe}, d.opts.Args...), os.Environ()))
 	}
 	return d.startSuccessor(exe)
+}
+
+// understood lets exe check the configuration: a binary that does not
+// understand the file must not get the chance. It runs as the operator's
+// commands do, because a realtime one would make the director's adverts late.
+func (d *daemon) understood(ctx context.Context, exe string) error {
+	path, err := filepath.Abs(d.opts.ConfigPath) // it runs in "/"
+	if err != nil {
+		return err
+	}
+	check := command.Command{Args: []string{exe, "check", "--config", path, "--only", strings.Join(d.opts.Only, ",")}}
+	if _, err := check.Run(ctx); err != nil {
+		return fmt.Errorf("%s check: %w", exe, err)
+	}
+	return nil
 }
 
 var errHandedOver = errors.New("a successor serves")
