@@ -95,6 +95,13 @@ func runApart(ctx context.Context, cmd *exec.Cmd) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			// The main thread never ends, and is the one that shows what the
+			// director is. While it is held here, others run the program.
+			defer runtime.UnlockOSThread()
+			done <- runApart(ctx, cmd)
+			return
+		}
 		if err := shed(); err != nil {
 			done <- err
 			return

@@ -23,6 +23,9 @@ import (
 // plays the director: with ambient capabilities and a nice value.
 const director = "PORTICO_TEST_DIRECTOR"
 
+// ambient is what the director has of CAP_NET_ADMIN and CAP_NET_RAW.
+const ambient = "CapAmb:\t0000000000003000\n"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(director) != "" {
 		os.Exit(direct())
@@ -38,6 +41,12 @@ func direct() int {
 		return 1
 	}
 	io.WriteString(os.Stdout, out)
+	// /proc/self is the main thread, which is most likely the one that Run had
+	// at hand.
+	if own, err := os.ReadFile("/proc/self/status"); err != nil || !strings.Contains(string(own), ambient) {
+		fmt.Fprintf(os.Stderr, "the director itself has lost what its child must not have: %v\n%s", err, own)
+		return 1
+	}
 	return 0
 }
 
