@@ -289,6 +289,75 @@ func TestBirdSpreads(t *testing.T) {
 	}
 }
 
+// TestBirdWatches has a router end its sessions, which ends its watch over the
+// line too, and has the line die under them.
+func TestBirdWatches(t *testing.T) {
+	t.Parallel()
+	for name, router := range map[string]string{"IPv4": router4, "IPv6": router6} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l, lan, nodes := newNodes(t, 1)
+			n := nodes[0]
+			b := newBird(t, l, lan, 1, router == router6, "bfd on;")
+			n.start(announcedTo(router, func(s *vip.Section) {
+				s.BGP.Neighbors[0].BFD, s.BGP.Neighbors[0].BFDInterval = true, "100ms"
+			}))
+			well := func(what string) {
+				t.Helper()
+				took := b.waits(vip4, 1)
+				n.eventually("established and watched", func() bool {
+					s := n.status().BGP.Sessions
+					return len(s) == 1 && s[0].State == "established" && s[0].BFD == "up"
+				})
+				t.Logf("%s: announced after %v", what, took)
+				if took > 10*time.Second {
+					t.Errorf("%s: announced after %v, want 10s at most", what, took)
+				}
+			}
+			ended := 0
+			fell := func() {
+				t.Helper()
+				ended++
+				n.eventually("end of the session", func() bool { return strings.Count(n.proc.Log(), "established=false") == ended })
+			}
+			well("start")
+			for range 3 {
+				b.ask("restart", "n1")
+				fell()
+				well("restart by the router")
+			}
+			b.ask("disable", "n1")
+			fell()
+			b.ask("enable", "n1")
+			well("disabled and enabled")
+
+			// A line that has not been heard of in this session cuts nothing.
+			b.keeps([]string{vip4}, 1, func() { <-time.After(500 * time.Millisecond) })
+			lan.Deaden(n.Node)
+			begin := time.Now()
+			if took := b.waits(vip4, 0); took > time.Second {
+				t.Errorf("dead line: gone after %v, want 1s at most", took)
+			}
+			fell()
+			if took := time.Since(begin); took > 2*time.Second {
+				t.Errorf("dead line: noticed after %v", took)
+			}
+			if s := n.status().BGP.Sessions[0]; s.BFD != "down" || !strings.Contains(n.proc.Log(), "the line was lost (bfd)") {
+				t.Errorf("dead line: %+v", s)
+			}
+			lan.Revive(n.Node)
+			well("line back")
+			if c := strings.Count(n.proc.Log(), "established=false"); c != ended {
+				t.Errorf("%d sessions ended, want %d:\n%s", c, ended, n.proc.Log())
+			}
+			n.proc.Kill()
+			if took := b.waits(vip4, 0); took > time.Second {
+				t.Errorf("director killed: gone after %v, want 1s at most", took)
+			}
+		})
+	}
+}
+
 // TestBirdHearsOfFaults has a node withdraw what it cannot serve, and go on to
 // serve it for what is on its way.
 func TestBirdHearsOfFaults(t *testing.T) {

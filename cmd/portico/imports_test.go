@@ -22,7 +22,8 @@ var allowed = map[string][]string{
 	"vip":                 {"vip/*", "health"},
 	"vip/track":           {"health", "health/command"},
 	"vip/notify":          {"health/command"},
-	"vip/bgp":             {},
+	"vip/bgp":             {"vip/bgp/*"},
+	"vip/bgp/bfd":         {},
 	"vip/probe":           {"vip/neighbor"},
 	"vip/neighbor":        {},
 	"vip/vrrp":            {}, // protocols stand alone: they are tested without a kernel

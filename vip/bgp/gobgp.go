@@ -87,10 +87,9 @@ func (s process) apply(ctx context.Context, c changes, want plan) (errs []error)
 	return errs
 }
 
-// renew joins the neighbor anew after its session fell. gobgp ends a session
-// when BFD finds the line dead, also one that has ended already: then it ends the
-// next one right after its beginning. A router that ends a session stops BFD
-// too, which looks like a dead line, so that this would go on for ever.
+// renew ends the session with the neighbor, and begins another. A reset is no
+// way to do so: gobgp keeps its notification when the session has just ended
+// by itself, and ends the next one with it.
 func (s process) renew(ctx context.Context, n Neighbor, restart time.Duration) error {
 	err := s.DeletePeer(ctx, &api.DeletePeerRequest{Address: n.Address.String()})
 	if err == nil {
@@ -198,10 +197,6 @@ func peer(n Neighbor, restart time.Duration) *api.Peer {
 	}
 	if n.Hops > 1 {
 		p.EbgpMultihop = &api.EbgpMultihop{Enabled: true, MultihopTtl: uint32(n.Hops)}
-	}
-	if n.BFD != (BFD{}) {
-		us := uint32(n.BFD.Interval.Microseconds())
-		p.Bfd = &api.BfdPeerConfig{Enabled: true, DesiredMinimumTxInterval: us, RequiredMinimumReceive: us, DetectionMultiplier: uint32(n.BFD.Multiplier)}
 	}
 	for _, afi := range []api.Family_Afi{api.Family_AFI_IP, api.Family_AFI_IP6} {
 		p.AfiSafis = append(p.AfiSafis, &api.AfiSafi{

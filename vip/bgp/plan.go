@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/portico-lb/portico/vip/bgp/bfd"
 )
 
 // plan is a Config in the order in which gobgp takes it.
@@ -47,6 +49,17 @@ func (p plan) speaks() bool { return p.as != 0 && len(p.neighbors) > 0 }
 // sameSpeaker reports whether q needs no new identity, which would end all sessions.
 func (p plan) sameSpeaker(q plan) bool {
 	return p.as == q.as && p.routerID == q.routerID && p.restart == q.restart
+}
+
+// lines are those to be watched.
+func (p plan) lines() map[netip.Addr]bfd.Params {
+	lines := map[netip.Addr]bfd.Params{}
+	for a, n := range p.neighbors {
+		if n.BFD != (BFD{}) {
+			lines[a] = bfd.Params{Interval: n.BFD.Interval, Multiplier: n.BFD.Multiplier}
+		}
+	}
+	return lines
 }
 
 // withdrawn is the plan with nothing announced.

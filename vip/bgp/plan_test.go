@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/osrg/gobgp/v4/api"
+
+	"github.com/portico-lb/portico/vip/bgp/bfd"
 )
 
 func neighbor(a string, change ...func(*Neighbor)) Neighbor {
@@ -82,7 +84,7 @@ func TestDiff(t *testing.T) {
 // TestSession reads what gobgp says of a neighbor.
 func TestSession(t *testing.T) {
 	start := time.Unix(1000, 0)
-	n := neighbor("10.0.0.1", func(n *Neighbor) { n.BFD.Multiplier = 3 })
+	n := neighbor("10.0.0.1")
 	says := func(s api.PeerState_SessionState, why api.PeerState_DisconnectReason, message string) *api.Peer {
 		return &api.Peer{State: &api.PeerState{SessionState: s, DisconnectReason: why, DisconnectMessage: message}}
 	}
@@ -102,8 +104,34 @@ func TestSession(t *testing.T) {
 		{50, says(api.PeerState_SESSION_STATE_ESTABLISHED, none, ""), "established since 50: notification received: cease"},
 	} {
 		s = session(step.says, n, s, start.Add(time.Duration(step.after)*time.Second))
-		if got := fmt.Sprintf("%s since %v: %s", s.State, s.Since.Sub(start).Seconds(), s.LastError); got != step.want || s.BFD != "down" {
-			t.Errorf("after %d s: %q, BFD %s, want %q", step.after, got, s.BFD, step.want)
+		if got := fmt.Sprintf("%s since %v: %s", s.State, s.Since.Sub(start).Seconds(), s.LastError); got != step.want {
+			t.Errorf("after %d s: %q, want %q", step.after, got, step.want)
+		}
+	}
+}
+
+// TestCut has lines be lost before, during and after sessions.
+func TestCut(t *testing.T) {
+	start := time.Unix(1000, 0)
+	for _, tt := range []struct {
+		name, state string
+		since       time.Time
+		lost        time.Time
+		want        bool
+	}{
+		{"never lost", "established", start, time.Time{}, false},
+		{"heard in this session, and lost", "established", start, start.Add(1), true},
+		{"not heard since the session began", "established", start, start, false},
+		{"ended already", "active", start, start.Add(1), false},
+		{"being begun", "openconfirm", start, start.Add(1), false},
+	} {
+		now := start.Add(time.Minute)
+		s := Session{State: tt.state, Since: tt.since, Announced: 1}
+		if got := s.cut(bfd.Status{State: bfd.Down, Lost: tt.lost}, now); got != tt.want || got && (s.Up() || s.Since != now || s.LastError == "") {
+			t.Errorf("%s: %v, %+v", tt.name, got, s)
+		}
+		if s.cut(bfd.Status{Lost: tt.lost}, now) {
+			t.Errorf("%s: cut again", tt.name)
 		}
 	}
 }

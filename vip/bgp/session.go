@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/osrg/gobgp/v4/api"
+
+	"github.com/portico-lb/portico/vip/bgp/bfd"
 )
 
 // Status is a snapshot of a Speaker.
@@ -62,21 +64,28 @@ func (s *Speaker) look(ctx context.Context, p process, have plan) {
 	s.mu.Lock()
 	old := s.sessions
 	s.mu.Unlock()
+	lines := s.lines.Status()
 	next := map[netip.Addr]Session{}
-	var fell []Neighbor
+	var dead []Neighbor
 	err := p.ListPeer(ctx, &api.ListPeerRequest{EnableAdvertised: true}, func(peer *api.Peer) {
-		if a, err := netip.ParseAddr(peer.GetConf().GetNeighborAddress()); err == nil {
-			n := have.neighbors[a]
-			next[a] = session(peer, n, old[a], time.Now())
-			if n.BFD != (BFD{}) && peer.GetState().GetFlops() > 0 && !next[a].Up() {
-				fell = append(fell, n)
+		a, err := netip.ParseAddr(peer.GetConf().GetNeighborAddress())
+		if err != nil {
+			return
+		}
+		n, now := have.neighbors[a], time.Now()
+		x := session(peer, n, old[a], now)
+		if n.BFD != (BFD{}) {
+			x.BFD = max(lines[a].State, bfd.Down).String()
+			if x.cut(lines[a], now) {
+				dead = append(dead, n)
 			}
 		}
+		next[a] = x
 	})
 	if err != nil {
 		return // ctx ended
 	}
-	for _, n := range fell {
+	for _, n := range dead {
 		if err := p.renew(ctx, n, have.restart); err != nil {
 			s.fault(err)
 			delete(have.neighbors, n.Address) // to be joined with the next configuration,
@@ -123,11 +132,16 @@ func session(p *api.Peer, n Neighbor, old Session, now time.Time) Session {
 			s.Announced += int(f.GetState().GetAdvertised())
 		}
 	}
-	if n.BFD != (BFD{}) {
-		s.BFD = "down"
-		if b := st.GetBfdState(); b != nil {
-			s.BFD = strings.ToLower(strings.TrimPrefix(b.GetSessionState().String(), "BFD_SESSION_STATE_"))
-		}
-	}
 	return s
+}
+
+// cut ends the session if its line was lost while it was established, and
+// reports whether it did. A line that was lost before, or not heard of since,
+// says nothing: a router begins to watch anew with each session.
+func (s *Session) cut(line bfd.Status, now time.Time) bool {
+	if !s.Up() || !line.Lost.After(s.Since) {
+		return false
+	}
+	s.State, s.Since, s.Announced, s.LastError = "idle", now, 0, "the line was lost (bfd)"
+	return true
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/osrg/gobgp/v4/pkg/apiutil"
 	"github.com/osrg/gobgp/v4/pkg/server"
+
+	"github.com/portico-lb/portico/vip/bgp/bfd"
 )
 
 const (
@@ -26,6 +28,7 @@ type Speaker struct {
 	inputs  chan struct{} // bell: config changed
 	events  chan struct{} // bell: a session changed
 	changed chan struct{} // bell for the consumer
+	lines   *bfd.Watcher
 
 	mu       sync.Mutex
 	config   Config
@@ -36,7 +39,7 @@ type Speaker struct {
 // New returns a Speaker that says nothing yet.
 func New(log *slog.Logger) *Speaker {
 	return &Speaker{log: log, inputs: make(chan struct{}, 1), events: make(chan struct{}, 1), changed: make(chan struct{}, 1),
-		sessions: map[netip.Addr]Session{}}
+		lines: bfd.New(log), sessions: map[netip.Addr]Session{}}
 }
 
 // Set replaces what is said. Sessions whose neighbor did not change go on.
@@ -53,6 +56,12 @@ func (s *Speaker) Changed() <-chan struct{} { return s.changed }
 // Run speaks until ctx ends. Then it withdraws all routes, leaves the routers a
 // moment to act on it, and ends the sessions.
 func (s *Speaker) Run(ctx context.Context, ready func()) error {
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	// Lines are watched to the end of the sessions.
+	watch, unwatch := context.WithCancel(context.WithoutCancel(ctx))
+	defer unwatch()
+	watching.Go(func() { s.lines.Run(watch) })
 	var gobgp process
 	have := plan{}
 	failed := false // gobgp would not start
@@ -66,6 +75,7 @@ func (s *Speaker) Run(ctx context.Context, ready func()) error {
 			return nil
 		case <-s.inputs:
 			want := newPlan(s.read())
+			s.lines.Set(want.lines())
 			if gobgp.BgpServer != nil && (!want.speaks() || !have.sameSpeaker(want)) {
 				s.end(gobgp, have)
 				gobgp, have = process{}, plan{}
@@ -83,6 +93,7 @@ func (s *Speaker) Run(ctx context.Context, ready func()) error {
 			}
 			have = want
 		case <-s.events:
+		case <-s.lines.Changed():
 		case <-timer.C:
 			if failed {
 				ring(s.inputs)
