@@ -43,7 +43,7 @@ func listen(ctx context.Context, v6 bool, port int) (*receiver, error) {
 	}
 	c, err := new(net.ListenConfig).ListenPacket(ctx, network, ":"+strconv.Itoa(port))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: no other program may speak BFD here", err)
 	}
 	r := &receiver{PacketConn: c}
 	if v6 {
