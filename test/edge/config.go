@@ -19,6 +19,10 @@ func (e *Edge) config(n *Node) string {
 	if e.opts.IPv6 {
 		addresses = append(addresses, DefaultVIP6)
 	}
+	track := ""
+	if e.opts.Track != "" {
+		track = ", track = " + e.opts.Track
+	}
 	fmt.Fprintf(&b, `[node]
 name      = %[1]q
 interface = %[2]q
@@ -34,9 +38,9 @@ l7_socket = "%[3]s/%[7]s"
 [[vip]]
 name      = "edge"
 addresses = [%[4]s]
-vrrp      = { router_id = 51, advert_interval = %[5]q }
+vrrp      = { router_id = 51, advert_interval = %[5]q%[8]s }
 
-`, n.Name(), ifname, n.Dir(), quoted(addresses), e.opts.Advert, directorSocket, proxySocket)
+`, n.Name(), ifname, n.Dir(), quoted(addresses), e.opts.Advert, directorSocket, proxySocket, track)
 	e.service(&b, "http", firstPort)
 	if e.opts.HTTPS {
 		e.service(&b, "https", 443)

@@ -36,6 +36,7 @@ type Options struct {
 	IPv6      bool   // DefaultVIP6 beside the VIP, and services on both
 	Scheduler string // default mh
 	Advert    string // advertisement interval, default 1s
+	Track     string // what the VIP's group depends on, in TOML; default portico's own
 	Check     string // further keys of the health check, in TOML
 	HTTPS     bool   // a service on port 443, too
 	Services  string // further [[l4.service]] tables, in TOML

@@ -9,12 +9,40 @@ import (
 	"github.com/portico-lb/portico/test/lab"
 )
 
-// TestProxyDies kills the proxy of the owner, and then that of another node.
-// Only what that proxy held is lost.
+// TestOwnersProxyDies: a node that proxies nothing hands the VIP to one that
+// does, and only what its own proxy held is lost.
+func TestOwnersProxyDies(t *testing.T) {
+	e := start(t, edge.Options{Check: "fall = 3, rise = 2"})
+	owner := e.WaitReady(patience)
+	held := e.Hold(30)
+	before := held.Alive()
+	probe := e.Client.Probe(probeEvery, e.Request())
+	answers(t, probe, 50)
+	since := mark()
+	owner.Proxy.Kill()
+	next := e.WaitOwner(patience, e.Others(owner)...)
+	took := since()
+	held.WaitUsed(t)
+	answers(t, probe, 100)
+	tl, alive := probe.Stop(), held.Alive()
+	figure(t, "proxy of the owner killed: VIP moved from %s to %s after %v; connections held before %v, after %v; %v", owner, next, took, before, alive, tl)
+	for _, n := range e.Others(owner) {
+		if alive[n.Name()] != before[n.Name()] {
+			t.Errorf("%s held %d connections before, %d after: %v", n, before[n.Name()], alive[n.Name()], held.Broken()[n.Name()])
+		}
+	}
+	owner.Proxy.Start()
+	if now := e.WaitReady(patience); now != next {
+		t.Errorf("the VIP came back to %s without need: it is on %s", next, now)
+	}
+}
+
+// TestProxyDies kills the proxy of the owner, and then that of another node,
+// where the VIP does not depend on it. Only what that proxy held is lost.
 func TestProxyDies(t *testing.T) {
 	// Three failures a second apart, and a second for the slow machine.
 	const limit = 4 * time.Second
-	e := start(t, edge.Options{Scheduler: "rr", Check: "fall = 3, rise = 2"})
+	e := start(t, edge.Options{Scheduler: "rr", Check: "fall = 3, rise = 2", Track: "[]"})
 	owner := e.WaitReady(patience)
 	for _, victim := range []*edge.Node{owner, e.Others(owner)[0]} {
 		held := e.Hold(12)
