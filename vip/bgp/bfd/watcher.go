@@ -82,7 +82,7 @@ func (w *Watcher) Run(ctx context.Context) {
 	inner, stop := context.WithCancel(ctx)
 	defer x.readers.Wait()
 	defer stop()
-	defer x.set(inner, nil)
+	defer func() { _ = x.set(inner, nil) }() // opens nothing that could fail
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
