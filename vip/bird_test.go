@@ -342,8 +342,9 @@ func TestBirdWatches(t *testing.T) {
 			if took := time.Since(begin); took > 2*time.Second {
 				t.Errorf("dead line: noticed after %v", took)
 			}
-			if s := n.status().BGP.Sessions[0]; s.BFD != "down" || !strings.Contains(n.proc.Log(), "the line was lost (bfd)") {
-				t.Errorf("dead line: %+v", s)
+			n.eventually("a line that is shown as down", func() bool { return n.status().BGP.Sessions[0].BFD == "down" })
+			if !strings.Contains(n.proc.Log(), "the line was lost (bfd)") {
+				t.Errorf("dead line:\n%s", n.proc.Log())
 			}
 			lan.Revive(n.Node)
 			well("line back")
