@@ -100,7 +100,11 @@ func (s Service) owned(k Key, owned func(netip.Addr) bool) bool {
 // servers returns the servers of a virtual address's family. Where it has
 // none, a tunnel reaches those of the other (ip_vs_ctl.c, ip_vs_add_dest).
 func (s Service) servers(vip netip.Addr) []Server {
-	same := slices.DeleteFunc(slices.Clone(s.Servers), func(r Server) bool { return r.Addr.Addr().Is4() != vip.Is4() })
+	other := func(r Server) bool { return r.Addr.Addr().Is4() != vip.Is4() }
+	if !slices.ContainsFunc(s.Servers, other) {
+		return s.Servers
+	}
+	same := slices.DeleteFunc(slices.Clone(s.Servers), other)
 	if len(same) == 0 && s.Forward == Tunnel {
 		return s.Servers
 	}

@@ -23,14 +23,15 @@ func Diff(have, want State, ours func(Key) bool) []Op {
 
 	// Services that must go do so before others come: they are those of an
 	// address that went to another node, which balances by now.
+	wanted, stands := want.byKey(), have.byKey()
 	for _, v := range have.Services {
-		if ours(v.Key) && want.Find(v.Key) == nil {
+		if ours(v.Key) && wanted[v.Key] == nil {
 			ops = append(ops, Op{Kind: DelService, Service: VirtualService{Key: v.Key}})
 		}
 	}
 	moved, sloppy := false, false
 	for _, w := range want.Services {
-		h := have.Find(w.Key)
+		h := stands[w.Key]
 		bare := w
 		bare.Destinations = nil
 		fresh := h == nil

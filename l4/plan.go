@@ -42,12 +42,13 @@ type ServerKey struct {
 // if the owner changes.
 func Plan(cfg Config, in Inputs) State {
 	want := State{Timeouts: cfg.Timeouts, Sysctls: sysctls(cfg)}
+	have := in.Have.byKey()
 	for _, s := range cfg.Services {
 		for _, key := range s.Keys() {
 			// A node that held the service of an address it does not own
 			// would balance packets again that the owner sent to it.
 			if s.owned(key, in.Owned) {
-				want.Services = append(want.Services, planService(s, key, in))
+				want.Services = append(want.Services, planService(s, key, have[key], in))
 			}
 		}
 	}
@@ -88,18 +89,18 @@ func sysctls(cfg Config) map[string]int {
 	return set
 }
 
-func planService(s Service, key Key, in Inputs) VirtualService {
+func planService(s Service, key Key, have *VirtualService, in Inputs) VirtualService {
 	v := VirtualService{Key: key, Scheduler: s.Scheduler, Flags: s.Flags, Persistence: s.Persistence, Prefix: s.Prefix4}
 	if key.Addr.Addr().Is6() {
 		v.Prefix = s.Prefix6
 	}
-	have := in.Have.Find(key)
 	servers := s.servers(key.Addr.Addr())
-	weights, sorry := s.weigh(key, servers, in)
-	for _, server := range servers {
+	weights, sorry := s.weigh(have, servers, in)
+	v.Destinations = make([]Destination, 0, len(servers)+1)
+	for i, server := range servers {
 		d := Destination{
 			Addr: server.Addr, Forward: s.Forward, Encap: s.Encap,
-			Upper: server.Upper, Lower: server.Lower, Weight: weights[server.Addr],
+			Upper: server.Upper, Lower: server.Lower, Weight: weights[i],
 		}
 		if s.Scheduler == "mh" {
 			// A server that is configured with weight 0 has rows as well:
@@ -138,9 +139,10 @@ func planService(s Service, key Key, in Inputs) VirtualService {
 // that last does not have was programmed by a process before this one.
 func Leaving(cfg Config, have, last State, draining map[ServerKey]time.Time, now time.Time) map[ServerKey]time.Time {
 	leaving := map[ServerKey]time.Time{}
+	stands, wanted := have.byKey(), last.byKey()
 	for _, s := range cfg.Services {
 		for _, key := range s.Keys() {
-			h, before := have.Find(key), last.Find(key)
+			h, before := stands[key], wanted[key]
 			if h == nil {
 				continue
 			}

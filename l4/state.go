@@ -246,6 +246,15 @@ func (s *State) Find(k Key) *VirtualService {
 	return nil
 }
 
+// byKey returns the services by their keys, for who looks for many of them.
+func (s *State) byKey() map[Key]*VirtualService {
+	m := make(map[Key]*VirtualService, len(s.Services))
+	for i := range s.Services {
+		m[s.Services[i].Key] = &s.Services[i]
+	}
+	return m
+}
+
 // Find returns the destination at addr, or nil. A nil service has none.
 func (v *VirtualService) Find(addr netip.AddrPort) *Destination {
 	if v == nil {

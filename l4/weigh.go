@@ -1,12 +1,13 @@
 package l4
 
 import (
-	"net/netip"
+	"slices"
 	"time"
 )
 
-// weigh returns the weight of each server of a service, and whether its sorry
-// server answers.
+// weigh returns the weights of a service's servers, in their order, and
+// whether its sorry server answers. have is the service as it stands, nil
+// where it does not.
 //
 // Up is the configured weight, down is 0. Not known yet is 0 as well, except
 // for a server that has a weight in the dataplane: a daemon that starts again
@@ -15,38 +16,37 @@ import (
 // With Keep, if that leaves nobody, whoever had a weight last keeps it, since
 // the checks may be what is broken, and refusing every client is worse than
 // trying. A node that takes over in this state holds no last set: it tries all.
-func (s Service) weigh(key Key, servers []Server, in Inputs) (weights map[netip.AddrPort]int, sorry bool) {
-	weights = make(map[netip.AddrPort]int, len(servers))
-	last := make(map[netip.AddrPort]int, len(servers))
-	all := make(map[netip.AddrPort]int, len(servers))
-	have := in.Have.Find(key)
-	known, up := true, 0
-	for _, server := range servers {
+func (s Service) weigh(have *VirtualService, servers []Server, in Inputs) (weights []int, sorry bool) {
+	weights = make([]int, len(servers))
+	last, all := slices.Clone(weights), slices.Clone(weights)
+	known, up, serving := true, 0, 0
+	for i, server := range servers {
 		state := in.Health.State(server.Check)
 		if server.Weight == 0 || !in.Drains.since(s, server).IsZero() {
 			known = known && state.Known
 			continue // the operator's word, also where nobody is left
 		}
 		known = known && state.Known
-		all[server.Addr] = server.Weight
+		all[i] = server.Weight
 		d := have.Find(server.Addr)
 		served := d != nil && d.Weight > 0
 		if served {
-			last[server.Addr] = server.Weight
+			serving++
+			last[i] = server.Weight
 		}
 		switch {
 		case state.Up:
 			up++
-			weights[server.Addr] = s.ramp(server.Weight, d, in.Now.Sub(state.Since))
+			weights[i] = s.ramp(server.Weight, d, in.Now.Sub(state.Since))
 		case !state.Known && served:
 			up++
-			weights[server.Addr] = server.Weight
+			weights[i] = server.Weight
 		}
 	}
 	switch {
 	case up >= max(1, s.Quorum):
 		return weights, false
-	case s.AllDown == Keep && len(last) > 0:
+	case s.AllDown == Keep && serving > 0:
 		return last, false
 	case !known:
 		// The first answers are on their way: nobody is refused or sent to the
@@ -55,7 +55,7 @@ func (s Service) weigh(key Key, servers []Server, in Inputs) (weights map[netip.
 	case s.AllDown == Keep:
 		return all, false
 	}
-	return nil, s.AllDown == Sorry
+	return make([]int, len(servers)), s.AllDown == Sorry
 }
 
 // ramp returns the weight of a server that has been up for a time. It never
