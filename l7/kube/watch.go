@@ -45,21 +45,40 @@ type WatchOptions struct {
 // What an API server said last is served for as long as it is away. An object
 // that is deleted, or an endpoint that leaves, is gone with the next Objects.
 type Watcher struct {
+	reader
+
+	// The reader's mu guards these.
+	ingresses kind[*netv1.Ingress]
+	classes   kind[*netv1.IngressClass]
+	services  kind[*corev1.Service]
+	slices    kind[*discoveryv1.EndpointSlice]
+	secrets   kind[*corev1.Secret]
+	objects   Objects // as of the last call of Objects
+}
+
+// A reader follows some kinds of objects at an API server.
+type reader struct {
 	log        *slog.Logger
 	server     *server
 	reflectors []*cache.Reflector
 	changed    chan struct{}
 	synced     chan struct{} // closed once every reading is complete
 
-	mu        sync.Mutex
-	ingresses kind[*netv1.Ingress]
-	classes   kind[*netv1.IngressClass]
-	services  kind[*corev1.Service]
-	slices    kind[*discoveryv1.EndpointSlice]
-	secrets   kind[*corev1.Secret]
-	readings  []*reading
-	objects   Objects // as of the last call of Objects
-	modified  time.Time
+	mu       sync.Mutex
+	readings []*reading
+	modified time.Time
+}
+
+// prepare makes the client. It reads the files that o names and connects to
+// nothing.
+func (w *reader) prepare(o WatchOptions) (*kubernetes.Clientset, error) {
+	server, err := newServer(o)
+	if err != nil {
+		return nil, err
+	}
+	w.log, w.server = o.Log, server
+	w.changed, w.synced = make(chan struct{}, 1), make(chan struct{})
+	return kubernetes.NewForConfigAndClient(server.config, server.http)
 }
 
 var _ Source = (*Watcher)(nil)
@@ -71,44 +90,36 @@ func NewWatcher(o WatchOptions) (*Watcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("l7.kubernetes.label_selector %q: %w", o.LabelSelector, err)
 	}
-	server, err := newServer(o)
+	w := &Watcher{}
+	client, err := w.prepare(o)
 	if err != nil {
 		return nil, err
 	}
-	client, err := kubernetes.NewForConfigAndClient(server.config, server.http)
-	if err != nil {
-		return nil, err
-	}
-	w := &Watcher{
-		log:     o.Log,
-		server:  server,
-		changed: make(chan struct{}, 1),
-		synced:  make(chan struct{}),
-	}
+	r := &w.reader
 	net, core, discovery := client.NetworkingV1().RESTClient(), client.CoreV1().RESTClient(), client.DiscoveryV1().RESTClient()
 	namespaces := o.Namespaces
 	if len(namespaces) == 0 {
 		namespaces = []string{""}
 	}
 	for _, ns := range namespaces {
-		follow(w, &w.ingresses, query{client: net, resource: "ingresses", namespace: ns, labels: selector.String()}, keepAll)
-		follow(w, &w.services, query{client: core, resource: "services", namespace: ns}, keepAll)
-		follow(w, &w.slices, query{client: discovery, resource: "endpointslices", namespace: ns}, keepAll)
+		follow(r, &w.ingresses, query{client: net, resource: "ingresses", namespace: ns, labels: selector.String()}, keepAll)
+		follow(r, &w.services, query{client: core, resource: "services", namespace: ns}, keepAll)
+		follow(r, &w.slices, query{client: discovery, resource: "endpointslices", namespace: ns}, keepAll)
 		// Asked for by type, as a cluster may hold thousands of others, Helm's
 		// releases above all.
 		for _, t := range []corev1.SecretType{corev1.SecretTypeTLS, corev1.SecretTypeOpaque} {
-			follow(w, &w.secrets, query{client: core, resource: "secrets", namespace: ns, fields: "type=" + string(t)}, keepPair)
+			follow(r, &w.secrets, query{client: core, resource: "secrets", namespace: ns, fields: "type=" + string(t)}, keepPair)
 		}
 	}
 	// An IngressClass belongs to the cluster: who may read some namespaces only
 	// goes without.
-	follow(w, &w.classes, query{client: net, resource: "ingressclasses", optional: true}, keepAll)
+	follow(r, &w.classes, query{client: net, resource: "ingressclasses", optional: true}, keepAll)
 	return w, nil
 }
 
 // Run follows the API server until ctx ends, for as long as it may be away. It
 // can be called once.
-func (w *Watcher) Run(ctx context.Context, ready func()) error {
+func (w *reader) Run(ctx context.Context, ready func()) error {
 	// The reflectors log to klog; what matters of it, note says.
 	quiet := klog.NewContext(ctx, klog.Logger{})
 	var group sync.WaitGroup
@@ -125,8 +136,8 @@ func (w *Watcher) Run(ctx context.Context, ready func()) error {
 	return nil
 }
 
-// Changed rings when Objects has something new.
-func (w *Watcher) Changed() <-chan struct{} { return w.changed }
+// Changed rings when there is something new.
+func (w *reader) Changed() <-chan struct{} { return w.changed }
 
 // Objects returns what the API server said last, nil until it has said
 // everything once.

@@ -31,7 +31,7 @@ type query struct {
 	optional                            bool // its refusal is no failure
 }
 
-// A reading is how one reflector fares. The Watcher's mu guards it.
+// A reading is how one reflector fares. The reader's mu guards it.
 type reading struct {
 	what     string // for people
 	optional bool
@@ -43,8 +43,11 @@ type reading struct {
 
 // follow adds a reflector for q that fills k with the objects that keep lets
 // pass; keep may take from an object what is not needed.
-func follow[T metav1.Object](w *Watcher, k *kind[T], q query, keep func(T) bool) {
+func follow[T metav1.Object](w *reader, k *kind[T], q query, keep func(T) bool) {
 	r := &reading{what: q.resource, optional: q.optional}
+	if q.labels != "" {
+		r.what += " with " + q.labels
+	}
 	if q.fields != "" {
 		r.what += " with " + q.fields
 	}
@@ -65,7 +68,7 @@ func follow[T metav1.Object](w *Watcher, k *kind[T], q query, keep func(T) bool)
 }
 
 // source asks the API server and notes how that went.
-func (q query) source(w *Watcher, r *reading) *cache.ListWatch {
+func (q query) source(w *reader, r *reading) *cache.ListWatch {
 	lw := cache.NewFilteredListWatchFromClient(q.client, q.resource, q.namespace, func(o *metav1.ListOptions) {
 		o.LabelSelector, o.FieldSelector = q.labels, q.fields
 	})
@@ -89,7 +92,7 @@ func (q query) source(w *Watcher, r *reading) *cache.ListWatch {
 
 // note records how a request went. The log has the first failure and the last
 // recovery, not every try in between.
-func (w *Watcher) note(r *reading, err error) {
+func (w *reader) note(r *reading, err error) {
 	switch {
 	case errors.Is(err, context.Canceled): // we are stopping
 		return
@@ -124,7 +127,7 @@ func (w *Watcher) note(r *reading, err error) {
 
 // failing returns the reading that has failed for the longest, nil when none
 // does. mu is held.
-func (w *Watcher) failing() (first *reading) {
+func (w *reader) failing() (first *reading) {
 	for _, r := range w.readings {
 		if r.err != "" && (first == nil || r.since.Before(first.since)) {
 			first = r
@@ -134,7 +137,7 @@ func (w *Watcher) failing() (first *reading) {
 }
 
 // markSynced notes that r is complete. mu is held.
-func (w *Watcher) markSynced(r *reading) {
+func (w *reader) markSynced(r *reading) {
 	if r.synced {
 		return
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // A kind is all objects of one kind, from as many stores as it takes queries to
-// get them. The Watcher's mu guards it.
+// get them. The reader's mu guards it.
 type kind[T metav1.Object] struct {
 	stores []*store[T]
 	gen    uint64 // counts changes
@@ -34,7 +34,7 @@ func (k *kind[T]) since(gen uint64, then []T) []T {
 
 // A store holds what one reflector reads, which calls its methods.
 type store[T metav1.Object] struct {
-	w       *Watcher
+	w       *reader
 	reading *reading
 	kind    *kind[T]
 	keep    func(T) bool
@@ -109,7 +109,7 @@ func (s *store[T]) Replace(list []any, _ string) error {
 // Resync has nothing to do.
 func (s *store[T]) Resync() error { return nil }
 
-// changed tells the consumer. The Watcher's mu is held.
+// changed tells the consumer. The reader's mu is held.
 func (s *store[T]) changed() {
 	s.kind.gen++
 	s.w.modified = time.Now()
