@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 )
 
 const (
-	// heldEvery is how often a held connection is used.
+	// heldEvery is how often Hold uses a connection.
 	heldEvery = 200 * time.Millisecond
 	// heldPatience is how long one may go without an answer: longer than a
 	// take-over, in which TCP repeats what was lost.
@@ -37,9 +38,16 @@ type heldConn struct {
 	err     error
 }
 
-// Hold opens n connections to the VIP, each answered once when it returns.
-// They end with Release, or with the test.
+// Hold opens n connections to the VIP, each answered once when it returns, and
+// uses each several times a second. They end with Release, or with the test.
 func (e *Edge) Hold(n int) *Held {
+	e.t.Helper()
+	return e.HoldEvery(n, heldEvery)
+}
+
+// HoldEvery is Hold for more connections than an emulated machine can serve
+// that often.
+func (e *Edge) HoldEvery(n int, every time.Duration) *Held {
 	e.t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	h := &Held{stop: stop}
@@ -55,13 +63,13 @@ func (e *Edge) Hold(n int) *Held {
 		if err := c.ask(r); err != nil {
 			e.t.Fatalf("hold a connection: %v", err)
 		}
-		h.wg.Go(func() { c.run(ctx, r) })
+		h.wg.Go(func() { c.run(ctx, r, every) })
 	}
 	return h
 }
 
-func (c *heldConn) run(ctx context.Context, r *bufio.Reader) {
-	tick := time.NewTicker(heldEvery)
+func (c *heldConn) run(ctx context.Context, r *bufio.Reader, every time.Duration) {
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	defer c.conn.Close()
 	defer context.AfterFunc(ctx, func() { c.conn.SetDeadline(time.Unix(1, 0)) })()
@@ -139,8 +147,9 @@ func (h *Held) Broken() map[string][]error {
 	return broken
 }
 
-// WaitUsed waits until every connection has been answered once more, or broken.
-func (h *Held) WaitUsed(t lab.T) {
+// WaitUsed waits until every connection has been answered once more, or
+// broken. Those of the nodes given, which nobody answers, are left out.
+func (h *Held) WaitUsed(t lab.T, without ...*Node) {
 	t.Helper()
 	before := make([]int, len(h.conns))
 	for i, c := range h.conns {
@@ -148,6 +157,9 @@ func (h *Held) WaitUsed(t lab.T) {
 	}
 	lab.Eventually(t, 2*heldPatience, "held connections used once more", func() error {
 		for i, c := range h.conns {
+			if slices.ContainsFunc(without, func(n *Node) bool { return n.Name() == c.edge }) {
+				continue
+			}
 			if n, err := c.state(); err == nil && n == before[i] {
 				return fmt.Errorf("connection %d, of %s, waits for answer %d", i+1, c.edge, n+1)
 			}
