@@ -10,7 +10,7 @@ import (
 // compose writes the head that the endpoint gets: the target in the form that
 // was matched, the fields that are meant for it, and who is asking. A proxy
 // speaks its own version (RFC 9110, section 6.2).
-func (c *conn) compose(x *exchange, head []byte) {
+func (c *client) compose(x *exchange, head []byte) {
 	r := &x.req
 	out := append(x.out[:0], r.MethodName.Of(head)...)
 	out = append(out, ' ')
@@ -58,7 +58,7 @@ func appendFields(out []byte, h *http1.Head, head []byte) []byte {
 
 // believe drops what a client says about itself, unless it is a trusted proxy
 // that says it about its client. It returns which kinds stay.
-func (c *conn) believe(r *http1.Request) (kept kinds) {
+func (c *client) believe(r *http1.Request) (kept kinds) {
 	for i := range r.Fields {
 		f := &r.Fields[i]
 		switch f.Kind {
@@ -84,24 +84,8 @@ type kinds uint32
 
 func (k kinds) has(kind http1.Kind) bool { return k>>kind&1 != 0 }
 
-// appendClient appends the lines that are the same in all requests of c.
-func appendClient(dst []byte, c *conn) []byte {
-	for _, name := range []string{"X-Forwarded-For: ", "X-Real-Ip: "} {
-		dst = append(dst, name...)
-		dst = append(c.peer.AppendTo(dst), '\r', '\n')
-	}
-	return append(append(append(dst, "X-Forwarded-Proto: "...), c.scheme()...), '\r', '\n')
-}
-
-func (c *conn) scheme() string {
-	if c.tls != nil {
-		return "https"
-	}
-	return "http"
-}
-
 // appendForwarded appends the lines that tell the endpoint who asked for what.
-func (c *conn) appendForwarded(out []byte, r *http1.Request, head, host []byte, kept kinds) []byte {
+func (c *client) appendForwarded(out []byte, r *http1.Request, head, host []byte, kept kinds) []byte {
 	if c.trusted {
 		out = c.appendTrusted(out, r, head)
 		if !kept.has(http1.XForwardedProto) {
@@ -120,11 +104,11 @@ func (c *conn) appendForwarded(out []byte, r *http1.Request, head, host []byte, 
 }
 
 // port is the port the client connected to as it sees it.
-func (c *conn) port(host []byte) []byte {
+func (c *client) port(host []byte) []byte {
 	if i := bytes.LastIndexByte(host, ':'); i >= 0 && i+1 < len(host) && host[len(host)-1] != ']' {
 		return host[i+1:]
 	}
-	if c.tls != nil {
+	if c.secure {
 		return []byte("443")
 	}
 	return []byte("80")
@@ -133,7 +117,7 @@ func (c *conn) port(host []byte) []byte {
 // appendTrusted appends X-Forwarded-For, with the peer behind what the peer
 // says, and X-Real-Ip: read from the right, the first address that is not a
 // trusted proxy's. What stands further left anybody may have written.
-func (c *conn) appendTrusted(out []byte, r *http1.Request, head []byte) []byte {
+func (c *client) appendTrusted(out []byte, r *http1.Request, head []byte) []byte {
 	out = append(out, "X-Forwarded-For: "...)
 	list := len(out)
 	for i := range r.Fields {
@@ -147,7 +131,7 @@ func (c *conn) appendTrusted(out []byte, r *http1.Request, head []byte) []byte {
 }
 
 // realClient walks list, "a, b, c, ", from the right.
-func (c *conn) realClient(list []byte) netip.Addr {
+func (c *client) realClient(list []byte) netip.Addr {
 	client := c.peer
 	for len(list) > 0 && c.s.trusts(client) {
 		list = bytes.TrimRight(list, ", \t")

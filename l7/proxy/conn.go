@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
-	"net/netip"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -17,32 +16,24 @@ import (
 // A conn is one client connection. One goroutine serves it; the sweeper and
 // the drain reach in through deadline and interrupt.
 type conn struct {
-	s   *server
-	p   *Proxy
+	client
 	raw net.Conn     // as accepted
 	rw  net.Conn     // raw, or the TLS connection over it
 	tls *tls.Conn    // nil without TLS
 	tcp *net.TCPConn // raw, where nothing lies over it: it can be spliced
 	fd  syscall.RawConn
 
-	peer    netip.Addr
-	trusted bool
-	// forwarded are the field lines about the client that are the same in
-	// all its requests.
-	forwarded []byte
-
 	deadline deadline
 	// backend is the connection to an endpoint that a cut has to interrupt.
 	backend atomic.Pointer[backend]
 	mu      sync.Mutex // held while a cut is carried out or taken back
 
-	in    buffer
-	stats *shard
-	torn  bool // the last response broke off
+	in   buffer
+	torn bool // the last response broke off
 }
 
 func newConn(s *server, raw net.Conn) *conn {
-	c := &conn{s: s, p: s.p, raw: raw, stats: s.p.counters.pick()}
+	c := &conn{client: newClient(s, raw.RemoteAddr()), raw: raw}
 	c.rw, c.tls = s.secure(raw)
 	if tcp, ok := raw.(*net.TCPConn); ok {
 		if c.tls == nil {
@@ -50,11 +41,6 @@ func newConn(s *server, raw net.Conn) *conn {
 		}
 		c.fd, _ = tcp.SyscallConn()
 	}
-	if a, ok := raw.RemoteAddr().(*net.TCPAddr); ok {
-		c.peer = a.AddrPort().Addr().Unmap().WithZone("")
-	}
-	c.trusted = s.trusts(c.peer)
-	c.forwarded = appendClient(nil, c)
 	return c
 }
 
@@ -209,12 +195,6 @@ func (c *conn) pending() bool {
 	n := 0
 	err := c.fd.Control(func(fd uintptr) { n, _ = peek(fd) })
 	return err == nil && n > 0
-}
-
-// until is the clock time at which a wait of d that begins now is over; the
-// clock may be a grain behind.
-func (c *conn) until(d time.Duration) int64 {
-	return c.p.clock.now() + int64(c.p.grain) + int64(d)
 }
 
 // arm begins a wait and reports whether the connection may go on.

@@ -1,0 +1,58 @@
+package proxy
+
+import (
+	"net"
+	"net/netip"
+	"time"
+)
+
+// A client is who asks: what is the same in all requests of one connection,
+// whatever version of HTTP it speaks.
+type client struct {
+	s     *server
+	p     *Proxy
+	stats *shard
+
+	peer    netip.Addr
+	trusted bool
+	secure  bool // over TLS
+	// forwarded are the field lines about the client that are the same in
+	// all its requests.
+	forwarded []byte
+}
+
+// newClient returns the client that connects to s from an address.
+func newClient(s *server, from net.Addr) client {
+	c := client{s: s, p: s.p, stats: s.p.counters.pick(), secure: s.entry.TLS != nil}
+	switch a := from.(type) {
+	case *net.TCPAddr:
+		c.peer = a.AddrPort().Addr().Unmap().WithZone("")
+	case *net.UDPAddr:
+		c.peer = a.AddrPort().Addr().Unmap().WithZone("")
+	}
+	c.trusted = s.trusts(c.peer)
+	c.forwarded = c.appendClient(nil)
+	return c
+}
+
+// appendClient appends the lines that are the same in all requests of c.
+func (c *client) appendClient(dst []byte) []byte {
+	for _, name := range []string{"X-Forwarded-For: ", "X-Real-Ip: "} {
+		dst = append(dst, name...)
+		dst = append(c.peer.AppendTo(dst), '\r', '\n')
+	}
+	return append(append(append(dst, "X-Forwarded-Proto: "...), c.scheme()...), '\r', '\n')
+}
+
+func (c *client) scheme() string {
+	if c.secure {
+		return "https"
+	}
+	return "http"
+}
+
+// until is the clock time at which a wait of d that begins now is over; the
+// clock may be a grain behind.
+func (c *client) until(d time.Duration) int64 {
+	return c.p.clock.now() + int64(c.p.grain) + int64(d)
+}
