@@ -104,7 +104,8 @@ func waitDrained(ctx context.Context, w io.Writer, target string, ask func() (da
 		default:
 			quiet++
 		}
-		if d.Connections != shown {
+		// While one still serves, the count is not of what is left.
+		if d.Serving == 0 && d.Connections != shown {
 			fmt.Fprintf(w, "%s: %d connections left\n", target, d.Connections)
 			shown = d.Connections
 		}

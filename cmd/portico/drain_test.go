@@ -34,7 +34,7 @@ func TestWaitDrained(t *testing.T) {
 		looks     []l4.DrainStatus
 		out, fail string
 	}{
-		"empties":         {[]l4.DrainStatus{at(1, 1, 0), at(1, 0, 3), at(1, 0, 0)}, "edge-2: 0 connections left\nedge-2: 3 connections left\nedge-2: 0 connections left\n", ""},
+		"empties":         {[]l4.DrainStatus{at(1, 1, 0), at(1, 0, 3), at(1, 0, 0)}, "edge-2: 3 connections left\nedge-2: 0 connections left\n", ""},
 		"not here":        {[]l4.DrainStatus{at(0, 0, 0)}, "this node balances none of its services: nothing to wait for here\n", ""},
 		"given back":      {[]l4.DrainStatus{{Target: "edge-3"}}, "", "edge-2 was given back meanwhile"},
 		"does not finish": {[]l4.DrainStatus{at(1, 0, 2)}, "edge-2: 2 connections left\n", "edge-2 is not drained yet, and stays out of service: 2 connections left: context deadline exceeded"},
