@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/http1"
 )
 
@@ -25,7 +26,7 @@ type conn struct {
 
 	deadline deadline
 	// backend is the connection to an endpoint that a cut has to interrupt.
-	backend atomic.Pointer[backend]
+	backend atomic.Pointer[backend.Conn]
 	mu      sync.Mutex // held while a cut is carried out or taken back
 
 	in   buffer
@@ -193,7 +194,7 @@ func (c *conn) pending() bool {
 		return false
 	}
 	n := 0
-	err := c.fd.Control(func(fd uintptr) { n, _ = peek(fd) })
+	err := c.fd.Control(func(fd uintptr) { n, _ = backend.Peek(fd) })
 	return err == nil && n > 0
 }
 
@@ -225,7 +226,7 @@ func (c *conn) interruptLocked() {
 	past := time.Unix(1, 0)
 	c.raw.SetDeadline(past)
 	if b := c.backend.Load(); b != nil {
-		b.tcp.SetDeadline(past)
+		b.Interrupt()
 	}
 }
 

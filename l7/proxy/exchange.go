@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync"
 
+	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/http1"
 )
 
@@ -22,8 +23,7 @@ type exchange struct {
 	upgrade    bool // the client asks for another protocol
 
 	in     buffer // from the endpoint
-	tried  []*endpoint
-	fresh  bool // pooled connections are not to be trusted any more
+	call   backend.Call
 	pieces [2][]byte
 	vector net.Buffers
 	part   io.LimitedReader
@@ -40,7 +40,6 @@ var exchanges = sync.Pool{New: func() any {
 func getExchange() *exchange {
 	x := exchanges.Get().(*exchange)
 	x.in.clear()
-	x.tried, x.fresh = x.tried[:0], false
 	return x
 }
 
@@ -48,7 +47,7 @@ func putExchange(x *exchange) {
 	if len(x.in.b) > largeSize || cap(x.out) > largeSize {
 		return // a rare giant is not kept
 	}
-	clear(x.tried)
+	x.call.Reset()
 	x.first, x.pieces, x.vector, x.part.R = nil, [2][]byte{}, nil, nil
 	exchanges.Put(x)
 }

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 
+	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/http1"
 )
 
@@ -20,23 +21,18 @@ const (
 )
 
 // forward carries a request to an endpoint of pl and its response back.
-func (c *conn) forward(x *exchange, pl *pool) bool {
+func (c *conn) forward(x *exchange, pl *backend.Pool) bool {
 	x.pack()
 	for {
-		b, status, reason := c.connect(x, pl)
-		if b == nil {
-			return c.reject(x, status, reason)
+		b, refusal := c.connect(x, pl)
+		if refusal != 0 {
+			return c.reject(x, refusal.Status(), refusal.String())
 		}
-		v := c.attempt(x, b)
+		v := c.attempt(x, pl, b)
 		switch v {
 		case served, closes:
 			return v == served
 		case again:
-			pl.retries.Add(1)
-			x.fresh = true
-			if !b.pooled {
-				x.tried = append(x.tried, b.ep)
-			}
 			continue
 		}
 		return c.apologise(x, v)
@@ -75,18 +71,18 @@ func (x *exchange) pack() {
 }
 
 // send writes the head and what of the body is here, in one system call.
-func (x *exchange) send(b *backend) (int64, error) {
+func (x *exchange) send(b *backend.Conn) (int64, error) {
 	if x.first == nil {
-		n, err := b.tcp.Write(x.out)
+		n, err := b.Write(x.out)
 		return int64(n), err
 	}
 	x.pieces = [2][]byte{x.out, x.first}
 	x.vector = x.pieces[:]
-	return x.vector.WriteTo(b.tcp)
+	return x.vector.WriteTo(b.Conn)
 }
 
 // attempt carries the request over b, and gives b up or back.
-func (c *conn) attempt(x *exchange, b *backend) verdict {
+func (c *conn) attempt(x *exchange, pl *backend.Pool, b *backend.Conn) verdict {
 	c.backend.Store(b)
 	if !c.arm(c.p.timeouts.Response) {
 		c.release(b, false)
@@ -94,7 +90,7 @@ func (c *conn) attempt(x *exchange, b *backend) verdict {
 	}
 	x.in.clear()
 	n, err := x.send(b)
-	b.sending = n
+	b.Sent(n)
 	var up *upload
 	if err == nil && !x.up.done {
 		up = c.startUpload(x, b)
@@ -107,7 +103,7 @@ func (c *conn) attempt(x *exchange, b *backend) verdict {
 	}
 	up.stop()
 	died := !got && c.deadline.cut() == 0
-	delivered := n > 0 && b.delivered(rerr)
+	delivered := b.Delivered(rerr)
 	c.release(b, false)
 	switch {
 	case up != nil && up.failed == failedChunk:
@@ -120,27 +116,10 @@ func (c *conn) attempt(x *exchange, b *backend) verdict {
 		return late
 	case c.deadline.cut() != 0:
 		return closes
-	case died && !up.consumedAny() && (!delivered || x.req.Method.Idempotent()):
-		// An idempotent request may be executed twice (RFC 9110, section
-		// 9.2.2); any other only when the endpoint has seen nothing of it.
+	case died && !up.consumedAny() && pl.Retry(&x.call, b, delivered):
 		return again
 	}
 	return broken
-}
-
-// release gives a connection back to its endpoint's pool, or closes it.
-func (c *conn) release(b *backend, fit bool) {
-	// In this order: a cut that comes later finds no connection to interrupt,
-	// one that came before is found here and takes the connection along.
-	c.backend.Store(nil)
-	if !fit || c.deadline.cut() != 0 {
-		b.tcp.Close()
-		b.ep.done()
-		return
-	}
-	b.pooled = true
-	b.sent += b.sending
-	b.ep.put(b, c.p.clock.now())
 }
 
 // errInterim says that a switch of protocols came unasked.
@@ -149,7 +128,7 @@ var errInterim = errors.New("endpoint switched protocols unasked")
 // readResponse reads up to the final response's head, which it leaves at the
 // start of x.in, and passes on the interim ones before it. got is whether
 // anything was read at all.
-func (c *conn) readResponse(x *exchange, b *backend) (got bool, err error) {
+func (c *conn) readResponse(x *exchange, b *backend.Conn) (got bool, err error) {
 	searched := 0
 	for {
 		end := http1.HeadEnd(x.in.bytes(), searched)
@@ -158,7 +137,7 @@ func (c *conn) readResponse(x *exchange, b *backend) (got bool, err error) {
 				return true, err
 			}
 			searched = x.in.len()
-			if _, err := x.in.fill(b.tcp, headroom+c.p.limits.Head); err != nil {
+			if _, err := x.in.fill(b.Conn, headroom+c.p.limits.Head); err != nil {
 				return got || searched > 0, err
 			}
 			continue

@@ -2,11 +2,8 @@ package proxy
 
 import (
 	"bytes"
-	"errors"
-	"math"
-	"net"
-	"time"
 
+	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/http1"
 	"github.com/portico-lb/portico/l7/route"
 )
@@ -22,7 +19,12 @@ func (c *conn) handle(head []byte) bool {
 		return false
 	}
 	c.stats.requests.Add(1)
-	pl, status, reason := c.understand(x, head)
+	pl, status, reason := (*backend.Pool)(nil), 0, ""
+	if status, reason = c.understand(x, head); status == 0 {
+		if status, reason = c.begin(x); status == 0 {
+			pl, status, reason = c.p.find(x)
+		}
+	}
 	switch {
 	case status == 400 || status == 501:
 		if c.answer(x, status, reason, false) {
@@ -71,34 +73,44 @@ func (c *conn) gather(x *exchange) bool {
 	return true
 }
 
-// understand decides where a request goes; without a pool it is answered with
-// a status.
-func (c *conn) understand(x *exchange, head []byte) (pl *pool, status int, reason string) {
+// understand makes host and path canonical; a status answers what no request
+// of ours can be.
+func (c *client) understand(x *exchange, head []byte) (status int, reason string) {
 	r := &x.req
 	if r.Method == http1.CONNECT || r.Method == http1.TRACE {
 		// Tunnels to anywhere are not what an edge is for; TRACE shows the
 		// fields that were added behind the client's back.
-		return nil, 501, "this method is not forwarded"
+		return 501, "this method is not forwarded"
 	}
 	var err error
 	if x.host, err = route.CanonicalHost(x.host[:0], r.Host.Of(head)); err != nil {
-		return nil, 400, err.Error()
+		return 400, err.Error()
 	}
 	if r.Form == http1.Asterisk {
 		x.path = append(x.path[:0], '*')
 	} else if x.path, err = route.CanonicalPath(x.path[:0], r.Path.Of(head)); err != nil {
-		return nil, 400, err.Error()
+		return 400, err.Error()
 	}
 	x.up = newBody(&r.Head)
+	return 0, ""
+}
+
+// begin takes what of the request's body came with its head.
+func (c *conn) begin(x *exchange) (status int, reason string) {
 	have := c.in.bytes()
 	n, err := x.up.take(have)
 	if err != nil {
-		return nil, 400, err.Error()
+		return 400, err.Error()
 	}
 	x.first = have[:n]
 	c.in.r += n
+	return 0, ""
+}
 
-	routing := c.p.routing.Load()
+// find returns the pool that x's request goes to; without one it is answered
+// with a status.
+func (p *Proxy) find(x *exchange) (pl *backend.Pool, status int, reason string) {
+	routing := p.routing.Load()
 	if routing == nil {
 		return nil, 503, "no routes are known yet"
 	}
@@ -117,59 +129,4 @@ func upgrades(r *http1.Request, head []byte) bool {
 	f := r.Field(http1.Upgrade)
 	return r.UpgradeOption && f != nil && (r.Framing == http1.None || r.Framing == http1.Length && r.Length == 0) &&
 		!http1.HasElement(f.Value.Of(head), "h2c") && !bytes.ContainsRune(f.Value.Of(head), ',')
-}
-
-// connect returns a connection to the endpoint whose turn it is, or the status
-// that answers the request when none can be had.
-func (c *conn) connect(x *exchange, pl *pool) (b *backend, status int, reason string) {
-	status, reason = 503, "no endpoint"
-	for {
-		ep := pl.pick(x.tried, c.p.clock.now())
-		if ep == nil {
-			if len(x.tried) > 0 && status == 503 {
-				status, reason = 502, "no endpoint answered"
-			}
-			return nil, status, reason
-		}
-		if b := c.pooled(x, ep); b != nil {
-			return b, 0, ""
-		}
-		b, err := dial(c.s.ctx, ep, c.p.timeouts.Dial)
-		if err == nil {
-			return b, 0, ""
-		}
-		ep.failed(c.p.clock.now())
-		x.tried = append(x.tried, ep)
-		pl.retries.Add(1)
-		c.p.log.Debug("endpoint does not take connections", "backend", pl.backend, "endpoint", ep.addr, "err", err)
-		var timeout net.Error
-		if status, reason = 502, "no endpoint takes connections"; errors.As(err, &timeout) && timeout.Timeout() {
-			status, reason = 504, "no endpoint takes connections in time"
-		}
-	}
-}
-
-// youth is how long ago a connection may have been used that carries what must
-// not be sent twice. Servers close connections that have been idle for seconds;
-// when the request meets that, nobody can say whether it was executed.
-const youth = time.Second / 2
-
-// pooled returns a connection from ep's pool that is fit for x, or nil; a
-// request in flight is counted in both cases.
-func (c *conn) pooled(x *exchange, ep *endpoint) *backend {
-	since := int64(0)
-	switch {
-	case x.fresh:
-		since = math.MaxInt64
-	case !x.req.Method.Idempotent():
-		since = c.p.clock.now() - int64(youth)
-	}
-	for {
-		b := ep.take(since)
-		if b == nil || b.fit() {
-			return b
-		}
-		b.tcp.Close()
-		ep.undo()
-	}
 }

@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/http1"
 	"github.com/portico-lb/portico/l7/route"
 )
@@ -85,6 +86,7 @@ type Proxy struct {
 	timeouts Timeouts
 	grain    time.Duration
 	limits   http1.Limits
+	policy   backend.Policy
 
 	clock    clock
 	counters counters
@@ -92,14 +94,14 @@ type Proxy struct {
 	routing atomic.Pointer[routing]
 
 	mu      sync.Mutex
-	pools   map[route.Backend]*pool
+	pools   map[route.Backend]*backend.Pool
 	serving int // calls of Serve
 }
 
 // routing is a table with the pool that each of its routes leads to.
 type routing struct {
 	table *route.Table
-	pools map[*route.Route]*pool
+	pools map[*route.Route]*backend.Pool
 }
 
 // New returns a Proxy that answers 503 until SetRoutes was called.
@@ -109,12 +111,17 @@ func New(o Options) *Proxy {
 		drain:    o.Drain,
 		timeouts: o.Timeouts.withDefaults(),
 		limits:   o.Limits,
-		pools:    make(map[route.Backend]*pool),
+		pools:    make(map[route.Backend]*backend.Pool),
 	}
 	if p.limits == (http1.Limits{}) {
 		p.limits = http1.DefaultLimits
 	}
 	p.grain = p.timeouts.grain()
+	p.policy.Timeouts = backend.Timeouts{
+		Dial:     p.timeouts.Dial,
+		Response: p.timeouts.Response,
+		Idle:     p.timeouts.BackendIdle,
+	}
 	p.clock.start = time.Now()
 	return p
 }
@@ -123,7 +130,7 @@ func New(o Options) *Proxy {
 func (p *Proxy) SetRoutes(t *route.Table) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r := &routing{table: t, pools: make(map[*route.Route]*pool)}
+	r := &routing{table: t, pools: make(map[*route.Route]*backend.Pool)}
 	for _, rt := range t.Routes() {
 		r.pools[rt] = p.pool(rt.Backend)
 	}
@@ -139,21 +146,21 @@ func (p *Proxy) SetEndpoints(m map[route.Backend][]route.Endpoint) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for b, eps := range m {
-		p.pool(b).set(eps)
+		p.pool(b).Set(eps)
 	}
 	for b, pl := range p.pools {
 		if _, ok := m[b]; !ok {
-			pl.set(nil)
+			pl.Set(nil)
 		}
 	}
 	p.forget()
 }
 
 // pool returns b's pool and makes it where it is missing. The caller holds mu.
-func (p *Proxy) pool(b route.Backend) *pool {
+func (p *Proxy) pool(b route.Backend) *backend.Pool {
 	pl := p.pools[b]
 	if pl == nil {
-		pl = newPool(b)
+		pl = backend.New(b, backend.Options{Log: p.log, Now: p.clock.now, Policy: p.policy})
 		p.pools[b] = pl
 	}
 	return pl
@@ -162,31 +169,24 @@ func (p *Proxy) pool(b route.Backend) *pool {
 // forget drops the pools that have no endpoint and no route. The caller holds
 // mu.
 func (p *Proxy) forget() {
-	used := make(map[*pool]bool)
+	used := make(map[*backend.Pool]bool)
 	if r := p.routing.Load(); r != nil {
 		for _, pl := range r.pools {
 			used[pl] = true
 		}
 	}
 	for b, pl := range p.pools {
-		if !used[pl] && len(*pl.endpoints.Load()) == 0 {
+		if !used[pl] && pl.Empty() {
 			delete(p.pools, b)
 		}
 	}
 }
 
-// reap closes pooled connections that nobody has used for long; all of them
-// when everything is set.
-func (p *Proxy) reap(everything bool) {
-	before := p.clock.now() - int64(p.timeouts.BackendIdle)
-	if everything {
-		before = 1<<63 - 1
-	}
+// eachPool calls do for every pool.
+func (p *Proxy) eachPool(do func(*backend.Pool)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, pl := range p.pools {
-		for _, ep := range *pl.endpoints.Load() {
-			ep.reap(before)
-		}
+		do(pl)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/http1"
 )
 
@@ -18,7 +19,7 @@ const (
 
 // relay sends the response whose head is at the start of x.in to the client,
 // and gives b up or back.
-func (c *conn) relay(x *exchange, b *backend, up *upload) verdict {
+func (c *conn) relay(x *exchange, b *backend.Conn, up *upload) verdict {
 	r := &x.resp
 	if r.Status == 101 {
 		return c.tunnel(x, b)
@@ -77,9 +78,9 @@ func (x *exchange) takeDown(plain bool) (size int, err error) {
 }
 
 // stream relays the rest of a response's body as it comes.
-func (c *conn) stream(x *exchange, b *backend, plain bool) error {
+func (c *conn) stream(x *exchange, b *backend.Conn, plain bool) error {
 	for !x.down.done {
-		if x.down.framing == http1.Length && x.down.left >= spliceFrom && c.tcp != nil {
+		if x.down.framing == http1.Length && x.down.left >= spliceFrom && c.tcp != nil && b.TCP != nil {
 			if err := c.spliceDown(x, b); err != nil {
 				return err
 			}
@@ -91,7 +92,7 @@ func (c *conn) stream(x *exchange, b *backend, plain bool) error {
 		// What was held is sent: the buffer is empty, or holds what the
 		// endpoint sent too much.
 		x.in.clear()
-		_, err := x.in.fill(b.tcp, len(x.in.b))
+		_, err := x.in.fill(b.Conn, len(x.in.b))
 		if errors.Is(err, io.EOF) && x.down.framing == http1.Close {
 			x.down.done = true
 			return nil
@@ -115,11 +116,11 @@ func (c *conn) stream(x *exchange, b *backend, plain bool) error {
 }
 
 // spliceDown moves a part of a large body.
-func (c *conn) spliceDown(x *exchange, b *backend) error {
+func (c *conn) spliceDown(x *exchange, b *backend.Conn) error {
 	if !c.arm(max(c.p.timeouts.Stall, c.p.timeouts.Response)) {
 		return errEnded
 	}
-	x.part = io.LimitedReader{R: b.tcp, N: min(x.down.left, spliceMost)}
+	x.part = io.LimitedReader{R: b.TCP, N: min(x.down.left, spliceMost)}
 	n, err := c.tcp.ReadFrom(&x.part)
 	x.down.advance(n)
 	if err == nil && x.part.N > 0 {

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/portico-lb/portico/l7/backend"
 )
 
 // A server is one Serve.
@@ -69,7 +71,7 @@ func (p *Proxy) leave() {
 	last := p.serving == 0
 	p.mu.Unlock()
 	if last {
-		p.reap(true)
+		p.eachPool((*backend.Pool).CloseIdle)
 	}
 }
 
@@ -128,7 +130,7 @@ func (s *server) sweep(ctx context.Context) {
 		s.each(func(c *conn) {
 			c.cut(func() bool { return c.deadline.expire(now) })
 		})
-		s.p.reap(false)
+		s.p.eachPool((*backend.Pool).Reap)
 	}
 }
 

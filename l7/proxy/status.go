@@ -2,21 +2,21 @@ package proxy
 
 import (
 	"cmp"
-	"net/netip"
 	"slices"
 	"sync/atomic"
 
+	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/route"
 )
 
 // A Status tells what the engine does and has done since it was made.
 type Status struct {
-	Requests    uint64          `json:"requests"`
-	Responses   Responses       `json:"responses"`
-	Connections int64           `json:"connections"` // of clients, now
-	Tunnels     int64           `json:"tunnels"`     // now
-	Retries     uint64          `json:"retries"`
-	Backends    []BackendStatus `json:"backends"`
+	Requests    uint64           `json:"requests"`
+	Responses   Responses        `json:"responses"`
+	Connections int64            `json:"connections"` // of clients, now
+	Tunnels     int64            `json:"tunnels"`     // now
+	Retries     uint64           `json:"retries"`
+	Backends    []backend.Status `json:"backends"`
 }
 
 // Responses counts final responses by class, whoever made them.
@@ -26,24 +26,6 @@ type Responses struct {
 	Redirection uint64 `json:"3xx"`
 	ClientError uint64 `json:"4xx"`
 	ServerError uint64 `json:"5xx"`
-}
-
-// A BackendStatus tells of one backend's pool.
-type BackendStatus struct {
-	Backend   route.Backend    `json:"backend"`
-	Endpoints []EndpointStatus `json:"endpoints"`
-	// Retries counts requests that went to another connection because the
-	// first died without an answer, or could not be made.
-	Retries uint64 `json:"retries"`
-}
-
-// An EndpointStatus tells of one endpoint.
-type EndpointStatus struct {
-	Addr        netip.AddrPort `json:"addr"`
-	Requests    uint64         `json:"requests"`
-	InFlight    int            `json:"in_flight"`
-	Idle        int            `json:"idle"` // pooled connections
-	FailedDials uint64         `json:"failed_dials"`
 }
 
 // shards keeps processors from writing to one cache line. More than a node
@@ -87,31 +69,15 @@ func (p *Proxy) Status() Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, pl := range p.pools {
-		if pl.backend == (route.Backend{}) {
+		b := pl.Status()
+		if b.Backend == (route.Backend{}) {
 			continue
 		}
-		b := pl.status()
 		s.Retries += b.Retries
 		s.Backends = append(s.Backends, b)
 	}
-	slices.SortFunc(s.Backends, func(a, b BackendStatus) int {
+	slices.SortFunc(s.Backends, func(a, b backend.Status) int {
 		return cmp.Compare(a.Backend.String(), b.Backend.String())
 	})
 	return s
-}
-
-func (p *pool) status() BackendStatus {
-	b := BackendStatus{Backend: p.backend, Retries: p.retries.Load()}
-	for _, ep := range *p.endpoints.Load() {
-		ep.mu.Lock()
-		b.Endpoints = append(b.Endpoints, EndpointStatus{
-			Addr:        ep.addr,
-			Requests:    ep.requests,
-			InFlight:    ep.inFlight,
-			Idle:        len(ep.idle),
-			FailedDials: ep.failures,
-		})
-		ep.mu.Unlock()
-	}
-	return b
 }

@@ -6,13 +6,15 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/portico-lb/portico/l7/backend"
 )
 
 // tunnel relays the switch of protocols, and then bytes both ways until both
 // sides have ended or one has broken (RFC 9110, section 7.8). No deadline
 // runs: a websocket may be silent for days, and TCP keep-alive finds a peer
 // that is gone.
-func (c *conn) tunnel(x *exchange, b *backend) verdict {
+func (c *conn) tunnel(x *exchange, b *backend.Conn) verdict {
 	head := x.in.r
 	x.in.r += x.resp.Size
 	x.resp.KeepUpgrade()
@@ -30,21 +32,21 @@ func (c *conn) tunnel(x *exchange, b *backend) verdict {
 }
 
 // pump carries bytes both ways.
-func (c *conn) pump(b *backend) {
+func (c *conn) pump(b *backend.Conn) {
 	var up sync.WaitGroup
 	broken := func() {
 		past := time.Unix(1, 0)
 		c.raw.SetDeadline(past)
-		b.tcp.SetDeadline(past)
+		b.Interrupt()
 	}
 	up.Go(func() {
 		// The client may have spoken before it knew.
-		_, err := b.tcp.Write(c.in.bytes())
-		if err != nil || carry(b.tcp, c.rw) != nil {
+		_, err := b.Write(c.in.bytes())
+		if err != nil || carry(b.Conn, c.rw) != nil {
 			broken()
 		}
 	})
-	if carry(c.rw, b.tcp) != nil {
+	if carry(c.rw, b.Conn) != nil {
 		broken()
 		c.torn = true
 	}

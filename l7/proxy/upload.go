@@ -4,19 +4,21 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/http1"
 )
 
 // An upload carries the rest of a request body while the response may begin
 // already. Until it has returned it owns the client's side of the input.
 type upload struct {
-	c    *conn
-	x    *exchange
-	b    *backend
 	over chan struct{} // closed when it has returned
+	// interrupt ends the waits for the client and for the endpoint, whose
+	// connection is lost by it; resume lets the client be read again.
+	interrupt, resume func()
 
 	// halt is set by stop, so that what stop breaks is no failure.
 	halt     atomic.Bool
@@ -37,20 +39,19 @@ const (
 	failedBackend         // the endpoint takes no more; it may have answered
 )
 
-// startUpload begins to carry what of x's body is not here yet.
-func (c *conn) startUpload(x *exchange, b *backend) *upload {
-	u := &upload{c: c, x: x, b: b, over: make(chan struct{})}
-	c.s.group.Go(func() {
+// start runs carry in a goroutine that g waits for. tear closes the endpoint's
+// connection: the endpoint shall not take a torn body for a whole one, and
+// whoever waits for its answer shall stop.
+func (u *upload) start(g *sync.WaitGroup, carry func() failure, tear func()) {
+	u.over = make(chan struct{})
+	g.Go(func() {
 		defer close(u.over)
-		u.failed = u.run()
+		u.failed = carry()
 		u.complete = u.failed == failedNot
 		if u.failed == failedClient || u.failed == failedChunk {
-			// The endpoint shall not take the torn body for a whole one, and
-			// whoever waits for its answer shall stop.
-			b.tcp.Close()
+			tear()
 		}
 	})
-	return u
 }
 
 // finished reports whether the whole body went out.
@@ -76,21 +77,53 @@ func (u *upload) stop() {
 		return
 	}
 	u.halt.Store(true)
-	u.c.raw.SetReadDeadline(time.Unix(1, 0))
-	u.b.tcp.Close()
+	u.interrupt()
 	<-u.over
-	u.c.mu.Lock()
-	defer u.c.mu.Unlock()
-	if u.c.deadline.cut() == 0 {
-		u.c.raw.SetReadDeadline(time.Time{})
+	u.resume()
+}
+
+// unless returns f, unless the upload was stopped.
+func (u *upload) unless(f failure) failure {
+	if u.halt.Load() {
+		return failedBackend
+	}
+	return f
+}
+
+// A connUpload is an upload from an HTTP/1.1 connection to another one.
+type connUpload struct {
+	upload
+	c *conn
+	x *exchange
+	b *backend.Conn
+}
+
+// startUpload begins to carry what of x's body is not here yet.
+func (c *conn) startUpload(x *exchange, b *backend.Conn) *upload {
+	u := &connUpload{c: c, x: x, b: b}
+	u.interrupt = func() {
+		c.raw.SetReadDeadline(time.Unix(1, 0))
+		b.Close()
+	}
+	u.resume = c.resumeReading
+	u.start(&c.s.group, u.run, func() { b.Close() })
+	return &u.upload
+}
+
+// resumeReading takes back an interruption of reads that was no cut.
+func (c *conn) resumeReading() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.deadline.cut() == 0 {
+		c.raw.SetReadDeadline(time.Time{})
 	}
 }
 
-func (u *upload) run() failure {
+func (u *connUpload) run() failure {
 	in := buffer{b: getLarge()}
 	defer putLarge(in.b)
 	for d := &u.x.up; !d.done; {
-		if d.framing == http1.Length && d.left >= spliceFrom && u.c.tcp != nil {
+		if d.framing == http1.Length && d.left >= spliceFrom && u.c.tcp != nil && u.b.TCP != nil {
 			if f := u.splice(d); f != failedNot {
 				return f
 			}
@@ -110,7 +143,7 @@ func (u *upload) run() failure {
 }
 
 // copy carries what one read yields.
-func (u *upload) copy(d *body, in *buffer) failure {
+func (u *connUpload) copy(d *body, in *buffer) failure {
 	if !u.c.arm(u.c.p.timeouts.Stall) {
 		return failedClient
 	}
@@ -128,24 +161,24 @@ func (u *upload) copy(d *body, in *buffer) failure {
 	if err != nil {
 		return failedChunk
 	}
-	if _, err := u.b.tcp.Write(in.b[:size]); err != nil {
+	if _, err := u.b.Write(in.b[:size]); err != nil {
 		return failedBackend
 	}
-	u.b.sending += int64(size)
+	u.b.Sent(int64(size))
 	in.r = size
 	return failedNot
 }
 
 // splice carries a part of a large body through a pipe of the kernel's.
-func (u *upload) splice(d *body) failure {
+func (u *connUpload) splice(d *body) failure {
 	if !u.c.arm(u.c.p.timeouts.Stall) {
 		return failedClient
 	}
 	part := &io.LimitedReader{R: u.c.tcp, N: min(d.left, spliceMost)}
-	n, err := u.b.tcp.ReadFrom(part)
+	n, err := u.b.TCP.ReadFrom(part)
 	if n > 0 {
 		u.consumed.Store(true)
-		u.b.sending += n
+		u.b.Sent(n)
 		d.advance(n)
 	}
 	var op *net.OpError
@@ -158,12 +191,4 @@ func (u *upload) splice(d *body) failure {
 		return failedBackend
 	}
 	return u.unless(failedClient)
-}
-
-// unless returns f, unless the upload was stopped.
-func (u *upload) unless(f failure) failure {
-	if u.halt.Load() {
-		return failedBackend
-	}
-	return f
 }

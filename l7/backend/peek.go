@@ -1,4 +1,4 @@
-package proxy
+package backend
 
 import (
 	"unsafe"
@@ -6,11 +6,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peek looks at what the kernel holds for a socket without taking it. n is 0
+// Peek looks at what the kernel holds for a socket without taking it. n is 0
 // where the peer has ended its stream, and err EAGAIN where the socket is open
 // and silent. Neither the scheduler is told, for it returns at once, nor
 // anything allocated, which unix.Recvfrom would for the sender's address.
-func peek(fd uintptr) (n int, err error) {
+func Peek(fd uintptr) (n int, err error) {
 	var b byte
 	got, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b)), 1,
 		unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)

@@ -1,4 +1,4 @@
-package proxy
+package backend
 
 import (
 	"context"
@@ -11,32 +11,32 @@ import (
 )
 
 // pair returns a connection as the engine dials it, and its other end.
-func pair(t *testing.T) (*backend, *net.TCPConn) {
+func pair(t *testing.T) (*Conn, *net.TCPConn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	b, err := dial(context.Background(), &endpoint{addr: netip.MustParseAddrPort(l.Addr().String())}, time.Second)
+	b, err := dial(context.Background(), &Endpoint{addr: netip.MustParseAddrPort(l.Addr().String())}, time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { b.tcp.Close() })
+	t.Cleanup(func() { b.Close() })
 	other, err := l.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { other.Close() })
-	b.tcp.SetDeadline(time.Now().Add(5 * time.Second))
+	b.SetDeadline(time.Now().Add(5 * time.Second))
 	other.SetDeadline(time.Now().Add(5 * time.Second))
 	return b, other.(*net.TCPConn)
 }
 
 // converse carries one earlier request over b.
-func converse(t *testing.T, b *backend, other *net.TCPConn) {
+func converse(t *testing.T, b *Conn, other *net.TCPConn) {
 	t.Helper()
-	n, err := b.tcp.Write([]byte("request"))
+	n, err := b.Write([]byte("request"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func converse(t *testing.T, b *backend, other *net.TCPConn) {
 	if _, err := other.Write([]byte("response")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.tcp.Read(buf); err != nil {
+	if _, err := b.Read(buf); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -59,37 +59,40 @@ func TestDelivered(t *testing.T) {
 		b, other := pair(t)
 		converse(t, b, other)
 		other.Close()
-		if _, err := b.tcp.Write([]byte("again")); err != nil {
+		if _, err := b.Write([]byte("again")); err != nil {
 			t.Fatal(err)
 		}
-		_, err := b.tcp.Read(buf)
-		if !errors.Is(err, io.EOF) || b.delivered(err) {
+		b.Sent(5)
+		_, err := b.Read(buf)
+		if !errors.Is(err, io.EOF) || b.Delivered(err) {
 			t.Errorf("%v: delivered", err)
 		}
 	})
 	t.Run("read and closed", func(t *testing.T) {
 		b, other := pair(t)
 		converse(t, b, other)
-		if _, err := b.tcp.Write([]byte("again")); err != nil {
+		if _, err := b.Write([]byte("again")); err != nil {
 			t.Fatal(err)
 		}
+		b.Sent(5)
 		if _, err := other.Read(buf); err != nil {
 			t.Fatal(err)
 		}
 		other.Close()
-		if _, err := b.tcp.Read(buf); !b.delivered(err) {
+		if _, err := b.Read(buf); !b.Delivered(err) {
 			t.Errorf("%v: not delivered", err)
 		}
 	})
 	t.Run("reset", func(t *testing.T) {
 		b, other := pair(t)
 		converse(t, b, other)
-		if _, err := b.tcp.Write([]byte("again")); err != nil {
+		if _, err := b.Write([]byte("again")); err != nil {
 			t.Fatal(err)
 		}
+		b.Sent(5)
 		other.SetLinger(0)
 		other.Close()
-		if _, err := b.tcp.Read(buf); !b.delivered(err) {
+		if _, err := b.Read(buf); !b.Delivered(err) {
 			t.Errorf("%v: not delivered", err)
 		}
 	})
@@ -100,7 +103,7 @@ func TestDelivered(t *testing.T) {
 func TestTake(t *testing.T) {
 	b, _ := pair(t)
 	b.since = 100
-	ep := &endpoint{idle: []*backend{b}}
+	ep := &Endpoint{idle: []*Conn{b}}
 	if got := ep.take(101); got != nil {
 		t.Error("took an old one")
 	}
@@ -121,7 +124,7 @@ func TestFit(t *testing.T) {
 	if b.fit() {
 		t.Error("said something unasked: fit")
 	}
-	b.tcp.Read(make([]byte, 1))
+	b.Read(make([]byte, 1))
 	other.Close()
 	for wait(b) {
 	}
@@ -131,9 +134,9 @@ func TestFit(t *testing.T) {
 }
 
 // wait reports whether nothing has come over b yet.
-func wait(b *backend) (quiet bool) {
+func wait(b *Conn) (quiet bool) {
 	b.raw.Control(func(fd uintptr) {
-		_, err := peek(fd)
+		_, err := Peek(fd)
 		quiet = err != nil
 	})
 	return quiet

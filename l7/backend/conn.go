@@ -1,4 +1,4 @@
-package proxy
+package backend
 
 import (
 	"context"
@@ -12,14 +12,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A backend is a connection to an endpoint. It belongs to one request at a
-// time, or to its endpoint's pool.
-type backend struct {
-	tcp *net.TCPConn
+// A Conn is a connection to an endpoint. It belongs to one request at a time,
+// which ends with Release, or to its endpoint's pool.
+type Conn struct {
+	net.Conn
+	// TCP is the same connection where nothing lies over it, so that it can be
+	// spliced, and nil elsewhere.
+	TCP *net.TCPConn
+
 	raw syscall.RawConn
-	ep  *endpoint
-	// pooled is whether an earlier request has used it.
-	pooled bool
+	ep  *Endpoint
+	// reused is whether an earlier request has used it.
+	reused bool
 	// since is when it was put back into the pool.
 	since int64
 	// sent counts the bytes written before the request at hand, sending those
@@ -31,10 +35,10 @@ type backend struct {
 	quiet bool
 }
 
-// dial connects to ep, which counts a request in flight already.
-func dial(ctx context.Context, ep *endpoint, timeout time.Duration) (*backend, error) {
+// dial connects to e, which counts a request in flight already.
+func dial(ctx context.Context, e *Endpoint, timeout time.Duration) (*Conn, error) {
 	d := net.Dialer{Timeout: timeout}
-	tcp, err := d.DialTCP(ctx, "tcp", netip.AddrPort{}, ep.addr)
+	tcp, err := d.DialTCP(ctx, "tcp", netip.AddrPort{}, e.addr)
 	if err != nil {
 		return nil, err
 	}
@@ -43,23 +47,50 @@ func dial(ctx context.Context, ep *endpoint, timeout time.Duration) (*backend, e
 		tcp.Close()
 		return nil, err
 	}
-	b := &backend{tcp: tcp, raw: raw, ep: ep}
+	b := &Conn{Conn: tcp, TCP: tcp, raw: raw, ep: e}
 	b.peek = func(fd uintptr) bool {
-		_, err := peek(fd)
+		_, err := Peek(fd)
 		b.quiet = err == unix.EAGAIN //nolint:errorlint // an errno as the kernel gave it, once a request
 		return true
 	}
 	return b, nil
 }
 
+// Endpoint is where the connection leads.
+func (b *Conn) Endpoint() *Endpoint { return b.ep }
+
+// Reused reports whether an earlier request has used the connection.
+func (b *Conn) Reused() bool { return b.reused }
+
+// Sent counts n bytes of the request at hand that were written.
+func (b *Conn) Sent(n int64) { b.sending += n }
+
+// Interrupt breaks off whatever waits for the connection, which is of no use
+// afterwards.
+func (b *Conn) Interrupt() { b.SetDeadline(time.Unix(1, 0)) }
+
+// Release ends the request at hand: fit says that the connection can carry
+// another one.
+func (b *Conn) Release(fit bool) {
+	if !fit {
+		b.Close()
+		b.ep.done()
+		return
+	}
+	b.reused = true
+	b.sent += b.sending
+	b.sending = 0
+	b.ep.put(b, b.ep.pool.now())
+}
+
 // fit reports whether an idle connection may carry a request: it is open, and
 // nothing has come in that no request asked for, such as the 408 that some
 // servers send before they close.
-func (b *backend) fit() bool {
+func (b *Conn) fit() bool {
 	return b.raw.Read(b.peek) == nil && b.quiet
 }
 
-// delivered reports whether the endpoint may have got anything of the request,
+// Delivered reports whether the endpoint may have got anything of the request,
 // now that reading has ended with err before the first byte of a response. It
 // errs on the side of yes.
 //
@@ -67,7 +98,10 @@ func (b *backend) fit() bool {
 // when it was sent, so after an orderly end the acknowledged bytes tell
 // exactly. A reset does not say: a process that dies with unread bytes in its
 // socket sends one as well.
-func (b *backend) delivered(err error) bool {
+func (b *Conn) Delivered(err error) bool {
+	if b.sending == 0 {
+		return false
+	}
 	if !errors.Is(err, io.EOF) {
 		return true
 	}

@@ -1,0 +1,136 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net"
+	"slices"
+	"time"
+)
+
+// A Call is one request's way through a Pool: what it is like, and what it has
+// tried so far. It is reused after Reset.
+type Call struct {
+	// Idempotent says that the request may be executed twice (RFC 9110,
+	// section 9.2.2).
+	Idempotent bool
+
+	tried []*Endpoint
+	fresh bool // pooled connections are not to be trusted any more
+}
+
+// Reset makes c that of a new request.
+func (c *Call) Reset() {
+	clear(c.tried)
+	*c = Call{tried: c.tried[:0]}
+}
+
+// A Refusal is why a Pool has no connection for a request.
+type Refusal uint8
+
+// The refusals; the zero Refusal is none.
+const (
+	NoEndpoint  Refusal = iota + 1 // there is none
+	Unreachable                    // none takes connections
+	Late                           // none takes connections in time
+	Exhausted                      // each has been tried
+)
+
+// Status is the status that tells a client of r.
+func (r Refusal) Status() int {
+	switch r {
+	case NoEndpoint:
+		return 503
+	case Late:
+		return 504
+	}
+	return 502
+}
+
+// String says r in words that a client may read.
+func (r Refusal) String() string {
+	switch r {
+	case NoEndpoint:
+		return "no endpoint"
+	case Unreachable:
+		return "no endpoint takes connections"
+	case Late:
+		return "no endpoint takes connections in time"
+	}
+	return "no endpoint answered"
+}
+
+// Connect returns a connection to the endpoint whose turn it is, which the
+// caller gives back by Release, or why none can be had.
+func (p *Pool) Connect(ctx context.Context, c *Call) (*Conn, Refusal) {
+	var refusal Refusal
+	for {
+		ep := p.pick(c.tried, p.now())
+		switch {
+		case ep != nil:
+		case refusal != 0:
+			return nil, refusal
+		case len(c.tried) > 0:
+			return nil, Exhausted
+		default:
+			return nil, NoEndpoint
+		}
+		if b := p.pooled(c, ep); b != nil {
+			return b, 0
+		}
+		b, err := dial(ctx, ep, p.Policy().Timeouts.Dial)
+		if err == nil {
+			return b, 0
+		}
+		ep.failed(p.now())
+		c.tried = append(c.tried, ep)
+		p.retries.Add(1)
+		p.log.Debug("endpoint does not take connections", "backend", p.backend, "endpoint", ep.addr, "err", err)
+		var timeout net.Error
+		if refusal = Unreachable; errors.As(err, &timeout) && timeout.Timeout() {
+			refusal = Late
+		}
+	}
+}
+
+// youth is how long ago a connection may have been used that carries what must
+// not be sent twice. Servers close connections that have been idle for seconds;
+// when the request meets that, nobody can say whether it was executed.
+const youth = time.Second / 2
+
+// pooled returns a connection from ep's pool that is fit for c, or nil; a
+// request in flight is counted in both cases.
+func (p *Pool) pooled(c *Call, ep *Endpoint) *Conn {
+	since := int64(0)
+	switch {
+	case c.fresh:
+		since = math.MaxInt64
+	case !c.Idempotent:
+		since = p.now() - int64(youth)
+	}
+	for {
+		b := ep.take(since)
+		if b == nil || b.fit() {
+			return b
+		}
+		b.Close()
+		ep.undo()
+	}
+}
+
+// Retry reports whether a request whose connection b died before the first
+// byte of a response, and was released, may be sent again; delivered says that
+// the endpoint may have got something of it. What was delivered goes again
+// only when it may be executed twice.
+func (p *Pool) Retry(c *Call, b *Conn, delivered bool) bool {
+	if delivered && !c.Idempotent {
+		return false
+	}
+	p.retries.Add(1)
+	c.fresh = true
+	if !b.reused && !slices.Contains(c.tried, b.ep) {
+		c.tried = append(c.tried, b.ep)
+	}
+	return true
+}
