@@ -13,6 +13,8 @@ type Config struct {
 	// Timeouts are zero where the dataplane's own are to stay.
 	Timeouts Timeouts
 	Services []Service
+	// Sync is what the sync daemons are told; the zero Daemon is no sync.
+	Sync Daemon
 }
 
 // A Service is spread over Servers wherever this node owns one of Addrs.

@@ -30,6 +30,8 @@ const (
 	AddDest                   // Service.Key, Dest
 	SetDest                   // Service.Key, Dest
 	DelDest                   // Service.Key, Dest.Addr
+	StartDaemon               // Role, Daemon
+	StopDaemon                // Role
 )
 
 // An Op is one change of a dataplane: one message to the kernel.
@@ -43,6 +45,8 @@ type Op struct {
 	// added: no client finds the service without them.
 	Service VirtualService
 	Dest    Destination
+	Role    Role
+	Daemon  Daemon
 }
 
 // String says what the operation does: "add tcp 192.0.2.10:80 mh".
@@ -67,6 +71,10 @@ func (o Op) String() string {
 		return fmt.Sprintf("add %s -> %s weight %d", k, d.Addr, d.Weight)
 	case SetDest:
 		return fmt.Sprintf("set %s -> %s weight %d", k, d.Addr, d.Weight)
+	case StartDaemon:
+		return fmt.Sprintf("start sync daemon %s on %s with id %d", o.Role, o.Daemon.Interface, o.Daemon.ID)
+	case StopDaemon:
+		return fmt.Sprintf("stop sync daemon %s", o.Role)
 	}
 	return fmt.Sprintf("delete %s -> %s", k, d.Addr)
 }

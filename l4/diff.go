@@ -73,7 +73,7 @@ func Diff(have, want State, ours func(Key) bool) []Op {
 		}
 		work = append(work, setSysctl(sloppyTCP, 1))
 	}
-	return slices.Concat(ops, work, leave)
+	return slices.Concat(ops, work, diffDaemons(have.Daemons, want.Daemons), leave)
 }
 
 // sameSettings compares what SetService sets.

@@ -15,6 +15,7 @@ import (
 type Section struct {
 	Dataplane string           `toml:"dataplane"`
 	Timeouts  TimeoutsSection  `toml:"timeouts"`
+	Sync      *SyncSection     `toml:"sync"`
 	Services  []ServiceSection `toml:"service"`
 }
 
@@ -84,6 +85,7 @@ func Parse(s Section, vips map[string][]netip.Addr, bad func(key, problem string
 	for i, section := range s.Services {
 		cfg.Services = append(cfg.Services, p.service(fmt.Sprintf("l4.service[%d]", i), section))
 	}
+	cfg.Sync = p.sync("l4.sync", s.Sync, cfg.Services)
 	return cfg
 }
 

@@ -59,7 +59,7 @@ func (r *Reconciler) apply(cfg Config) (have, want State, err error) {
 		}
 		r.known.rec = &rec
 	}
-	if len(cfg.Services) == 0 && len(r.known.rec.keys) == 0 {
+	if len(cfg.Services) == 0 && len(r.known.rec.keys) == 0 && len(r.known.rec.daemons) == 0 {
 		return have, want, nil // a machine without the kernel modules is fine, then
 	}
 	if have, err = r.opt.Dataplane.Read(); err != nil {
@@ -68,6 +68,7 @@ func (r *Reconciler) apply(cfg Config) (have, want State, err error) {
 	r.recall(&have)
 	in := r.inputs(cfg, have)
 	want = Plan(cfg, in)
+	r.known.rec.disown(&want, have)
 	r.warnMissing(have, want)
 	ops := Diff(have, want, r.ours(cfg))
 	if len(ops) == 0 {
@@ -185,9 +186,15 @@ func (r *Reconciler) recall(have *State) {
 // in place of them, who is leaving, and what have holds of the sysctls that
 // change.
 func (r *Reconciler) remember(have, want State, leaving map[ServerKey]time.Time, beside bool) {
-	rec := record{map[Key]bool{}, map[string]int{}, leaving}
+	rec := record{map[Key]bool{}, map[string]int{}, leaving, map[Role]Daemon{}}
 	if beside {
 		maps.Copy(rec.keys, r.known.rec.keys)
+		maps.Copy(rec.daemons, r.known.rec.daemons)
+	}
+	for role, d := range want.Daemons {
+		if d != (Daemon{}) {
+			rec.daemons[role] = d
+		}
 	}
 	for _, v := range want.Services {
 		rec.keys[v.Key] = true

@@ -52,6 +52,7 @@ func Plan(cfg Config, in Inputs) State {
 			}
 		}
 	}
+	planSync(&want, cfg, in.Owned)
 	return want
 }
 

@@ -286,7 +286,7 @@ func TestFlush(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(map[string]int{"expire_nodest_conn": 1, "expire_quiescent_template": 0, "sloppy_tcp": 0, "sloppy_sctp": 0}, have.Sysctls); diff != "" {
+		if diff := cmp.Diff(map[string]int{"expire_nodest_conn": 1, "expire_quiescent_template": 0, "sloppy_tcp": 0, "sloppy_sctp": 0, "backup_only": 0}, have.Sysctls); diff != "" {
 			t.Errorf("sysctls after a flush (-before +after):\n%s", diff)
 		}
 	}

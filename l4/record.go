@@ -26,12 +26,14 @@ type record struct {
 	found map[string]int
 	// leaving are the servers that drain, with the time at which they go.
 	leaving map[ServerKey]time.Time
+	// daemons are the sync daemons that were started.
+	daemons map[Role]Daemon
 }
 
-// readRecord reads the file at path, one service or sysctl a line; a missing
-// file is an empty record.
+// readRecord reads the file at path, one entry a line; a missing file is an
+// empty record.
 func readRecord(path string) (record, error) {
-	rec := record{map[Key]bool{}, map[string]int{}, map[ServerKey]time.Time{}}
+	rec := record{map[Key]bool{}, map[string]int{}, map[ServerKey]time.Time{}, map[Role]Daemon{}}
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return rec, nil
@@ -47,8 +49,9 @@ func readRecord(path string) (record, error) {
 	return rec, nil
 }
 
-// add takes in one line of the file: a key, "sysctl sloppy_tcp 0", or
-// "leaving 1763000000 10.0.0.1:80 tcp 192.0.2.10:80".
+// add takes in one line of the file: a key, "sysctl sloppy_tcp 0", "leaving
+// 1763000000 10.0.0.1:80 tcp 192.0.2.10:80", or "sync master eth0 51
+// 224.0.0.81 8848 1 0".
 func (r record) add(line string) error {
 	if setting, ok := strings.CutPrefix(line, "sysctl "); ok {
 		name, value, _ := strings.Cut(setting, " ")
@@ -58,6 +61,11 @@ func (r record) add(line string) error {
 	}
 	if server, ok := strings.CutPrefix(line, "leaving "); ok {
 		return r.addLeaving(server)
+	}
+	if daemon, ok := strings.CutPrefix(line, "sync "); ok {
+		role, d, err := parseDaemon(daemon)
+		r.daemons[role] = d
+		return err
 	}
 	k, err := ParseKey(line)
 	r.keys[k] = true
@@ -83,7 +91,7 @@ func (r record) addLeaving(text string) error {
 }
 
 func (r record) equal(o record) bool {
-	return maps.Equal(r.keys, o.keys) && maps.Equal(r.found, o.found) && maps.Equal(r.leaving, o.leaving)
+	return maps.Equal(r.keys, o.keys) && maps.Equal(r.found, o.found) && maps.Equal(r.leaving, o.leaving) && maps.Equal(r.daemons, o.daemons)
 }
 
 // write puts the record in place of the file at path.
@@ -98,6 +106,9 @@ func (r record) write(path string) error {
 	for _, k := range slices.SortedFunc(maps.Keys(r.leaving), ServerKey.compare) {
 		fmt.Fprintf(&b, "leaving %d %s %s\n", r.leaving[k].Unix(), k.Server, k.Service)
 	}
+	for _, role := range slices.Sorted(maps.Keys(r.daemons)) {
+		fmt.Fprintln(&b, "sync", role, r.daemons[role])
+	}
 	return replaceFile(path, b.Bytes())
 }
 
@@ -106,7 +117,8 @@ func (k ServerKey) compare(o ServerKey) int {
 }
 
 // Flush deletes every service that was programmed by a reconciler with this
-// state file, and no other, and restores the sysctls it had set. It is for a
+// state file, and no other, stops the sync daemons it had started, and restores
+// the sysctls it had set. It is for a
 // node that leaves service; a reconciler must not run beside it.
 func Flush(dp Dataplane, stateFile string) error {
 	rec, err := readRecord(stateFile)
@@ -118,7 +130,9 @@ func Flush(dp Dataplane, stateFile string) error {
 		return fmt.Errorf("read: %w", err)
 	}
 	ours := func(k Key) bool { return rec.keys[k] }
-	for _, op := range Diff(have, State{Sysctls: rec.found}, ours) {
+	want := State{Sysctls: rec.found}
+	rec.disown(&want, have)
+	for _, op := range Diff(have, want, ours) {
 		if err := dp.Apply(op); err != nil {
 			return fmt.Errorf("apply %s: %w", op, err)
 		}

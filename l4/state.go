@@ -175,6 +175,9 @@ type State struct {
 	Sysctls  map[string]int
 	Timeouts Timeouts
 	Services []VirtualService
+	// Daemons are the sync daemons that run. In a wanted state a role that is
+	// absent is left alone, and the zero Daemon says that none may run.
+	Daemons map[Role]Daemon
 }
 
 // Timeouts are how long an idle connection is remembered, in whole seconds.

@@ -18,6 +18,8 @@ type Status struct {
 	Services      []ServiceStatus `json:"services"`
 	// Drains are the operator's, in order of their targets.
 	Drains []DrainStatus `json:"drains,omitempty"`
+	// Sync is there where sync daemons are configured.
+	Sync *SyncStatus `json:"sync,omitempty"`
 }
 
 // A DrainStatus is one target that an operator took out of service.
@@ -96,6 +98,7 @@ func (r *Reconciler) Status() Status {
 	if v.err != nil {
 		st.LastError = v.err.Error()
 	}
+	st.Sync = v.sync()
 	h := r.opt.Health()
 	for _, s := range v.cfg.Services {
 		for _, key := range s.Keys() {

@@ -42,6 +42,24 @@ func printL4(w io.Writer, s l4.Status, now time.Time) {
 	for _, d := range s.Drains {
 		fmt.Fprintf(w, "  drained since %s: %s, %d connections left\n", age(now, d.Since), d.Target, d.Connections)
 	}
+	if s.Sync != nil {
+		fmt.Fprintf(w, "  connections by multicast on %s, id %d: %s\n", s.Sync.Interface, s.Sync.ID, syncRoles(*s.Sync))
+	}
+}
+
+// syncRoles says which sync daemons run, by their names in ipvsadm.
+func syncRoles(s l4.SyncStatus) string {
+	switch {
+	case s.Master && s.Backup:
+		return "master and backup"
+	case s.Master:
+		return "master"
+	case s.Backup && s.BackupOnly:
+		return "backup only"
+	case s.Backup:
+		return "backup"
+	}
+	return "NOT RUNNING"
 }
 
 func serviceName(v l4.ServiceStatus) string {

@@ -29,6 +29,7 @@ func TestPrintL4(t *testing.T) {
 			}},
 		},
 		Drains: []l4.DrainStatus{{Target: "10.0.0.2", Since: now.Add(-2 * time.Hour), Connections: 4}},
+		Sync:   &l4.SyncStatus{Interface: "eth0", ID: 51, Backup: true, BackupOnly: true},
 	}
 	var b strings.Builder
 	printL4(&b, s, now)
@@ -46,6 +47,7 @@ func TestPrintL4(t *testing.T) {
 		"fwmark 7, IPv6 rr not owned here 0 0 0",
 		"-> [2001:db8::9]:0 (1) sorry - 0 0 0 0 0 0 too few servers are up",
 		"drained since 2h0m: 10.0.0.2, 4 connections left",
+		"connections by multicast on eth0, id 51: backup only",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -109,8 +109,13 @@ func (d *Dataplane) Read() (l4.State, error) {
 		return l4.State{}, err
 	}
 	err = d.talk(func(c *conn) (err error) {
-		s.Services, err = read(c)
-		return cure(err)
+		if s.Services, err = read(c); err != nil {
+			return cure(err)
+		}
+		if s.Daemons, err = c.daemons(); err != nil {
+			return fmt.Errorf("get sync daemons: %w", cure(err))
+		}
+		return nil
 	})
 	if err != nil {
 		return l4.State{}, err
@@ -169,6 +174,10 @@ func commands(op l4.Op) []command {
 		return []command{{cmdSetDest, about(svc.key, dest.encode)}}
 	case l4.DelDest:
 		return []command{{cmdDelDest, about(svc.key, dest.key)}}
+	case l4.StartDaemon:
+		return []command{{cmdNewDaemon, daemon(op.Role, op.Daemon)}}
+	case l4.StopDaemon:
+		return []command{{cmdDelDaemon, daemon(op.Role, l4.Daemon{})}}
 	}
 	return nil
 }
@@ -183,8 +192,10 @@ func execute(c *conn, op l4.Op, cmds []command) error {
 	for i, err := range answers {
 		switch {
 		case err == nil:
-		case op.Kind == l4.DelDest:
+		case op.Kind == l4.DelDest, op.Kind == l4.StopDaemon:
 			return unlessGone(err)
+		case op.Kind == l4.StartDaemon:
+			return cureDaemon(op, err)
 		case i > 0:
 			return fmt.Errorf("%s: %w", op.Service.Destinations[i-1].Addr, cure(err))
 		default:

@@ -43,7 +43,9 @@ func (k kernel) Apply(op l4.Op) (err error) {
 // The kernel passes what the fake passes; ipvsadm is the witness.
 func TestDataplane(t *testing.T) {
 	lab.NeedIPVS(t)
-	node := lab.New(t).Node("edge")
+	l := lab.New(t)
+	node := l.Node("edge")
+	node.Attach(l.Network("lan"), "eth0", "10.0.0.254/24") // for the sync daemons
 	l4test.Suite(t, l4test.Subject{
 		Dataplane: newKernel(t, node),
 		Print:     func(*testing.T) string { return node.Output("ipvsadm", "-Sn") },

@@ -106,14 +106,14 @@ func TestStats(t *testing.T) {
 }
 
 func TestDaemonCodec(t *testing.T) {
-	for _, x := range []Daemon{
-		{Role: Master, Interface: "eth0", SyncID: 51},
-		{Role: Backup, Interface: "eth1", SyncID: 255, MaxLen: 1400, Group: netip.MustParseAddr("239.0.0.1"), Port: 8849, TTL: 3},
-		{Role: Backup, Interface: "eth1", Group: netip.MustParseAddr("ff02::81")},
+	for x, role := range map[l4.Daemon]l4.Role{
+		{Interface: "eth0", ID: 51}: l4.Master,
+		{Interface: "eth1", ID: 255, MaxLen: 1400, Group: netip.MustParseAddr("239.0.0.1"), Port: 8849, TTL: 3}: l4.Backup,
+		{Interface: "eth1", Group: netip.MustParseAddr("ff02::81")}:                                             l4.Backup,
 	} {
-		got, err := decodeDaemon(decoder(t, encoded(t, x.encode)))
-		if err != nil || got != x {
-			t.Errorf("%+v became %+v (%v)", x, got, err)
+		r, got, err := decodeDaemon(decoder(t, encoded(t, encodeDaemon(role, x))))
+		if err != nil || r != role || got != x {
+			t.Errorf("%s %+v became %s %+v (%v)", role, x, r, got, err)
 		}
 	}
 }
@@ -124,7 +124,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(encoded(f, service{family: unix.AF_INET6, addr: netip.MustParseAddrPort("[2001:db8::10]:80"), scheduler: "mh", prefix: 64}.encode))
 	f.Add(encoded(f, service{family: unix.AF_INET, mark: 7, scheduler: "mh", engine: "sip", prefix: 24}.encode))
 	f.Add(encoded(f, destination{addr: netip.MustParseAddrPort("10.0.0.1:80"), tunType: 1}.encode))
-	f.Add(encoded(f, Daemon{Role: Master, Interface: "eth0", Group: netip.MustParseAddr("ff02::81")}.encode))
+	f.Add(encoded(f, encodeDaemon(l4.Master, l4.Daemon{Interface: "eth0", Group: netip.MustParseAddr("ff02::81")})))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		fresh := func() *netlink.AttributeDecoder {
 			d, err := netlink.NewAttributeDecoder(b)
@@ -147,6 +147,11 @@ func FuzzDecode(f *testing.F) {
 				t.Errorf("%+v became %+v (%v)", x, again, err)
 			}
 		}
-		_, _ = decodeDaemon(fresh())
+		if r, x, err := decodeDaemon(fresh()); err == nil {
+			again, got, err := decodeDaemon(decoder(t, encoded(t, encodeDaemon(r, x))))
+			if err != nil || again != r || got != x {
+				t.Errorf("%s %+v became %s %+v (%v)", r, x, again, got, err)
+			}
+		}
 	})
 }

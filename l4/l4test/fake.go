@@ -33,8 +33,9 @@ var schedulers = []string{"rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "mh",
 // NewFake returns an empty dataplane with the kernel's default settings.
 func NewFake() *Fake {
 	return &Fake{state: l4.State{
-		Sysctls:  map[string]int{"expire_nodest_conn": 0, "expire_quiescent_template": 0, "sloppy_tcp": 0, "sloppy_sctp": 0},
+		Sysctls:  map[string]int{"expire_nodest_conn": 0, "expire_quiescent_template": 0, "sloppy_tcp": 0, "sloppy_sctp": 0, "backup_only": 0},
 		Timeouts: DefaultTimeouts,
+		Daemons:  map[l4.Role]l4.Daemon{},
 	}}
 }
 
@@ -91,6 +92,7 @@ func (f *Fake) Read() (l4.State, error) {
 	defer f.mu.Unlock()
 	s := f.state
 	s.Sysctls = maps.Clone(s.Sysctls)
+	s.Daemons = maps.Clone(s.Daemons)
 	s.Services = slices.Clone(s.Services)
 	for i := range s.Services {
 		v := &s.Services[i]
@@ -128,6 +130,8 @@ func (f *Fake) apply(op l4.Op) error {
 		f.state.Sysctls[op.Sysctl] = op.Value
 	case l4.SetTimeouts:
 		f.state.Timeouts = op.Timeouts
+	case l4.StartDaemon, l4.StopDaemon:
+		return f.applyDaemon(op)
 	case l4.AddService:
 		if v != nil {
 			return unix.EEXIST
@@ -189,5 +193,29 @@ func (f *Fake) applyTo(v *l4.VirtualService, op l4.Op) error {
 	if d.Weight != 0 {
 		d.Base = d.Weight
 	}
+	return nil
+}
+
+// interfaces are those of the machine that the fake stands for.
+var interfaces = []string{"lo", "eth0"}
+
+func (f *Fake) applyDaemon(op l4.Op) error {
+	_, runs := f.state.Daemons[op.Role]
+	switch {
+	case op.Kind == l4.StopDaemon && !runs:
+		return nil // gone already, as deletions are
+	case op.Kind == l4.StopDaemon:
+		delete(f.state.Daemons, op.Role)
+		return nil
+	case runs:
+		return unix.EEXIST
+	case !slices.Contains(interfaces, op.Daemon.Interface):
+		return unix.ENODEV
+	}
+	d := op.Daemon
+	if d.MaxLen == 0 {
+		d.MaxLen = 1472 // of an Ethernet frame, beside the headers of IPv4 and UDP
+	}
+	f.state.Daemons[op.Role] = d
 	return nil
 }

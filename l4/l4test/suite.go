@@ -13,7 +13,7 @@ import (
 // DefaultTimeouts are the kernel's (net/netfilter/ipvs/ip_vs_proto_*.c).
 var DefaultTimeouts = l4.Timeouts{TCP: 15 * time.Minute, TCPFin: 2 * time.Minute, UDP: 5 * time.Minute}
 
-// A Subject is an empty dataplane under test.
+// A Subject is an empty dataplane under test, of a machine with an eth0.
 type Subject struct {
 	l4.Dataplane
 	// Print returns what the dataplane holds as an operator sees it, in the
@@ -62,6 +62,7 @@ func Suite(t *testing.T, dp Subject) {
 	thresholds(t, dp, ours)
 	timeouts(t, dp)
 	sysctls(t, dp)
+	daemons(t, dp)
 	refusals(t, dp)
 }
 
@@ -212,6 +213,26 @@ func sysctls(t *testing.T, dp l4.Dataplane) {
 	}
 	if _, ok := got["of_another_kernel"]; ok {
 		t.Errorf("sysctls: got one that does not exist: %v", got)
+	}
+}
+
+// daemons start, change their settings and their role, and end.
+func daemons(t *testing.T, dp l4.Dataplane) {
+	none := func(l4.Key) bool { return false }
+	plain := l4.Daemon{Interface: "eth0", ID: 51, Group: netip.MustParseAddr("224.0.0.81"), Port: 8848, TTL: 1}
+	other := l4.Daemon{Interface: "eth0", ID: 52, Group: netip.MustParseAddr("239.0.0.1"), Port: 8849, TTL: 9, MaxLen: 1400}
+	for _, want := range []map[l4.Role]l4.Daemon{
+		{l4.Master: {}, l4.Backup: plain},
+		{l4.Master: plain, l4.Backup: {}},
+		{l4.Master: other, l4.Backup: other},
+		{l4.Master: other}, // says nothing of the backup, which stays
+		{l4.Backup: {}},
+		{l4.Master: {}},
+	} {
+		bring(t, dp, "sync daemons", l4.State{Daemons: want}, none)
+	}
+	if got := read(t, dp).Daemons; len(got) > 0 {
+		t.Errorf("sync daemons: got %v after the last was to end", got)
 	}
 }
 

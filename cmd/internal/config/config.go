@@ -5,6 +5,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -113,6 +114,9 @@ func (f File) parse(wants func(part string) bool, readFile func(string) ([]byte,
 	if wants("vip") || wants("l4") {
 		local := vip.Local{Interface: c.Node.Interface, Ready: f.L7.ReadyAddr(), Proxies: len(f.L7.Entrypoint) > 0}
 		c.VIP = vip.Parse(f.VIP, local, readFile, bad)
+		if f.L4.Sync != nil {
+			f.L4.Sync.Interface = cmp.Or(f.L4.Sync.Interface, c.Node.Interface)
+		}
 		c.L4 = l4.Parse(f.L4, c.VIP.Addrs(), bad)
 		balancedOnce(c, bad)
 	}
