@@ -22,8 +22,8 @@ type client struct {
 }
 
 // newClient returns the client that connects to s from an address.
-func newClient(s *server, from net.Addr) client {
-	c := client{s: s, p: s.p, stats: s.p.counters.pick(), secure: s.entry.TLS != nil}
+func newClient(s *server, from net.Addr) *client {
+	c := &client{s: s, p: s.p, stats: s.p.counters.pick(), secure: s.entry.TLS != nil}
 	switch a := from.(type) {
 	case *net.TCPAddr:
 		c.peer = a.AddrPort().Addr().Unmap().WithZone("")

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"net"
 	"runtime/debug"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -15,26 +13,22 @@ import (
 )
 
 // A conn is one client connection. One goroutine serves it; the sweeper and
-// the drain reach in through deadline and interrupt.
+// the drain reach in through its leash.
 type conn struct {
-	client
+	leash
 	raw net.Conn     // as accepted
 	rw  net.Conn     // raw, or the TLS connection over it
 	tls *tls.Conn    // nil without TLS
 	tcp *net.TCPConn // raw, where nothing lies over it: it can be spliced
 	fd  syscall.RawConn
 
-	deadline deadline
-	// backend is the connection to an endpoint that a cut has to interrupt.
-	backend atomic.Pointer[backend.Conn]
-	mu      sync.Mutex // held while a cut is carried out or taken back
-
 	in   buffer
 	torn bool // the last response broke off
 }
 
 func newConn(s *server, raw net.Conn) *conn {
-	c := &conn{client: newClient(s, raw.RemoteAddr()), raw: raw}
+	c := &conn{raw: raw}
+	c.leash.client, c.side = newClient(s, raw.RemoteAddr()), c
 	c.rw, c.tls = s.secure(raw)
 	if tcp, ok := raw.(*net.TCPConn); ok {
 		if c.tls == nil {
@@ -198,37 +192,8 @@ func (c *conn) pending() bool {
 	return err == nil && n > 0
 }
 
-// arm begins a wait and reports whether the connection may go on.
-func (c *conn) arm(d time.Duration) bool { return c.deadline.move(c.until(d), busy) }
-
-// revive takes a cut back, to say something before the end.
-func (c *conn) revive(d time.Duration) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.deadline.revive(c.until(d)) {
-		return false
-	}
-	c.raw.SetDeadline(time.Time{})
-	return true
-}
-
-// cut interrupts the connection if decide says so. The lock keeps a revival
-// from coming between the decision and the interruption.
-func (c *conn) cut(decide func() bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if decide() {
-		c.interruptLocked()
-	}
-}
-
-func (c *conn) interruptLocked() {
-	past := time.Unix(1, 0)
-	c.raw.SetDeadline(past)
-	if b := c.backend.Load(); b != nil {
-		b.Interrupt()
-	}
-}
+func (c *conn) interrupt() { c.raw.SetDeadline(past()) }
+func (c *conn) resume()    { c.raw.SetDeadline(time.Time{}) }
 
 // linger gives the client time to read the last response. Closing a socket
 // that holds unread bytes resets the connection, and the reset overtakes or

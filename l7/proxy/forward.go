@@ -83,7 +83,7 @@ func (x *exchange) send(b *backend.Conn) (int64, error) {
 
 // attempt carries the request over b, and gives b up or back.
 func (c *conn) attempt(x *exchange, pl *backend.Pool, b *backend.Conn) verdict {
-	c.backend.Store(b)
+	c.endpoint.Store(b)
 	if !c.arm(c.p.timeouts.Response) {
 		c.release(b, false)
 		return closes

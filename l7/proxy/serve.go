@@ -23,7 +23,7 @@ type server struct {
 	draining atomic.Bool
 
 	mu    sync.Mutex
-	conns map[*conn]struct{}
+	works map[*leash]struct{}
 	group sync.WaitGroup
 }
 
@@ -35,7 +35,7 @@ type server struct {
 func (p *Proxy) Serve(ctx context.Context, l net.Listener, e Entrypoint) error {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	s := &server{p: p, entry: e, ctx: life, conns: make(map[*conn]struct{})}
+	s := &server{p: p, entry: e, ctx: life, works: make(map[*leash]struct{})}
 	p.join()
 	defer p.leave()
 
@@ -101,17 +101,24 @@ func (s *server) accept(ctx context.Context, l net.Listener) error {
 
 func (s *server) start(raw net.Conn) {
 	c := newConn(s, raw)
-	s.mu.Lock()
-	s.conns[c] = struct{}{}
-	s.mu.Unlock()
+	s.watch(&c.leash)
 	s.group.Go(func() {
-		defer func() {
-			s.mu.Lock()
-			delete(s.conns, c)
-			s.mu.Unlock()
-		}()
+		defer s.unwatch(&c.leash)
 		c.serve()
 	})
+}
+
+// watch holds w to its time until unwatch.
+func (s *server) watch(w *leash) {
+	s.mu.Lock()
+	s.works[w] = struct{}{}
+	s.mu.Unlock()
+}
+
+func (s *server) unwatch(w *leash) {
+	s.mu.Lock()
+	delete(s.works, w)
+	s.mu.Unlock()
 }
 
 // sweep moves the clock on, cuts the connections whose time is over, and
@@ -127,18 +134,18 @@ func (s *server) sweep(ctx context.Context) {
 		}
 		s.p.clock.advance()
 		now := s.p.clock.now()
-		s.each(func(c *conn) {
-			c.cut(func() bool { return c.deadline.expire(now) })
+		s.each(func(w *leash) {
+			w.cut(func(d *deadline) bool { return d.expire(now) })
 		})
 		s.p.eachPool((*backend.Pool).Reap)
 	}
 }
 
-func (s *server) each(do func(*conn)) {
+func (s *server) each(do func(*leash)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for c := range s.conns {
-		do(c)
+	for w := range s.works {
+		do(w)
 	}
 }
 
@@ -148,14 +155,12 @@ func (s *server) drain(end func()) {
 	// First the flag, then the walk: a connection becomes idle first and looks
 	// at the flag then, so that one of the two sees the other.
 	s.draining.Store(true)
-	s.each(func(c *conn) {
-		c.deadline.hurry(c.until(lastCall))
+	s.each(func(w *leash) {
+		w.deadline.hurry(w.until(lastCall))
 	})
 	over := time.AfterFunc(s.p.drain, func() {
 		end()
-		s.each(func(c *conn) {
-			c.cut(func() bool { c.deadline.kill(); return true })
-		})
+		s.each((*leash).kill)
 	})
 	s.group.Wait()
 	over.Stop()

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"sync"
-	"time"
 
 	"github.com/portico-lb/portico/l7/backend"
 )
@@ -35,8 +34,7 @@ func (c *conn) tunnel(x *exchange, b *backend.Conn) verdict {
 func (c *conn) pump(b *backend.Conn) {
 	var up sync.WaitGroup
 	broken := func() {
-		past := time.Unix(1, 0)
-		c.raw.SetDeadline(past)
+		c.raw.SetDeadline(past())
 		b.Interrupt()
 	}
 	up.Go(func() {

@@ -102,7 +102,7 @@ type connUpload struct {
 func (c *conn) startUpload(x *exchange, b *backend.Conn) *upload {
 	u := &connUpload{c: c, x: x, b: b}
 	u.interrupt = func() {
-		c.raw.SetReadDeadline(time.Unix(1, 0))
+		c.raw.SetReadDeadline(past())
 		b.Close()
 	}
 	u.resume = c.resumeReading

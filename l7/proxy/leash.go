@@ -1,0 +1,64 @@
+package proxy
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/portico-lb/portico/l7/backend"
+)
+
+// A leash holds a client's connection, or one of its requests, to its time.
+// The sweeper and the drain reach in through it.
+type leash struct {
+	*client
+	deadline deadline
+	// side is the client's.
+	side interruptible
+	// endpoint is the connection that a cut has to interrupt as well.
+	endpoint atomic.Pointer[backend.Conn]
+	mu       sync.Mutex // held while a cut is carried out or taken back
+}
+
+// What is interruptible has waits that can be broken off. After resume it can
+// be used again, as far as it can be at all.
+type interruptible interface {
+	interrupt()
+	resume()
+}
+
+// arm begins a wait and reports whether the work may go on.
+func (l *leash) arm(d time.Duration) bool { return l.deadline.move(l.until(d), busy) }
+
+// revive takes a cut back, to say something before the end.
+func (l *leash) revive(d time.Duration) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.deadline.revive(l.until(d)) {
+		return false
+	}
+	l.side.resume()
+	return true
+}
+
+// cut interrupts the work if decide says so. The lock keeps a revival from
+// coming between the decision and the interruption.
+func (l *leash) cut(decide func(*deadline) bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !decide(&l.deadline) {
+		return
+	}
+	l.side.interrupt()
+	if b := l.endpoint.Load(); b != nil {
+		b.Interrupt()
+	}
+}
+
+// kill cuts the work whatever it does.
+func (l *leash) kill() {
+	l.cut(func(d *deadline) bool { d.kill(); return true })
+}
+
+// past is a deadline that is over.
+func past() time.Time { return time.Unix(1, 0) }
