@@ -20,11 +20,28 @@ const (
 	slow                   // the request's body did not come
 )
 
-// forward carries a request to an endpoint of pl and its response back.
-func (c *conn) forward(x *exchange, pl *backend.Pool) bool {
+// A carrier is how a request comes from a client and a response goes back.
+type carrier interface {
+	// attempt carries x over b, and gives b up or back.
+	attempt(x *exchange, pl *backend.Pool, b *backend.Conn) verdict
+	// startUpload begins to carry what of x's body is not here yet.
+	startUpload(x *exchange, b *backend.Conn) *upload
+	// relayInterim passes on the 1xx response at the start of x.in and steps
+	// over it.
+	relayInterim(x *exchange) error
+	// relay passes on the final one, and gives b up or back.
+	relay(x *exchange, b *backend.Conn, up *upload) verdict
+	// reject answers a request that is not forwarded, and reports whether the
+	// connection may go on.
+	reject(x *exchange, status int, reason string) bool
+}
+
+// forward carries a request to an endpoint of pl and its response back, and
+// reports whether the client's connection may go on.
+func (l *leash) forward(c carrier, x *exchange, pl *backend.Pool) bool {
 	x.pack()
 	for {
-		b, refusal := c.connect(x, pl)
+		b, refusal := l.connect(x, pl)
 		if refusal != 0 {
 			return c.reject(x, refusal.Status(), refusal.String())
 		}
@@ -35,14 +52,14 @@ func (c *conn) forward(x *exchange, pl *backend.Pool) bool {
 		case again:
 			continue
 		}
-		return c.apologise(x, v)
+		return l.apologise(c, x, v)
 	}
 }
 
 // apologise answers for an endpoint that did not. What is left of the body is
 // not waited for.
-func (c *conn) apologise(x *exchange, v verdict) bool {
-	if !c.revive(c.p.timeouts.Stall) {
+func (l *leash) apologise(c carrier, x *exchange, v verdict) bool {
+	if !l.revive(l.p.timeouts.Stall) {
 		return false
 	}
 	switch v {
@@ -81,11 +98,12 @@ func (x *exchange) send(b *backend.Conn) (int64, error) {
 	return x.vector.WriteTo(b.Conn)
 }
 
-// attempt carries the request over b, and gives b up or back.
-func (c *conn) attempt(x *exchange, pl *backend.Pool, b *backend.Conn) verdict {
-	c.endpoint.Store(b)
-	if !c.arm(c.p.timeouts.Response) {
-		c.release(b, false)
+// converse carries the request over b, which speaks HTTP/1.1, and gives b up
+// or back.
+func (l *leash) converse(c carrier, x *exchange, pl *backend.Pool, b *backend.Conn) verdict {
+	l.endpoint.Store(b)
+	if !l.arm(l.p.timeouts.Response) {
+		l.release(b, false)
 		return closes
 	}
 	x.in.clear()
@@ -97,24 +115,24 @@ func (c *conn) attempt(x *exchange, pl *backend.Pool, b *backend.Conn) verdict {
 	}
 	// Even when not all could be written there may be an answer: a server that
 	// does not want the rest says so and closes.
-	got, rerr := c.readResponse(x, b)
+	got, rerr := l.readResponse(c, x, b)
 	if rerr == nil {
 		return c.relay(x, b, up)
 	}
 	up.stop()
-	died := !got && c.deadline.cut() == 0
+	died := !got && l.deadline.cut() == 0
 	delivered := b.Delivered(rerr)
-	c.release(b, false)
+	l.release(b, false)
 	switch {
 	case up != nil && up.failed == failedChunk:
 		return garbled
-	case up != nil && up.failed == failedClient && c.deadline.cut() == 0:
+	case up != nil && up.failed == failedClient && l.deadline.cut() == 0:
 		return closes
-	case c.deadline.cut() == cutTimeout && up != nil && !up.complete:
+	case l.deadline.cut() == cutTimeout && up != nil && !up.complete:
 		return slow
-	case c.deadline.cut() == cutTimeout:
+	case l.deadline.cut() == cutTimeout:
 		return late
-	case c.deadline.cut() != 0:
+	case l.deadline.cut() != 0:
 		return closes
 	case died && !up.consumedAny() && pl.Retry(&x.call, b, delivered):
 		return again
@@ -128,22 +146,22 @@ var errInterim = errors.New("endpoint switched protocols unasked")
 // readResponse reads up to the final response's head, which it leaves at the
 // start of x.in, and passes on the interim ones before it. got is whether
 // anything was read at all.
-func (c *conn) readResponse(x *exchange, b *backend.Conn) (got bool, err error) {
+func (l *leash) readResponse(c carrier, x *exchange, b *backend.Conn) (got bool, err error) {
 	searched := 0
 	for {
 		end := http1.HeadEnd(x.in.bytes(), searched)
 		if end == 0 {
-			if err := http1.Partial(x.in.bytes(), searched, c.p.limits); err != nil {
+			if err := http1.Partial(x.in.bytes(), searched, l.p.limits); err != nil {
 				return true, err
 			}
 			searched = x.in.len()
-			if _, err := x.in.fill(b.Conn, headroom+c.p.limits.Head); err != nil {
+			if _, err := x.in.fill(b.Conn, headroom+l.p.limits.Head); err != nil {
 				return got || searched > 0, err
 			}
 			continue
 		}
 		got, searched = true, 0
-		if err := x.resp.Parse(x.in.bytes()[:end], x.req.Method, c.p.limits); err != nil {
+		if err := x.resp.Parse(x.in.bytes()[:end], x.req.Method, l.p.limits); err != nil {
 			return true, err
 		}
 		switch {
@@ -156,6 +174,10 @@ func (c *conn) readResponse(x *exchange, b *backend.Conn) (got bool, err error) 
 			return true, err
 		}
 	}
+}
+
+func (c *conn) attempt(x *exchange, pl *backend.Pool, b *backend.Conn) verdict {
+	return c.converse(c, x, pl, b)
 }
 
 // relayInterim passes a 1xx response on. HTTP/1.0 does not know them (RFC 9110,

@@ -37,9 +37,9 @@ func (c *conn) handle(head []byte) bool {
 	x.upgrade = upgrades(&x.req, head)
 	c.compose(x, head)
 	if x.gathers() && !c.gather(x) {
-		return c.apologise(x, slow)
+		return c.apologise(c, x, slow)
 	}
-	return c.forward(x, pl)
+	return c.forward(c, x, pl)
 }
 
 // gatherMost is the longest body that is read whole before it is sent. It can
