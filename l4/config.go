@@ -51,6 +51,8 @@ type Service struct {
 	// Sorry answers below the quorum, where AllDown is Sorry.
 	Sorry   netip.AddrPort
 	Servers []Server
+	// From makes more of them, by Config.Resolve.
+	From From
 }
 
 // AllDown is what becomes of a service with too few servers.
@@ -65,9 +67,10 @@ const (
 
 // A Server answers for a service.
 type Server struct {
-	// Name is the operator's for the machine, and may be empty.
-	Name string
-	Addr netip.AddrPort
+	// Name is the operator's for the machine, and may be empty. With a
+	// Selector it is that of the Node which the server was made of.
+	Name, Selector string
+	Addr           netip.AddrPort
 	// Weight is its share while it is up; 0 takes it out of service.
 	Weight int
 	// Upper and Lower are the thresholds of a Destination.

@@ -53,8 +53,9 @@ type ServiceSection struct {
 	AllDown   string `toml:"all_down"`
 	Sorry     string `toml:"sorry"`
 
-	Check   *health.Section `toml:"check"`
-	Servers []ServerSection `toml:"server"`
+	Check       *health.Section `toml:"check"`
+	Servers     []ServerSection `toml:"server"`
+	ServersFrom *FromSection    `toml:"servers_from"`
 }
 
 // A ServerSection is one [[l4.service.server]] table.

@@ -91,7 +91,7 @@ weight = 10
 			},
 		}},
 	}
-	if diff := cmp.Diff(want, cfg, cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{})); diff != "" {
+	if diff := cmp.Diff(want, cfg, cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, health.Template{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if got := len(cfg.Checks()); got != 3 {
@@ -206,7 +206,7 @@ func TestParseFaults(t *testing.T) {
 		"empty service": {"[[service]]\n", []string{
 			`l4.service[0].name: is missing: every service needs a name`,
 			`l4.service[0].port: 0 is not a port: allowed are 1 to 65535`,
-			`l4.service[0].server: is missing: a service needs at least one server`,
+			`l4.service[0].server: is missing: a service needs at least one server, or servers_from`,
 			`l4.service[0].vip: is missing: name the [[vip]] this service belongs to, one of ["both" "edge"]`,
 		}},
 		"no such vip": {"[[service]]\nname = \"web\"\nvip = \"egde\"\nport = 80\n" + servers, []string{

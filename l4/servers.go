@@ -26,6 +26,9 @@ func (p *parser) servers(key string, s ServiceSection, svc *Service) {
 		}
 		svc.Servers = append(svc.Servers, server)
 	}
+	if s.ServersFrom != nil {
+		svc.From = p.from(key+".servers_from", *s.ServersFrom, svc, check)
+	}
 	p.families(key, s, *svc)
 }
 
@@ -35,7 +38,7 @@ func (p *parser) check(key string, s ServiceSection, svc Service) health.Templat
 	if s.Check != nil {
 		return p.template(key+".check", *s.Check, svc)
 	}
-	unchecked := slices.ContainsFunc(s.Servers, func(r ServerSection) bool { return r.Check == nil })
+	unchecked := s.ServersFrom != nil || slices.ContainsFunc(s.Servers, func(r ServerSection) bool { return r.Check == nil })
 	switch {
 	case !unchecked:
 	case svc.Mark != 0:
@@ -67,13 +70,7 @@ func (p *parser) server(key string, s ServerSection, svc *Service, check health.
 	if s.Check != nil {
 		check = p.template(key+".check", *s.Check, *svc)
 	}
-	weight := 1
-	if s.Weight != nil {
-		weight = *s.Weight
-	}
-	if weight < 0 || weight > maxWeight {
-		p.fault(key+".weight", "%d is out of range: allowed are 0 to %d", weight, maxWeight)
-	}
+	weight := p.weight(key+".weight", s.Weight)
 	switch {
 	case s.Upper < 0 || s.Upper > math.MaxInt32:
 		p.fault(key+".upper_threshold", "%d is out of range: allowed are 0 to %d", s.Upper, math.MaxInt32)
@@ -89,6 +86,16 @@ func (p *parser) server(key string, s ServerSection, svc *Service, check health.
 		Lower:  s.Lower,
 		Check:  check.For(addr, port, svc.Addrs...),
 	}, ok
+}
+
+func (p *parser) weight(key string, n *int) int {
+	if n == nil {
+		return 1
+	}
+	if *n < 0 || *n > maxWeight {
+		p.fault(key, "%d is out of range: allowed are 0 to %d", *n, maxWeight)
+	}
+	return *n
 }
 
 // serverPort returns the port that the server listens on. Only NAT can make it
@@ -132,7 +139,9 @@ func (p *parser) serverAddr(key, s string, svc *Service) (netip.Addr, bool) {
 // have nobody to send to, or its server would never be used.
 func (p *parser) families(key string, s ServiceSection, svc Service) {
 	if len(s.Servers) == 0 {
-		p.fault(key+".server", "is missing: a service needs at least one server")
+		if s.ServersFrom == nil {
+			p.fault(key+".server", "is missing: a service needs at least one server, or servers_from")
+		}
 		return
 	}
 	if len(svc.Servers) != len(s.Servers) || len(svc.Addrs) == 0 {
@@ -144,7 +153,7 @@ func (p *parser) families(key string, s ServiceSection, svc Service) {
 		}
 	}
 	for _, a := range svc.Addrs {
-		if len(svc.servers(a)) == 0 {
+		if len(svc.servers(a)) == 0 && s.ServersFrom == nil {
 			p.fault(key+".server", `no server is for %s: add an %s server, or give the service the other address by address = "..."`, a, family(a))
 		}
 	}

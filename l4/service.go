@@ -195,7 +195,9 @@ func (p *parser) quorum(key string, s ServiceSection, svc *Service) {
 		svc.Quorum = *s.Quorum
 	}
 	switch {
-	case svc.Quorum < 1 || svc.Quorum > max(1, len(s.Servers)):
+	case svc.Quorum < 1 && s.ServersFrom != nil:
+		p.fault(key+".quorum", "%d is out of range: allowed are 1 and more", svc.Quorum)
+	case svc.Quorum < 1 || svc.Quorum > max(1, len(s.Servers)) && s.ServersFrom == nil:
 		p.fault(key+".quorum", "%d is out of range: allowed are 1 to %d, the number of servers", svc.Quorum, max(1, len(s.Servers)))
 	case svc.Quorum > 1 && svc.AllDown == Keep:
 		p.fault(key+".quorum", "%d has no effect: say by all_down = \"reject\" or by sorry what is to happen below it", svc.Quorum)

@@ -58,6 +58,9 @@ type ServiceStatus struct {
 type ServerStatus struct {
 	Address netip.AddrPort `json:"address"`
 	Name    string         `json:"name,omitempty"`
+	// Selector is the node selector that the server was made by; empty where
+	// it is configured by itself.
+	Selector string `json:"node_selector,omitempty"`
 	// Configured is the weight in the configuration, Wanted the one that
 	// health leaves of it, Weight the one in the dataplane.
 	Configured int `json:"configured"`
@@ -166,6 +169,7 @@ func (v view) service(s Service, key Key, h *health.Snapshot, owned func(netip.A
 		ss := ServerStatus{
 			Address:    server.Addr,
 			Name:       server.Name,
+			Selector:   server.Selector,
 			Configured: server.Weight,
 			Health:     verdict(state),
 			Since:      state.Since,

@@ -98,6 +98,9 @@ type Kubernetes struct {
 	IngressClass  string
 }
 
+// API says that k names an API server.
+func (k Kubernetes) API() bool { return k.Kubeconfig != "" || len(k.Endpoints) > 0 }
+
 // Parse checks s. Every fault is told to bad with the key it stands at;
 // readFile reads the certificates that the section names.
 func Parse(s Section, readFile func(string) ([]byte, error), bad func(key, problem string)) Config {
@@ -105,7 +108,7 @@ func Parse(s Section, readFile func(string) ([]byte, error), bad func(key, probl
 		ReadyListen: s.readyListen(),
 		StopDelay:   parseWait(s.StopDelay, "l7.stop_delay", 8*time.Second, bad),
 		Drain:       parseWait(s.Drain, "l7.drain", 30*time.Second, bad),
-		Kubernetes:  parseKubernetes(s.Kubernetes, bad),
+		Kubernetes:  s.Kubernetes.Parse(bad),
 	}
 	if c.ReadyListen != "" {
 		checkListen(c.ReadyListen, "l7.ready_listen", bad)
@@ -251,7 +254,8 @@ func readPair(s PairSection, key string, readFile func(string) ([]byte, error), 
 	return p, true
 }
 
-func parseKubernetes(s KubernetesSection, bad func(key, problem string)) Kubernetes {
+// Parse checks s. A director asks the same API server for its Nodes.
+func (s KubernetesSection) Parse(bad func(key, problem string)) Kubernetes {
 	const key = "l7.kubernetes"
 	k := Kubernetes(s)
 	if k.IngressClass == "" {

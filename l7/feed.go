@@ -24,7 +24,7 @@ func newFeed(log *slog.Logger, k Kubernetes) (*feed, error) {
 	switch {
 	case k.Manifests != "":
 		f.Source, err = kube.NewFolder(k.Manifests, log)
-	case k.Kubeconfig != "" || len(k.Endpoints) > 0:
+	case k.API():
 		f.Source, err = kube.NewWatcher(kube.WatchOptions{
 			Log:           log,
 			Kubeconfig:    k.Kubeconfig,

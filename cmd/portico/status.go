@@ -120,7 +120,7 @@ func (s nodeStatus) healthy() bool {
 			continue
 		}
 		if d.Config.Error != "" || d.VIP != nil && !soundVIP(*d.VIP) ||
-			d.L4 != nil && d.L4.LastError != "" || d.L7 != nil && !d.L7.Ready {
+			d.L4 != nil && d.L4.LastError != "" || d.Nodes != nil && !soundNodes(*d.Nodes) || d.L7 != nil && !d.L7.Ready {
 			return false
 		}
 	}
@@ -154,6 +154,9 @@ func printStatus(w io.Writer, s nodeStatus, now time.Time) {
 		}
 		if d.L4 != nil {
 			printL4(w, *d.L4, now)
+		}
+		if d.Nodes != nil {
+			printNodes(w, *d.Nodes, now)
 		}
 		if d.L7 != nil {
 			printL7(w, *d.L7, now)

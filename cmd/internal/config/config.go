@@ -125,8 +125,21 @@ func (f File) parse(wants func(part string) bool, readFile func(string) ([]byte,
 	}
 	if wants("l7") {
 		c.L7 = l7.Parse(f.L7, readFile, bad)
+	} else if len(c.L4.Selectors()) > 0 {
+		c.L7.Kubernetes = f.L7.Kubernetes.Parse(bad)
 	}
+	nodesReachable(c, bad)
 	return c
+}
+
+// nodesReachable refuses services that follow Nodes where nothing says whom to
+// ask for them.
+func nodesReachable(c Config, bad func(key, problem string)) {
+	for i, s := range c.L4.Services {
+		if s.From.Selector != "" && !c.L7.Kubernetes.API() {
+			bad(fmt.Sprintf("l4.service[%d].servers_from", i), "stands without kubeconfig or endpoints in [l7.kubernetes], which say where the API server is")
+		}
+	}
 }
 
 // balancedOnce refuses schedulers that answer differently from node to node

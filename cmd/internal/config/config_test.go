@@ -106,3 +106,42 @@ address = "192.0.2.11"
 		}
 	}
 }
+
+// TestLoadNodes: who follows Nodes says where the API server is, also where
+// only the director reads the file.
+func TestLoadNodes(t *testing.T) {
+	const text = `[[vip]]
+name = "edge"
+addresses = ["192.0.2.10"]
+interface = "eth0"
+vrrp = { router_id = 51 }
+[[l4.service]]
+name = "http"
+vip = "edge"
+port = 80
+servers_from = { node_selector = "edgenode = true%s" }
+[l7.kubernetes]
+%s
+`
+	path := filepath.Join(t.TempDir(), "portico.toml")
+	for _, c := range []struct{ selector, kubernetes, want string }{
+		{"", `kubeconfig = "/etc/portico/kubeconfig"`, ""},
+		{"", `endpoints = ["https://172.16.0.36:6443"]`, ""},
+		{"", `manifests = "/etc/portico/manifests"`, "portico.toml:10:1: l4.service[0].servers_from: stands without kubeconfig or endpoints in [l7.kubernetes]"},
+		{"", `endpoints = ["172.16.0.36"]`, `portico.toml:12:14: l7.kubernetes.endpoints[0]: "172.16.0.36" is no API server`},
+		{",,", `kubeconfig = "/etc/portico/kubeconfig"`, `portico.toml:10:18: l4.service[0].servers_from.node_selector: "edgenode = true,,"`},
+	} {
+		for _, part := range []string{"l4", "l7"} {
+			if err := os.WriteFile(path, fmt.Appendf(nil, text, c.selector, c.kubernetes), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			got, err := Load(path, func(p string) bool { return p == "l4" || p == part })
+			if c.want == "" && err != nil || c.want != "" && (err == nil || strings.Count(err.Error(), c.want) != 1) {
+				t.Errorf("%s: got %v, want %q", c.kubernetes, err, c.want)
+			}
+			if err == nil && !got.L7.Kubernetes.API() {
+				t.Errorf("%s: not there for the director", c.kubernetes)
+			}
+		}
+	}
+}

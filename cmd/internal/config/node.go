@@ -12,6 +12,7 @@ type NodeSection struct {
 	Name      string `toml:"name"`
 	Interface string `toml:"interface"`
 	RunDir    string `toml:"run_dir"`
+	StateDir  string `toml:"state_dir"`
 }
 
 // A Node says who this node is.
@@ -24,6 +25,9 @@ type Node struct {
 	// RunDir holds what must outlive the process but not a reboot: which
 	// services are ours, the sysctls to restore. Default /run/portico.
 	RunDir string
+	// StateDir holds what should outlive a reboot too: which Nodes served
+	// last. Default /var/lib/portico/director.
+	StateDir string
 }
 
 func (s NodeSection) parse(bad func(key, problem string)) Node {
@@ -40,6 +44,9 @@ func (s NodeSection) parse(bad func(key, problem string)) Node {
 	}
 	if n.RunDir == "" {
 		n.RunDir = "/run/portico"
+	}
+	if n.StateDir == "" {
+		n.StateDir = "/var/lib/portico/director"
 	}
 	return n
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/portico-lb/portico/cmd/internal/config"
 	"github.com/portico-lb/portico/health"
 	"github.com/portico-lb/portico/l4"
+	"github.com/portico-lb/portico/l4/nodes"
 	"github.com/portico-lb/portico/l7"
 	"github.com/portico-lb/portico/vip"
 	"github.com/portico-lb/portico/vip/notify"
@@ -55,6 +56,7 @@ type daemon struct {
 	socket  *admin.Server
 
 	health *health.Monitor
+	nodes  *nodes.Follower
 	l4     *l4.Reconciler
 	l7     *l7.L7
 	vip    *vip.Manager
@@ -111,16 +113,17 @@ func build(c config.Config, o Options, in inheritance) (*daemon, error) {
 			Log:       d.log.With("part", "health"),
 			StateFile: filepath.Join(c.Node.RunDir, "health.json"),
 		})
-		d.health.Set(c.L4.Checks())
 	}
 	if o.Wants("vip") {
 		d.buildVIP(c)
 	}
 	if o.Wants("l4") {
+		d.buildNodes(c)
 		if err := d.buildL4(c); err != nil {
 			return nil, err
 		}
 	}
+	d.setServers(c.L4)
 	if o.Wants("l7") {
 		d.l7 = l7.New(l7.Options{Log: d.log.With("part", "l7"), Config: c.L7, Sockets: in.sockets})
 	}
@@ -140,6 +143,7 @@ func (d *daemon) parts(successor bool) []Part {
 	}
 	add("admin", true, d.socket.Run)
 	add("health", d.health != nil, d.health.Run)
+	add("nodes", d.nodes != nil, d.nodes.Run)
 	add("l4", d.l4 != nil, d.l4.Run)
 	// Before vip, so after it when all stops: its last transitions are told too.
 	add("notify", d.teller != nil, d.teller.Run)

@@ -25,12 +25,10 @@ func (d *daemon) reload() error {
 	}
 	d.needRestart(c)
 	d.level.Set(c.Log.Level)
-	if d.health != nil {
-		d.health.Set(c.L4.Checks())
+	if d.nodes != nil {
+		d.nodes.Set(d.nodesConfig(c))
 	}
-	if d.l4 != nil {
-		d.l4.Set(c.L4)
-	}
+	d.setServers(c.L4)
 	commit()
 	if d.vip != nil {
 		d.vip.Set(c.VIP)
@@ -50,6 +48,7 @@ func (d *daemon) needRestart(c config.Config) {
 	}{
 		{"node.name", c.Node.Name == d.config.Node.Name},
 		{"node.run_dir", c.Node.RunDir == d.config.Node.RunDir},
+		{"node.state_dir", c.Node.StateDir == d.config.Node.StateDir},
 		{"admin.socket", c.Admin.Socket == d.config.Admin.Socket},
 		{"admin.l7_socket", c.Admin.L7Socket == d.config.Admin.L7Socket},
 		{"log.format", c.Log.Text == d.config.Log.Text},

@@ -5,6 +5,7 @@ import (
 
 	"github.com/portico-lb/portico/health"
 	"github.com/portico-lb/portico/l4"
+	"github.com/portico-lb/portico/l4/nodes"
 	"github.com/portico-lb/portico/l7"
 	"github.com/portico-lb/portico/vip"
 	"github.com/portico-lb/portico/vip/notify"
@@ -22,7 +23,9 @@ type Status struct {
 	Notify []notify.TargetStatus `json:"notify,omitempty"`
 	Health *health.Status        `json:"health,omitempty"`
 	L4     *l4.Status            `json:"l4,omitempty"`
-	L7     *l7.Status            `json:"l7,omitempty"`
+	// Nodes is nil where no service follows the Nodes of a cluster.
+	Nodes *nodes.Status `json:"nodes,omitempty"`
+	L7    *l7.Status    `json:"l7,omitempty"`
 }
 
 // A ConfigStatus describes the configuration that runs.
@@ -50,6 +53,7 @@ func (d *daemon) status() Status {
 	if d.l4 != nil {
 		v := d.l4.Status()
 		s.L4 = &v
+		s.Nodes = d.nodes.Status()
 	}
 	if d.l7 != nil {
 		v := d.l7.Status()

@@ -49,7 +49,6 @@ func (d *daemon) buildL4(c config.Config) error {
 		o.Owned = d.vip.Owns
 	}
 	d.l4 = l4.New(o)
-	d.l4.Set(c.L4)
 	return nil
 }
 

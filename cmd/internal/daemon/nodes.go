@@ -1,0 +1,56 @@
+package daemon
+
+import (
+	"path/filepath"
+
+	"github.com/portico-lb/portico/cmd/internal/config"
+	"github.com/portico-lb/portico/l4"
+	"github.com/portico-lb/portico/l4/nodes"
+	"github.com/portico-lb/portico/l7/kube"
+)
+
+// nodesFile is the file below node.state_dir that keeps which Nodes of the
+// cluster served last.
+const nodesFile = "nodes.json"
+
+func (d *daemon) buildNodes(c config.Config) {
+	d.nodes = nodes.New(nodes.Options{
+		Log:       d.log.With("part", "nodes"),
+		StateFile: filepath.Join(c.Node.StateDir, nodesFile),
+		Apply:     d.applyNodes,
+	})
+	d.nodes.Set(d.nodesConfig(c))
+}
+
+// nodesConfig says which Nodes to follow, and reads them where routes are read.
+func (d *daemon) nodesConfig(c config.Config) nodes.Config {
+	selectors, k := c.L4.Selectors(), c.L7.Kubernetes
+	return nodes.Config{Selectors: selectors, Connect: func() (nodes.Source, error) {
+		return kube.NewNodeWatcher(kube.WatchOptions{
+			Log:        d.log.With("part", "nodes"),
+			Kubeconfig: k.Kubeconfig,
+			Endpoints:  k.Endpoints,
+			TokenFile:  k.TokenFile,
+			CAFile:     k.CAFile,
+		}, selectors)
+	}}
+}
+
+func (d *daemon) applyNodes() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.setServers(d.config.L4)
+}
+
+// setServers tells health and l4 who the servers are.
+func (d *daemon) setServers(c l4.Config) {
+	if d.nodes != nil {
+		c = c.Resolve(d.nodes.Nodes())
+	}
+	if d.health != nil {
+		d.health.Set(c.Checks())
+	}
+	if d.l4 != nil {
+		d.l4.Set(c)
+	}
+}
