@@ -5,7 +5,6 @@ import (
 	"errors"
 	"math"
 	"net"
-	"slices"
 	"time"
 )
 
@@ -16,8 +15,9 @@ type Call struct {
 	// section 9.2.2).
 	Idempotent bool
 
-	tried []*Endpoint
-	fresh bool // pooled connections are not to be trusted any more
+	tried    []*Endpoint
+	fresh    bool // pooled connections are not to be trusted any more
+	attempts int  // that came to nothing, but for dials refused at once
 }
 
 // Reset makes c that of a new request.
@@ -87,11 +87,19 @@ func (p *Pool) Connect(ctx context.Context, c *Call) (*Conn, Refusal) {
 		c.tried = append(c.tried, ep)
 		p.retries.Add(1)
 		p.log.Debug("endpoint does not take connections", "backend", p.backend, "endpoint", ep.addr, "err", err)
-		var timeout net.Error
-		if refusal = Unreachable; errors.As(err, &timeout) && timeout.Timeout() {
+		refusal = Unreachable
+		if isTimeout(err) {
 			refusal = Late
+			if c.attempts++; c.attempts >= p.Policy().Retries.Attempts {
+				return nil, refusal
+			}
 		}
 	}
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // youth is how long ago a connection may have been used that carries what must
@@ -122,15 +130,28 @@ func (p *Pool) pooled(c *Call, ep *Endpoint) *Conn {
 // Retry reports whether a request whose connection b died before the first
 // byte of a response, and was released, may be sent again; delivered says that
 // the endpoint may have got something of it. What was delivered goes again
-// only when it may be executed twice.
+// only when it may be executed twice, and while the budget lasts.
 func (p *Pool) Retry(c *Call, b *Conn, delivered bool) bool {
-	if delivered && !c.Idempotent {
+	r := p.Policy().Retries
+	c.attempts++
+	if c.attempts >= r.Attempts || delivered && !(c.Idempotent && p.draw(r)) {
 		return false
 	}
 	p.retries.Add(1)
 	c.fresh = true
-	if !b.reused && !slices.Contains(c.tried, b.ep) {
+	if !b.reused {
 		c.tried = append(c.tried, b.ep)
 	}
 	return true
+}
+
+// draw takes a retry from the budget.
+func (p *Pool) draw(r Retries) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.budget.draw(r, p.now(), p.cursor.Load()) {
+		return true
+	}
+	p.withheld++
+	return false
 }

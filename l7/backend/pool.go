@@ -9,6 +9,7 @@ package backend
 import (
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/portico-lb/portico/l7/route"
@@ -31,13 +32,17 @@ type Pool struct {
 	now       func() int64
 	policy    atomic.Pointer[Policy]
 	endpoints atomic.Pointer[[]*Endpoint]
-	cursor    atomic.Uint32
+	cursor    atomic.Uint32 // counts what was picked
 	retries   atomic.Uint64
+
+	mu       sync.Mutex
+	budget   budget
+	withheld uint64 // retries that the budget did not allow
 }
 
 // New returns a Pool without endpoints.
 func New(b route.Backend, o Options) *Pool {
-	p := &Pool{backend: b, log: o.Log, now: o.Now}
+	p := &Pool{backend: b, log: o.Log, now: o.Now, budget: newBudget(o.Now())}
 	p.policy.Store(&o.Policy)
 	p.endpoints.Store(&[]*Endpoint{})
 	return p

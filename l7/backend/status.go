@@ -13,6 +13,8 @@ type Status struct {
 	// Retries counts requests that went to another connection because the
 	// first died without an answer, or could not be made.
 	Retries uint64 `json:"retries"`
+	// RetriesWithheld counts those that the budget did not allow.
+	RetriesWithheld uint64 `json:"retries_withheld,omitempty"`
 }
 
 // An EndpointStatus tells of one endpoint.
@@ -26,7 +28,9 @@ type EndpointStatus struct {
 
 // Status returns what the pool does now.
 func (p *Pool) Status() Status {
-	s := Status{Backend: p.backend, Retries: p.retries.Load()}
+	p.mu.Lock()
+	s := Status{Backend: p.backend, Retries: p.retries.Load(), RetriesWithheld: p.withheld}
+	p.mu.Unlock()
 	for _, ep := range *p.endpoints.Load() {
 		ep.mu.Lock()
 		s.Endpoints = append(s.Endpoints, EndpointStatus{

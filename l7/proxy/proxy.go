@@ -117,6 +117,7 @@ func New(o Options) *Proxy {
 		p.limits = http1.DefaultLimits
 	}
 	p.grain = p.timeouts.grain()
+	p.policy = backend.Default()
 	p.policy.Timeouts = backend.Timeouts{
 		Dial:     p.timeouts.Dial,
 		Response: p.timeouts.Response,

@@ -1,0 +1,74 @@
+package backend
+
+import (
+	"io"
+	"log/slog"
+	"net/netip"
+	"testing"
+
+	"github.com/portico-lb/portico/l7/route"
+)
+
+// A manual clock.
+type manual int64
+
+func (m *manual) now() int64 { return int64(*m) }
+
+// newPool returns a pool with endpoints at 192.0.2.1, 192.0.2.2, ..., which
+// nobody dials, and its clock.
+func newPool(t *testing.T, policy Policy, n int) (*Pool, *manual) {
+	t.Helper()
+	clock := new(manual)
+	p := New(route.Backend{Namespace: "a", Service: "b", Port: "80"},
+		Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: clock.now, Policy: policy})
+	p.Set(addrs(n))
+	return p, clock
+}
+
+func addrs(n int) []route.Endpoint {
+	var eps []route.Endpoint
+	for i := range n {
+		addr := netip.AddrFrom4([4]byte{192, 0, 2, byte(1 + i)})
+		eps = append(eps, route.Endpoint{Addr: netip.AddrPortFrom(addr, 80)})
+	}
+	return eps
+}
+
+// TestRetry shows which requests go again, and that only those that may be
+// seen twice draw on the budget.
+func TestRetry(t *testing.T) {
+	policy := Default()
+	policy.Retries = Retries{Attempts: 3, Floor: 0.4}
+	for _, tc := range []struct {
+		name                          string
+		idempotent, delivered, reused bool
+		want                          int // of 10 requests, how many get a second attempt
+	}{
+		{"GET that may have been seen", true, true, false, 4},
+		{"GET that was not seen", true, false, false, 10},
+		{"POST that may have been seen", false, true, false, 0},
+		{"POST that was not seen", false, false, true, 10},
+	} {
+		p, _ := newPool(t, policy, 2)
+		got := 0
+		for range 10 {
+			c := Call{Idempotent: tc.idempotent}
+			b := &Conn{ep: (*p.endpoints.Load())[0], reused: tc.reused}
+			if p.Retry(&c, b, tc.delivered) {
+				got++
+				if tried := len(c.tried) == 1; tried == tc.reused || !c.fresh {
+					t.Errorf("%s: %+v", tc.name, c)
+				}
+			}
+		}
+		if s := p.Status(); got != tc.want || s.Retries != uint64(got) {
+			t.Errorf("%s: %d retries, want %d; %+v", tc.name, got, tc.want, s)
+		}
+	}
+	p, _ := newPool(t, policy, 2)
+	c := Call{}
+	b := &Conn{ep: (*p.endpoints.Load())[0]}
+	if !p.Retry(&c, b, false) || !p.Retry(&c, b, false) || p.Retry(&c, b, false) {
+		t.Error("not three attempts")
+	}
+}
