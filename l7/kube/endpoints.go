@@ -97,27 +97,32 @@ func (x *endpointIndex) endpoints(b route.Backend) []route.Endpoint {
 	}
 	// By name, so that the problems do not depend on the order of arrival.
 	slices.SortFunc(x.slices[name], func(a, b *discoveryv1.EndpointSlice) int { return strings.Compare(a.Name, b.Name) })
+	protocol, ok := route.AppProtocol(deref(port.AppProtocol, ""))
+	if !ok {
+		x.problem(b, "spec.ports", "appProtocol %q of port %s is not spoken here, http is: write http, https, kubernetes.io/h2c or grpc, or leave it out", *port.AppProtocol, b.Port)
+	}
 	var found candidates
 	for _, s := range x.slices[name] {
-		found.add(s, port, func(format string, args ...any) {
+		found.add(s, port.Name, protocol, func(format string, args ...any) {
 			x.problem(b, "", "EndpointSlice "+s.Name+": "+format, args...)
 		})
 	}
 	return found.best(service.Spec.IPFamilies)
 }
 
-// servicePort returns the name of the port that an Ingress calls by name or
-// number. EndpointSlices list it under that name.
-func servicePort(s *corev1.Service, port string) (string, bool) {
-	for _, p := range s.Spec.Ports {
+// servicePort returns the port that an Ingress calls by name or number.
+// EndpointSlices list it under its name.
+func servicePort(s *corev1.Service, port string) (*corev1.ServicePort, bool) {
+	for i := range s.Spec.Ports {
+		p := &s.Spec.Ports[i]
 		if p.Protocol != corev1.ProtocolTCP && p.Protocol != "" {
 			continue
 		}
 		if p.Name == port || strconv.Itoa(int(p.Port)) == port {
-			return p.Name, true
+			return p, true
 		}
 	}
-	return "", false
+	return nil, false
 }
 
 // candidates are the addresses of a Service port, by how good they are and by
@@ -126,7 +131,8 @@ type candidates [2][2][]route.Endpoint
 
 // add takes what can be used of s, and tells problem of the rest. An API server
 // refuses such slices; a folder may hold them.
-func (c *candidates) add(s *discoveryv1.EndpointSlice, portName string, problem func(format string, args ...any)) {
+func (c *candidates) add(s *discoveryv1.EndpointSlice, portName string, protocol route.Protocol,
+	problem func(format string, args ...any)) {
 	port, ok := slicePort(s, portName, problem)
 	if !ok || s.AddressType == discoveryv1.AddressTypeFQDN {
 		return
@@ -151,8 +157,20 @@ func (c *candidates) add(s *discoveryv1.EndpointSlice, portName string, problem 
 			continue
 		}
 		family := &c[rank][familyIndex(addr.Is6())]
-		*family = append(*family, route.Endpoint{Addr: netip.AddrPortFrom(addr, port)})
+		*family = append(*family, route.Endpoint{
+			Addr:     netip.AddrPortFrom(addr, port),
+			Protocol: protocol,
+			ID:       podUID(e.TargetRef),
+		})
 	}
+}
+
+// podUID returns the UID of the Pod that an endpoint is, "" for another object.
+func podUID(r *corev1.ObjectReference) string {
+	if r == nil || r.Kind != "Pod" {
+		return ""
+	}
+	return string(r.UID)
 }
 
 // slicePort returns the number of the TCP port of that name in s. A port
@@ -185,7 +203,7 @@ func (c *candidates) best(families []corev1.IPFamily) []route.Endpoint {
 				slices.SortFunc(found, func(a, b route.Endpoint) int {
 					return cmp.Or(a.Addr.Addr().Compare(b.Addr.Addr()), cmp.Compare(a.Addr.Port(), b.Addr.Port()))
 				})
-				return slices.Compact(found)
+				return slices.CompactFunc(found, func(a, b route.Endpoint) bool { return a.Addr == b.Addr })
 			}
 		}
 	}

@@ -95,7 +95,7 @@ func translateText(name string, data []byte, change func(*Objects)) string {
 	for _, bk := range table.Backends() {
 		line := bk.String()
 		for _, e := range endpoints[bk] {
-			line += " " + e.Addr.String()
+			line += " " + endpointText(e)
 		}
 		endpointLines = append(endpointLines, line)
 	}
@@ -114,6 +114,18 @@ func translateText(name string, data []byte, change func(*Objects)) string {
 	section("tls", tlsLines)
 	section("problems", problemLines)
 	return b.String()
+}
+
+// endpointText is ADDRESS:PORT, and PROTOCOL and =ID where they are known.
+func endpointText(e route.Endpoint) string {
+	s := e.Addr.String()
+	if e.Protocol != 0 {
+		s += "/" + e.Protocol.String()
+	}
+	if e.ID != "" {
+		s += "=" + e.ID
+	}
+	return s
 }
 
 func specText(s route.Spec) string {

@@ -81,4 +81,11 @@ func (o Origin) String() string { return o.Kind + " " + o.Namespace + "/" + o.Na
 // An Endpoint is one address that serves a Backend: a Pod's IP and port.
 type Endpoint struct {
 	Addr netip.AddrPort `json:"addr"`
+	// Weight is its share of the requests beside the others'; 0 is 1.
+	Weight int `json:"weight,omitempty"`
+	// Protocol is how it says it is spoken to.
+	Protocol Protocol `json:"protocol,omitempty"`
+	// ID names what listens there beyond its address: a Pod's UID. It may be
+	// empty.
+	ID string `json:"id,omitempty"`
 }
