@@ -1,0 +1,313 @@
+package http2
+
+import "encoding/binary"
+
+// handle handles a frame.
+func (c *Conn) handle(f frame, p []byte) error {
+	if c.block.open && (f.kind != kindContinuation || f.stream != c.block.first.stream) {
+		return connError(ProtocolError, "header block interrupted")
+	}
+	if !c.peer.known && (f.kind != kindSettings || f.has(flagAck)) {
+		return connError(ProtocolError, "preface without SETTINGS")
+	}
+	switch f.kind {
+	case kindHeaders:
+		return c.onHeaders(f, p)
+	case kindContinuation:
+		return c.onContinuation(f, p)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch f.kind {
+	case kindData:
+		return c.onData(f, p)
+	case kindWindowUpdate:
+		return c.onWindowUpdate(f, p)
+	case kindRST:
+		return c.onRST(f, p)
+	case kindSettings:
+		return c.onSettings(f, p)
+	case kindPing:
+		return c.onPing(f, p)
+	case kindPriority:
+		return c.onPriority(f, p)
+	case kindGoAway:
+		return c.onGoAway(f, p)
+	case kindPushPromise:
+		return connError(ProtocolError, "PUSH_PROMISE from a client")
+	}
+	return c.strange() // unknown types are ignored (section 4.1)
+}
+
+// strange pays for a frame that has no use.
+func (c *Conn) strange() error {
+	if !c.odd.spend(1, c.set.Now()) {
+		return connError(EnhanceYourCalm, "too many frames without use")
+	}
+	return nil
+}
+
+// annoyed pays for a stream that came to nothing.
+func (c *Conn) annoyed() error {
+	if !c.aborted.spend(1, c.set.Now()) {
+		return connError(EnhanceYourCalm, "too many streams aborted")
+	}
+	return nil
+}
+
+// absent says what a frame means for a stream that is not there: those that we
+// reset get what was on its way, the others are over for both.
+func (c *Conn) absent(id uint32) error {
+	switch {
+	case id > c.max && c.leaving == left:
+		return c.strange() // it crossed our GOAWAY
+	case id == 0 || id > c.max:
+		return connError(ProtocolError, "frame on a stream that is not open")
+	case c.resets.has(id):
+		return c.strange()
+	}
+	return connError(StreamClosed, "frame on a closed stream")
+}
+
+// fault resets a stream because of what the client did to it.
+func (c *Conn) fault(s *Stream, code Code) error {
+	s.reset(code)
+	s.abort(&ResetError{Code: code})
+	return c.annoyed()
+}
+
+func (c *Conn) onData(f frame, p []byte) error {
+	data, err := unpad(f, p)
+	if err != nil {
+		return err
+	}
+	n := int64(f.length)
+	if n > c.window {
+		return connError(FlowControlError, "connection window exceeded")
+	}
+	c.window -= n
+	s := c.streams[f.stream]
+	if s == nil {
+		c.credit(f.length)
+		return c.absent(f.stream)
+	}
+	switch {
+	case s.gotEnd:
+		c.credit(f.length)
+		return c.fault(s, StreamClosed)
+	case n > s.window:
+		c.credit(f.length)
+		return c.fault(s, FlowControlError)
+	}
+	s.received += int64(len(data))
+	end := f.has(flagEndStream)
+	if !s.lengthFits(end) {
+		c.credit(f.length)
+		return c.fault(s, ProtocolError)
+	}
+	s.window -= n
+	padding := f.length - len(data)
+	c.credit(padding)
+	s.credit(padding)
+	s.body.write(data)
+	if end {
+		s.endReceived()
+	} else if len(data) == 0 {
+		return c.strange()
+	}
+	s.wake.Broadcast()
+	return nil
+}
+
+// lengthFits reports whether what came of the body can be what the
+// Content-Length field says (section 8.1.1).
+func (s *Stream) lengthFits(end bool) bool {
+	return s.ContentLength < 0 || s.received == s.ContentLength || !end && s.received < s.ContentLength
+}
+
+// endReceived notes the end of the request.
+func (s *Stream) endReceived() {
+	s.gotEnd = true
+	if s.sentEnd {
+		s.forget()
+	}
+}
+
+// credit gives n bytes of the connection's window back.
+func (c *Conn) credit(n int) {
+	if c.consumed += int64(n); c.consumed >= int64(c.set.ConnWindow)/2 {
+		c.out.push(appendWindowUpdate(c.out.take(), 0, uint32(c.consumed)))
+		c.window += c.consumed
+		c.consumed = 0
+	}
+}
+
+// credit gives n bytes of the stream's window back.
+func (s *Stream) credit(n int) {
+	if s.gotEnd || !s.listed {
+		return
+	}
+	c := s.c
+	if s.consumed += int64(n); s.consumed >= int64(c.set.InitialWindow)/2 {
+		c.out.push(appendWindowUpdate(c.out.take(), s.id, uint32(s.consumed)))
+		s.window += s.consumed
+		s.consumed = 0
+	}
+}
+
+func (c *Conn) onWindowUpdate(f frame, p []byte) error {
+	if len(p) != 4 {
+		return connError(FrameSizeError, "WINDOW_UPDATE")
+	}
+	n := int64(binary.BigEndian.Uint32(p) &^ (1 << 31))
+	if f.stream == 0 {
+		if c.sendable += n; c.sendable > maxWindow {
+			return connError(FlowControlError, "connection window too large")
+		}
+		if n == 0 {
+			return connError(ProtocolError, "WINDOW_UPDATE of 0")
+		}
+		c.grant()
+		return c.strange()
+	}
+	s := c.streams[f.stream]
+	switch {
+	case s == nil && f.stream > c.max:
+		return connError(ProtocolError, "WINDOW_UPDATE on an idle stream")
+	case s == nil:
+		return c.strange() // it crossed the end
+	case n == 0:
+		return c.fault(s, ProtocolError)
+	}
+	if s.sendable += n; s.sendable > maxWindow {
+		return c.fault(s, FlowControlError)
+	}
+	s.wake.Broadcast()
+	return c.strange()
+}
+
+func (c *Conn) onRST(f frame, p []byte) error {
+	if len(p) != 4 {
+		return connError(FrameSizeError, "RST_STREAM")
+	}
+	s := c.streams[f.stream]
+	if s == nil {
+		if f.stream == 0 || f.stream > c.max {
+			return connError(ProtocolError, "RST_STREAM on an idle stream")
+		}
+		return c.strange()
+	}
+	s.forget()
+	s.abort(&ResetError{Code: Code(binary.BigEndian.Uint32(p)), Remote: true})
+	if !s.headSent {
+		return c.annoyed()
+	}
+	return c.strange()
+}
+
+func (c *Conn) onSettings(f frame, p []byte) error {
+	switch {
+	case f.stream != 0:
+		return connError(ProtocolError, "SETTINGS on a stream")
+	case f.has(flagAck) && len(p) > 0 || len(p)%6 != 0:
+		return connError(FrameSizeError, "SETTINGS")
+	case f.has(flagAck):
+		return c.strange()
+	}
+	before := c.peer.window
+	for ; len(p) > 0; p = p[6:] {
+		if err := c.setting(setting{binary.BigEndian.Uint16(p), binary.BigEndian.Uint32(p[2:])}); err != nil {
+			return err
+		}
+	}
+	if err := c.widen(c.peer.window - before); err != nil {
+		return err
+	}
+	c.peer.known = true
+	c.out.push(appendFrame(c.out.take(), frame{kind: kindSettings, flags: flagAck}))
+	return c.strange()
+}
+
+func (c *Conn) setting(s setting) error {
+	switch s.id {
+	case settingHeaderTableSize:
+		c.enc.limit(s.value)
+	case settingEnablePush:
+		if s.value > 1 {
+			return connError(ProtocolError, "SETTINGS_ENABLE_PUSH")
+		}
+	case settingMaxFrameSize:
+		if s.value < minFrame || s.value > maxFrame {
+			return connError(ProtocolError, "SETTINGS_MAX_FRAME_SIZE")
+		}
+		c.peer.maxFrame = int(s.value)
+	case settingInitialWindowSize:
+		if s.value > maxWindow {
+			return connError(FlowControlError, "SETTINGS_INITIAL_WINDOW_SIZE")
+		}
+		c.peer.window = int64(s.value)
+	}
+	return nil
+}
+
+// widen changes the windows of all streams by n, once a frame (section 6.9.2).
+func (c *Conn) widen(n int64) error {
+	if n == 0 {
+		return nil
+	}
+	for _, s := range c.streams {
+		if s.sendable += n; s.sendable > maxWindow {
+			return connError(FlowControlError, "SETTINGS_INITIAL_WINDOW_SIZE")
+		}
+		s.wake.Broadcast()
+	}
+	return nil
+}
+
+func (c *Conn) onPing(f frame, p []byte) error {
+	switch {
+	case f.stream != 0:
+		return connError(ProtocolError, "PING on a stream")
+	case len(p) != 8:
+		return connError(FrameSizeError, "PING")
+	case f.has(flagAck):
+		c.pinged = 0
+		if [8]byte(p) == farewell && c.leaving == warned {
+			c.goAway()
+		}
+		return c.strange()
+	}
+	c.out.push(appendPing(c.out.take(), flagAck, [8]byte(p)))
+	return c.strange()
+}
+
+// onPriority checks what nobody heeds any more (section 5.3.2).
+func (c *Conn) onPriority(f frame, p []byte) error {
+	if f.stream == 0 {
+		return connError(ProtocolError, "PRIORITY without a stream")
+	}
+	if len(p) != 5 {
+		if s := c.streams[f.stream]; s != nil {
+			return c.fault(s, FrameSizeError)
+		}
+		return connError(FrameSizeError, "PRIORITY")
+	}
+	if dependsOn(p) == f.stream {
+		return connError(ProtocolError, "stream depends on itself")
+	}
+	return c.strange()
+}
+
+// dependsOn returns the stream dependency at the start of b (RFC 7540, section
+// 5.3.1).
+func dependsOn(b []byte) uint32 { return binary.BigEndian.Uint32(b) &^ (1 << 31) }
+
+func (c *Conn) onGoAway(f frame, p []byte) error {
+	switch {
+	case f.stream != 0:
+		return connError(ProtocolError, "GOAWAY on a stream")
+	case len(p) < 8:
+		return connError(FrameSizeError, "GOAWAY")
+	}
+	return c.strange() // the client closes when it has its answers
+}
