@@ -32,18 +32,20 @@ var allowed = map[string][]string{
 	"l4":                  {"health"},
 	"l4/l4test":           {"l4"},
 	"l4/nodes":            {"l4"},
+	"l4/guard":            {"l4", "test/lab"},
 	"l4/ipvs":             {"l4"},
 	"l7":                  {"l7/*"},
 	"l7/route":            {},
 	"l7/http1":            {},
+	"l7/http2":            {},
 	"l7/certs":            {},
 	"l7/kube":             {"l7/route", "health"},
 	"l7/backend":          {"l7/route"},
-	"l7/proxy":            {"l7/route", "l7/http1", "l7/backend", "health"},
+	"l7/proxy":            {"l7/route", "l7/http1", "l7/http2", "l7/backend", "health"},
 	"cmd/internal/admin":  {},
 	"cmd/internal/config": {"vip", "vip/notify", "l4", "l7"},
 	"cmd/internal/daemon": {"*", "*/*", "cmd/internal/*"},                             // the only place where the parts meet
-	"cmd/portico":         {"cmd/internal/*", "vip", "vip/*", "l4", "l4/nodes", "l7"}, // prints their statuses
+	"cmd/portico":         {"cmd/internal/*", "vip", "vip/*", "l4", "l4/*", "l7"}, // prints their statuses
 	"test/lab":            {},                                                         // laboratories know no portico package
 	"test/vm":             {"test/vm/*"},
 	"test/vm/*":           {},
