@@ -105,10 +105,8 @@ type director struct {
 	proc        *lab.Proc
 }
 
-// director starts the next director and waits until every server that
-// the service names by its address has a weight in its kernel. service is the body of
-// [[l4.service]] without name, address and port.
-func (f *farm) director(number int, service string) *director {
+// node adds the machine of a director.
+func (f *farm) node(number int) *director {
 	f.t.Helper()
 	d := &director{Node: f.lab.Node(fmt.Sprintf("director-%d", number)), f: f}
 	d.Attach(f.lan, "eth0", fmt.Sprintf("172.20.0.%d/24", 10+number))
@@ -118,6 +116,14 @@ func (f *farm) director(number int, service string) *director {
 		vip = vip.Next()
 	}
 	d.vip = vip.String()
+	return d
+}
+
+// director starts the director with the number, from 0. service is the body of
+// [[l4.service]] without name, address and port.
+func (f *farm) director(number int, service string) *director {
+	f.t.Helper()
+	d := f.node(number)
 	d.config = filepath.Join(d.Dir(), "portico.toml")
 	d.configure(service)
 	d.start()
