@@ -116,7 +116,9 @@ func (r *runner) setCertificates(pairs []certs.Pair) {
 func (r *runner) filePairs() []certs.Pair {
 	var out []certs.Pair
 	for _, e := range r.config.Entrypoints {
-		out = append(out, e.Certificates...)
+		if e.TLS != nil {
+			out = append(out, e.TLS.Certificates...)
+		}
 	}
 	return out
 }

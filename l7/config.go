@@ -1,7 +1,6 @@
 package l7
 
 import (
-	"crypto/tls"
 	"fmt"
 	"net"
 	"net/netip"
@@ -10,8 +9,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
-
-	"github.com/portico-lb/portico/l7/certs"
 )
 
 // A Section is [l7] as the operator writes it.
@@ -20,6 +17,7 @@ type Section struct {
 	StopDelay   string              `toml:"stop_delay"`
 	Drain       string              `toml:"drain"`
 	Entrypoint  []EntrypointSection `toml:"entrypoint"`
+	TLS         TicketSection       `toml:"tls"`
 	Kubernetes  KubernetesSection   `toml:"kubernetes"`
 }
 
@@ -29,18 +27,6 @@ type EntrypointSection struct {
 	Listen         string      `toml:"listen"`
 	TLS            *TLSSection `toml:"tls"`
 	TrustedProxies []string    `toml:"trusted_proxies"`
-}
-
-// A TLSSection makes an entrypoint speak TLS; an empty one does too.
-type TLSSection struct {
-	MinVersion   string        `toml:"min_version"`
-	Certificates []PairSection `toml:"certificates"`
-}
-
-// A PairSection names a certificate and its key on disk.
-type PairSection struct {
-	CertFile string `toml:"cert_file"`
-	KeyFile  string `toml:"key_file"`
 }
 
 // A KubernetesSection says where routes come from.
@@ -67,19 +53,18 @@ type Config struct {
 	// Drain is how long in-flight requests may go on after a stop. Default 30s.
 	Drain       time.Duration
 	Entrypoints []Entrypoint
-	Kubernetes  Kubernetes
+	// TicketKey is the secret that session tickets are sealed with, nil for
+	// the certificates' own keys (see certs.Tickets).
+	TicketKey  []byte
+	Kubernetes Kubernetes
 }
 
 // An Entrypoint is one listener.
 type Entrypoint struct {
 	Name   string
 	Listen string
-	// TLS says whether the listener speaks it; the fields below count only then.
-	TLS        bool
-	MinVersion uint16
-	// Certificates are those read from files; the first of all entrypoints
-	// answers clients that name no known host.
-	Certificates []certs.Pair
+	// TLS is nil where the listener does not speak it.
+	TLS *TLS
 	// Trusted lists the peers whose X-Forwarded-* fields are believed.
 	Trusted []netip.Prefix
 }
@@ -108,6 +93,7 @@ func Parse(s Section, readFile func(string) ([]byte, error), bad func(key, probl
 		ReadyListen: s.readyListen(),
 		StopDelay:   parseWait(s.StopDelay, "l7.stop_delay", 8*time.Second, bad),
 		Drain:       parseWait(s.Drain, "l7.drain", 30*time.Second, bad),
+		TicketKey:   parseTicketKey(s.TLS, readFile, bad),
 		Kubernetes:  s.Kubernetes.Parse(bad),
 	}
 	if c.ReadyListen != "" {
@@ -203,55 +189,9 @@ func parseEntrypoint(s EntrypointSection, key string, readFile func(string) ([]b
 		e.Trusted = append(e.Trusted, prefix)
 	}
 	if s.TLS != nil {
-		e.TLS = true
-		e.MinVersion = parseVersion(s.TLS.MinVersion, key+".tls.min_version", bad)
-		for i, p := range s.TLS.Certificates {
-			if pair, ok := readPair(p, fmt.Sprintf("%s.tls.certificates[%d]", key, i), readFile, bad); ok {
-				e.Certificates = append(e.Certificates, pair)
-			}
-		}
+		e.TLS = parseTLS(*s.TLS, key+".tls", readFile, bad)
 	}
 	return e
-}
-
-func parseVersion(s, key string, bad func(key, problem string)) uint16 {
-	switch s {
-	case "", "1.2":
-		return tls.VersionTLS12
-	case "1.3":
-		return tls.VersionTLS13
-	}
-	bad(key, fmt.Sprintf("%q is no supported TLS version: allowed are \"1.2\", \"1.3\"", s))
-	return tls.VersionTLS12
-}
-
-// readPair reads and checks a certificate now, so that a wrong file is an
-// error of the configuration and not of the first handshake.
-func readPair(s PairSection, key string, readFile func(string) ([]byte, error), bad func(key, problem string)) (certs.Pair, bool) {
-	p := certs.Pair{Name: s.CertFile, Default: true}
-	ok := true
-	read := func(path, name string) []byte {
-		if path == "" {
-			bad(key+"."+name, "missing: a certificate needs cert_file and key_file")
-			ok = false
-			return nil
-		}
-		data, err := readFile(path)
-		if err != nil {
-			bad(key+"."+name, err.Error())
-			ok = false
-		}
-		return data
-	}
-	p.CertPEM, p.KeyPEM = read(s.CertFile, "cert_file"), read(s.KeyFile, "key_file")
-	if !ok {
-		return p, false
-	}
-	if _, err := tls.X509KeyPair(p.CertPEM, p.KeyPEM); err != nil {
-		bad(key+".cert_file", fmt.Sprintf("no certificate with its key: %v", err))
-		return p, false
-	}
-	return p, true
 }
 
 // Parse checks s. A director asks the same API server for its Nodes.

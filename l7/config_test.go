@@ -39,6 +39,18 @@ func TestParse(t *testing.T) {
 		{"certificate file missing", "[[entrypoint]]\nname = 'a'\nlisten = ':443'\ntls = { certificates = [ { cert_file = '/c' } ] }",
 			"l7.entrypoint[0].tls.certificates[0].cert_file: open /c: file does not exist\n" +
 				"l7.entrypoint[0].tls.certificates[0].key_file: missing: a certificate needs cert_file and key_file"},
+		{"cipher suites", "[[entrypoint]]\nname = 'a'\nlisten = ':443'\ntls = { cipher_suites = ['TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256', 'TLS_RSA_WITH_RC4_128_SHA'] }",
+			"l7.entrypoint[0].tls.cipher_suites[1]: \"TLS_RSA_WITH_RC4_128_SHA\" is no cipher suite to choose: allowed are " +
+				"TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA, TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA, " +
+				"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, " +
+				"TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256; those of TLS 1.3 are always on"},
+		{"client certificates without a CA", "[[entrypoint]]\nname = 'a'\nlisten = ':443'\ntls = { client_auth = 'required' }",
+			"l7.entrypoint[0].tls.client_ca_file: missing: client_auth needs the certificates of those who sign clients'"},
+		{"a CA without client certificates", "[[entrypoint]]\nname = 'a'\nlisten = ':443'\ntls = { client_ca_file = '/c' }",
+			"l7.entrypoint[0].tls.client_auth: missing beside client_ca_file: allowed are \"optional\", \"required\""},
+		{"no way to ask", "[[entrypoint]]\nname = 'a'\nlisten = ':443'\ntls = { client_auth = 'yes' }",
+			"l7.entrypoint[0].tls.client_auth: \"yes\" is no way to ask for certificates: allowed are \"optional\", \"required\""},
+		{"ticket key missing", "[tls]\nticket_key_file = '/k'", "l7.tls.ticket_key_file: open /k: file does not exist"},
 		{"two sources", "[kubernetes]\nkubeconfig = '/k'\nmanifests = '/m'",
 			"l7.kubernetes.manifests: stands beside kubeconfig: routes come from one of kubeconfig, endpoints, manifests"},
 		{"token without endpoints", "[kubernetes]\ntoken_file = '/t'",
@@ -67,7 +79,7 @@ func TestParseDefaults(t *testing.T) {
 	if c.ReadyListen != ":9181" || c.StopDelay != 8*time.Second || c.Drain != 30*time.Second || c.Kubernetes.IngressClass != "portico" {
 		t.Errorf("defaults are %+v", c)
 	}
-	if e := c.Entrypoints[0]; !e.TLS || e.MinVersion != tls.VersionTLS12 {
+	if e := c.Entrypoints[0]; e.TLS == nil || e.TLS.MinVersion != tls.VersionTLS12 {
 		t.Errorf("an empty tls table gives %+v", e)
 	}
 	if c, _ = parse(t, "ready_listen = ''"); c.ReadyListen != "" {

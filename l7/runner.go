@@ -2,13 +2,13 @@ package l7
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"net"
 	"reflect"
 	"sync"
 	"time"
 
+	"github.com/portico-lb/portico/l7/certs"
 	"github.com/portico-lb/portico/l7/proxy"
 )
 
@@ -24,8 +24,9 @@ type runner struct {
 	// that a reload never goes through a moment without routes.
 	coming *feed
 	// retry fires while the source that the configuration names cannot be had.
-	retry <-chan time.Time
-	build build
+	retry   <-chan time.Time
+	build   build
+	tickets *certs.Tickets
 	// opened says that entrypoints are served; told when they first are.
 	opened bool
 	told   func()
@@ -40,13 +41,17 @@ type serving struct {
 }
 
 func newRunner(l *L7, told func()) *runner {
-	return &runner{l: l, entries: map[string]*serving{}, failed: make(chan error, 1), told: told}
+	return &runner{
+		l: l, entries: map[string]*serving{}, failed: make(chan error, 1), told: told,
+		tickets: certs.NewTickets(l.certs, time.Now),
+	}
 }
 
 // apply makes c live: only what differs is touched.
 func (r *runner) apply(ctx context.Context, c Config) {
 	r.applySource(ctx, c.Kubernetes)
 	r.config = c
+	r.tickets.Share(c.TicketKey)
 	r.rebuildAll()
 	if r.opened || !r.l.successor || r.coming == nil {
 		r.open(ctx)
@@ -163,14 +168,7 @@ func (r *runner) serve(ctx context.Context, e Entrypoint, f func(context.Context
 }
 
 func (r *runner) serveEntry(e Entrypoint) func(context.Context, net.Listener) error {
-	p := proxy.Entrypoint{Name: e.Name, TrustedProxies: e.Trusted}
-	if e.TLS {
-		p.TLS = &tls.Config{
-			MinVersion:     e.MinVersion,
-			NextProtos:     []string{"http/1.1"},
-			GetCertificate: r.l.certs.GetCertificate,
-		}
-	}
+	p := proxy.Entrypoint{Name: e.Name, TrustedProxies: e.Trusted, TLS: r.tlsConfig(e.TLS, []string{"http/1.1"})}
 	return func(ctx context.Context, l net.Listener) error { return r.l.engine.Serve(ctx, l, p) }
 }
 

@@ -15,7 +15,7 @@ import (
 // selfSigned makes the certificate for clients that ask for a name nobody has.
 // It proves nothing and lasts longer than any process; without it they would
 // see a broken handshake instead of a wrong name.
-func selfSigned() (*tls.Certificate, error) {
+func selfSigned() (*entry, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("self-signed key: %w", err)
@@ -37,5 +37,5 @@ func selfSigned() (*tls.Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("self-signed certificate: %w", err)
 	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, nil
+	return &entry{Certificate: tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}}, nil
 }

@@ -48,7 +48,7 @@ type Certificate struct {
 type Store struct {
 	table atomic.Pointer[table]
 	// fallback is made once, when the first client needs it.
-	fallback func() (*tls.Certificate, error)
+	fallback func() (*entry, error)
 
 	mu sync.Mutex
 	// good holds the last good pair of each name that was in the last Set.
@@ -58,14 +58,21 @@ type Store struct {
 // A keyPair is a Pair that was parsed.
 type keyPair struct {
 	certPEM, keyPEM []byte
-	certificate     *tls.Certificate
+	certificate     *entry
+}
+
+// An entry is a certificate with what session tickets are sealed with where
+// the edges share nothing else.
+type entry struct {
+	tls.Certificate
+	seed []byte
 }
 
 // table is what a handshake looks at; it is immutable.
 type table struct {
-	names     map[string]*tls.Certificate
-	wildcards map[string]*tls.Certificate // by name without "*."
-	byDefault *tls.Certificate            // nil for the fallback
+	names     map[string]*entry
+	wildcards map[string]*entry // by name without "*."
+	byDefault *entry            // nil for the fallback
 	status    []Certificate
 }
 
@@ -83,8 +90,8 @@ func (s *Store) Set(pairs []Pair) []error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := &table{
-		names:     make(map[string]*tls.Certificate),
-		wildcards: make(map[string]*tls.Certificate),
+		names:     make(map[string]*entry),
+		wildcards: make(map[string]*entry),
 	}
 	good := make(map[string]keyPair, len(pairs))
 	var errs []error
@@ -98,7 +105,7 @@ func (s *Store) Set(pairs []Pair) []error {
 			c, err := tls.X509KeyPair(p.CertPEM, p.KeyPEM)
 			switch {
 			case err == nil:
-				k = keyPair{p.CertPEM, p.KeyPEM, &c}
+				k = keyPair{p.CertPEM, p.KeyPEM, &entry{c, seedOf(&c)}}
 			case ok:
 				fault = fmt.Errorf("certificate %s: %w: correct it, the one before stays in use", p.Name, err)
 			default:
@@ -119,7 +126,7 @@ func (s *Store) Set(pairs []Pair) []error {
 }
 
 // add gives the hosts of p that nobody has yet to c.
-func (t *table) add(p Pair, c *tls.Certificate, fault error) {
+func (t *table) add(p Pair, c *entry, fault error) {
 	status := Certificate{Name: p.Name, NotAfter: c.Leaf.NotAfter}
 	if fault != nil {
 		status.Err = fault.Error()
@@ -148,20 +155,45 @@ func (t *table) add(p Pair, c *tls.Certificate, fault error) {
 // GetCertificate is for tls.Config: the certificate of the name the client
 // asks for, else that of the wildcard for it, else the default.
 func (s *Store) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	t := s.table.Load()
-	name := canonical(hello.ServerName)
-	if c := t.names[name]; c != nil {
-		return c, nil
+	e, err := s.shown(hello.ServerName)
+	if err != nil {
+		return nil, err
 	}
-	if _, parent, ok := strings.Cut(name, "."); ok {
-		if c := t.wildcards[parent]; c != nil {
-			return c, nil
-		}
+	return &e.Certificate, nil
+}
+
+// Known reports whether a certificate names name, exactly or by wildcard.
+func (s *Store) Known(name string) bool { return s.table.Load().named(name) != nil }
+
+// shown returns what a client is shown that asks for name.
+func (s *Store) shown(name string) (*entry, error) {
+	t := s.table.Load()
+	if e := t.named(name); e != nil {
+		return e, nil
 	}
 	if t.byDefault != nil {
 		return t.byDefault, nil
 	}
 	return s.fallback()
+}
+
+func (s *Store) seed(name string) ([]byte, error) {
+	e, err := s.shown(name)
+	if err != nil {
+		return nil, err
+	}
+	return e.seed, nil
+}
+
+func (t *table) named(name string) *entry {
+	name = canonical(name)
+	if e := t.names[name]; e != nil {
+		return e
+	}
+	if _, parent, ok := strings.Cut(name, "."); ok {
+		return t.wildcards[parent]
+	}
+	return nil
 }
 
 // Status describes the pairs in the order of the last Set, without those that
