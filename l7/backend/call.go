@@ -76,17 +76,14 @@ func (p *Pool) Connect(ctx context.Context, c *Call) (*Conn, Refusal) {
 		default:
 			return nil, NoEndpoint
 		}
-		if b := p.pooled(c, ep); b != nil {
-			return b, 0
-		}
-		b, err := dial(ctx, ep, p.Policy().Timeouts.Dial)
+		b, err := p.open(ctx, c, ep)
 		if err == nil {
 			return b, 0
 		}
 		ep.failed(p.now())
 		c.tried = append(c.tried, ep)
 		p.retries.Add(1)
-		p.log.Debug("endpoint does not take connections", "backend", p.backend, "endpoint", ep.addr, "err", err)
+		p.log.Debug("endpoint does not take connections", "backend", p.backend, "endpoint", ep.spec.Addr, "err", err)
 		refusal = Unreachable
 		if isTimeout(err) {
 			refusal = Late
@@ -95,6 +92,19 @@ func (p *Pool) Connect(ctx context.Context, c *Call) (*Conn, Refusal) {
 			}
 		}
 	}
+}
+
+// open returns a connection to ep that is fit for c. Where it returns none, a
+// request in flight is counted nevertheless.
+func (p *Pool) open(ctx context.Context, c *Call, ep *Endpoint) (*Conn, error) {
+	if b := p.pooled(c, ep); b != nil {
+		return b, nil
+	}
+	t := p.Policy().Timeouts
+	if ep.protocol.HTTP2() {
+		return ep.stream(ctx, t)
+	}
+	return ep.dial(ctx, t)
 }
 
 func isTimeout(err error) bool {

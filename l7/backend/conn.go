@@ -1,11 +1,9 @@
 package backend
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
-	"net/netip"
 	"syscall"
 	"time"
 
@@ -13,47 +11,29 @@ import (
 )
 
 // A Conn is a connection to an endpoint. It belongs to one request at a time,
-// which ends with Release, or to its endpoint's pool.
+// which ends with Release, or to its endpoint's pool. It is a stream of an
+// HTTP/2 connection where HTTP2 says so.
 type Conn struct {
 	net.Conn
 	// TCP is the same connection where nothing lies over it, so that it can be
 	// spliced, and nil elsewhere.
 	TCP *net.TCPConn
 
-	raw syscall.RawConn
-	ep  *Endpoint
+	raw    syscall.RawConn
+	wire   *wire   // what is under TLS
+	stream *stream // of HTTP/2, which has nothing of the above
+	ep     *Endpoint
 	// reused is whether an earlier request has used it.
 	reused bool
 	// since is when it was put back into the pool.
 	since int64
-	// sent counts the bytes written before the request at hand, sending those
-	// of the request.
+	// sent counts the bytes written to the wire before the request at hand,
+	// sending those of the request.
 	sent, sending int64
 
 	// peek is kept, so that looking allocates nothing.
 	peek  func(fd uintptr) bool
 	quiet bool
-}
-
-// dial connects to e, which counts a request in flight already.
-func dial(ctx context.Context, e *Endpoint, timeout time.Duration) (*Conn, error) {
-	d := net.Dialer{Timeout: timeout}
-	tcp, err := d.DialTCP(ctx, "tcp", netip.AddrPort{}, e.addr)
-	if err != nil {
-		return nil, err
-	}
-	raw, err := tcp.SyscallConn()
-	if err != nil {
-		tcp.Close()
-		return nil, err
-	}
-	b := &Conn{Conn: tcp, TCP: tcp, raw: raw, ep: e}
-	b.peek = func(fd uintptr) bool {
-		_, err := Peek(fd)
-		b.quiet = err == unix.EAGAIN //nolint:errorlint // an errno as the kernel gave it, once a request
-		return true
-	}
-	return b, nil
 }
 
 // Endpoint is where the connection leads.
@@ -67,11 +47,22 @@ func (b *Conn) Sent(n int64) { b.sending += n }
 
 // Interrupt breaks off whatever waits for the connection, which is of no use
 // afterwards.
-func (b *Conn) Interrupt() { b.SetDeadline(time.Unix(1, 0)) }
+func (b *Conn) Interrupt() {
+	if b.stream != nil {
+		b.stream.cancel()
+		return
+	}
+	b.SetDeadline(time.Unix(1, 0))
+}
 
 // Release ends the request at hand: fit says that the connection can carry
 // another one.
 func (b *Conn) Release(fit bool) {
+	if b.stream != nil {
+		b.stream.end(b.ep)
+		b.ep.done()
+		return
+	}
 	if !fit {
 		b.Close()
 		b.ep.done()
@@ -80,6 +71,9 @@ func (b *Conn) Release(fit bool) {
 	b.reused = true
 	b.sent += b.sending
 	b.sending = 0
+	if b.wire != nil {
+		b.sent = b.wire.sent
+	}
 	b.ep.put(b, b.ep.pool.now())
 }
 
@@ -101,6 +95,9 @@ func (b *Conn) fit() bool {
 func (b *Conn) Delivered(err error) bool {
 	if b.sending == 0 {
 		return false
+	}
+	if b.stream != nil {
+		return !refused(err)
 	}
 	if !errors.Is(err, io.EOF) {
 		return true

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/portico-lb/portico/l7/route"
 )
 
 // pair returns a connection as the engine dials it, and its other end.
@@ -18,7 +20,8 @@ func pair(t *testing.T) (*Conn, *net.TCPConn) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	b, err := dial(context.Background(), &Endpoint{addr: netip.MustParseAddrPort(l.Addr().String())}, time.Second)
+	e := &Endpoint{spec: route.Endpoint{Addr: netip.MustParseAddrPort(l.Addr().String())}}
+	b, err := e.dial(context.Background(), Timeouts{Dial: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

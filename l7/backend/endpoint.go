@@ -1,11 +1,14 @@
 package backend
 
 import (
+	"crypto/tls"
 	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/portico-lb/portico/l7/route"
 )
 
 // maxIdle bounds the pooled connections to one endpoint.
@@ -17,12 +20,16 @@ const ailing = 2 * time.Second
 
 // An Endpoint is one address with the connections to it.
 type Endpoint struct {
-	pool   *Pool
-	addr   netip.AddrPort
-	ailing atomic.Int64 // clock time until which it is asked last
+	pool     *Pool
+	spec     route.Endpoint // without its weight
+	protocol route.Protocol
+	tls      *tls.Config  // nil in clear
+	ailing   atomic.Int64 // clock time until which it is asked last
 
 	mu       sync.Mutex
 	idle     []*Conn // the most recently used last
+	h2       []*h2conn
+	dialing  *dialing
 	removed  bool
 	inFlight int
 	requests uint64
@@ -30,7 +37,7 @@ type Endpoint struct {
 }
 
 // Addr is where the endpoint listens.
-func (e *Endpoint) Addr() netip.AddrPort { return e.addr }
+func (e *Endpoint) Addr() netip.AddrPort { return e.spec.Addr }
 
 // take hands out the pooled connection that was used last, so that the others
 // may grow old, if that was not before a time, and counts a request in flight;
@@ -99,6 +106,7 @@ func (e *Endpoint) remove() {
 	for _, b := range idle {
 		b.Close()
 	}
+	e.closeIdleH2()
 }
 
 // reap closes the connections that were put back before a time.

@@ -1,10 +1,18 @@
 package backend
 
-import "time"
+import (
+	"time"
+
+	"github.com/portico-lb/portico/l7/route"
+)
 
 // A Policy says how the endpoints of a backend are used. It is a value: two
 // that are equal ask for the same.
 type Policy struct {
+	// Protocol is how endpoints are spoken to. The zero one leaves it to what
+	// each endpoint says, and is HTTP where that says nothing.
+	Protocol route.Protocol
+	TLS      TLS
 	Timeouts Timeouts
 	Retries  Retries
 }
@@ -17,9 +25,20 @@ func Default() Policy {
 	}
 }
 
+// TLS says whom to believe over HTTPS and H2.
+type TLS struct {
+	// CA is whose certificates are believed, in PEM; "" is the system's.
+	CA string
+	// ServerName is what is asked for and must be in the certificate; ""
+	// is the Service's name in the cluster, SERVICE.NAMESPACE.svc.
+	ServerName string
+	// Insecure believes every certificate.
+	Insecure bool
+}
+
 // Timeouts bound the waits for an endpoint.
 type Timeouts struct {
-	Dial     time.Duration // connecting to one endpoint
+	Dial     time.Duration // connecting to one endpoint, TLS included
 	Response time.Duration // an endpoint that sends nothing
 	Idle     time.Duration // a pooled connection between requests
 }

@@ -27,13 +27,12 @@ type Options struct {
 
 // A Pool holds the endpoints of one backend.
 type Pool struct {
-	backend   route.Backend
-	log       *slog.Logger
-	now       func() int64
-	policy    atomic.Pointer[Policy]
-	endpoints atomic.Pointer[[]*Endpoint]
-	cursor    atomic.Uint32 // counts what was picked
-	retries   atomic.Uint64
+	backend route.Backend
+	log     *slog.Logger
+	now     func() int64
+	plan    atomic.Pointer[plan]
+	cursor  atomic.Uint32 // counts what was picked
+	retries atomic.Uint64
 
 	mu       sync.Mutex
 	budget   budget
@@ -43,39 +42,31 @@ type Pool struct {
 // New returns a Pool without endpoints.
 func New(b route.Backend, o Options) *Pool {
 	p := &Pool{backend: b, log: o.Log, now: o.Now, budget: newBudget(o.Now())}
-	p.policy.Store(&o.Policy)
-	p.endpoints.Store(&[]*Endpoint{})
+	p.plan.Store(&plan{policy: o.Policy})
 	return p
 }
 
 // Policy returns the policy of requests that begin now. The caller leaves it
 // as it is.
-func (p *Pool) Policy() *Policy { return p.policy.Load() }
+func (p *Pool) Policy() *Policy { return &p.plan.Load().policy }
 
 // Empty reports whether there is no endpoint.
-func (p *Pool) Empty() bool { return len(*p.endpoints.Load()) == 0 }
+func (p *Pool) Empty() bool { return len(p.plan.Load().endpoints) == 0 }
 
 // Set replaces the endpoints; those that stay are kept as they are. One that
 // leaves gets no new request from now on, its idle connections are closed, and
-// what it has in flight finishes. Calls must not overlap.
+// what it has in flight finishes. Calls of Set and SetPolicy must not overlap.
 func (p *Pool) Set(eps []route.Endpoint) {
-	have := *p.endpoints.Load()
-	want := make([]*Endpoint, 0, len(eps))
-	for _, e := range eps {
-		at := func(ep *Endpoint) bool { return ep.addr == e.Addr }
-		switch i := slices.IndexFunc(have, at); {
-		case slices.ContainsFunc(want, at):
-		case i >= 0:
-			want = append(want, have[i])
-		default:
-			want = append(want, &Endpoint{pool: p, addr: e.Addr})
-		}
+	if now := p.plan.Load(); !slices.Equal(eps, now.specs) {
+		p.apply(eps, now.policy)
 	}
-	p.endpoints.Store(&want)
-	for _, ep := range have {
-		if !slices.Contains(want, ep) {
-			ep.remove()
-		}
+}
+
+// SetPolicy makes policy that of the requests that begin from now on. What is
+// known of the endpoints stays, unless they are to be spoken to in another way.
+func (p *Pool) SetPolicy(policy Policy) {
+	if now := p.plan.Load(); policy != now.policy {
+		p.apply(now.specs, policy)
 	}
 }
 
@@ -83,7 +74,7 @@ func (p *Pool) Set(eps []route.Endpoint) {
 // tried and, while there are others, those that are ailing; nil when all were
 // tried.
 func (p *Pool) pick(tried []*Endpoint, now int64) *Endpoint {
-	eps := *p.endpoints.Load()
+	eps := p.plan.Load().endpoints
 	if len(eps) == 0 {
 		return nil
 	}
@@ -105,14 +96,15 @@ func (p *Pool) pick(tried []*Endpoint, now int64) *Endpoint {
 // Reap closes pooled connections that nobody has used for long.
 func (p *Pool) Reap() {
 	before := p.now() - int64(p.Policy().Timeouts.Idle)
-	for _, ep := range *p.endpoints.Load() {
+	for _, ep := range p.plan.Load().endpoints {
 		ep.reap(before)
 	}
 }
 
 // CloseIdle closes all pooled connections.
 func (p *Pool) CloseIdle() {
-	for _, ep := range *p.endpoints.Load() {
+	for _, ep := range p.plan.Load().endpoints {
 		ep.reap(1<<63 - 1)
+		ep.closeIdleH2()
 	}
 }

@@ -6,8 +6,12 @@ import (
 	"net/netip"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"github.com/portico-lb/portico/l7/route"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A manual clock.
 type manual int64
@@ -53,7 +57,7 @@ func TestRetry(t *testing.T) {
 		got := 0
 		for range 10 {
 			c := Call{Idempotent: tc.idempotent}
-			b := &Conn{ep: (*p.endpoints.Load())[0], reused: tc.reused}
+			b := &Conn{ep: p.plan.Load().endpoints[0], reused: tc.reused}
 			if p.Retry(&c, b, tc.delivered) {
 				got++
 				if tried := len(c.tried) == 1; tried == tc.reused || !c.fresh {
@@ -67,7 +71,7 @@ func TestRetry(t *testing.T) {
 	}
 	p, _ := newPool(t, policy, 2)
 	c := Call{}
-	b := &Conn{ep: (*p.endpoints.Load())[0]}
+	b := &Conn{ep: p.plan.Load().endpoints[0]}
 	if !p.Retry(&c, b, false) || !p.Retry(&c, b, false) || p.Retry(&c, b, false) {
 		t.Error("not three attempts")
 	}

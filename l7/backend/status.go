@@ -31,10 +31,10 @@ func (p *Pool) Status() Status {
 	p.mu.Lock()
 	s := Status{Backend: p.backend, Retries: p.retries.Load(), RetriesWithheld: p.withheld}
 	p.mu.Unlock()
-	for _, ep := range *p.endpoints.Load() {
+	for _, ep := range p.plan.Load().endpoints {
 		ep.mu.Lock()
 		s.Endpoints = append(s.Endpoints, EndpointStatus{
-			Addr:        ep.addr,
+			Addr:        ep.spec.Addr,
 			Requests:    ep.requests,
 			InFlight:    ep.inFlight,
 			Idle:        len(ep.idle),

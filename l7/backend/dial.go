@@ -1,0 +1,89 @@
+package backend
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/portico-lb/portico/l7/route"
+)
+
+// dial connects to e, which counts a request in flight already.
+func (e *Endpoint) dial(ctx context.Context, t Timeouts) (*Conn, error) {
+	d := net.Dialer{Timeout: t.Dial}
+	tcp, err := d.DialTCP(ctx, "tcp", netip.AddrPort{}, e.spec.Addr)
+	if err != nil {
+		return nil, err
+	}
+	b := &Conn{Conn: tcp, TCP: tcp, ep: e}
+	if b.raw, err = tcp.SyscallConn(); err != nil {
+		tcp.Close()
+		return nil, err
+	}
+	b.peek = func(fd uintptr) bool {
+		_, err := Peek(fd)
+		b.quiet = err == unix.EAGAIN //nolint:errorlint // an errno as the kernel gave it, once a request
+		return true
+	}
+	if e.tls == nil {
+		return b, nil
+	}
+	b.wire = &wire{TCPConn: tcp}
+	secure := tls.Client(b.wire, e.tls)
+	b.Conn, b.TCP = secure, nil
+	ctx, cancel := context.WithTimeout(ctx, t.Dial)
+	defer cancel()
+	if err := secure.HandshakeContext(ctx); err != nil {
+		tcp.Close()
+		return nil, fmt.Errorf("tls: %w", err)
+	}
+	if p := secure.ConnectionState().NegotiatedProtocol; e.protocol == route.H2 && p != "h2" {
+		tcp.Close()
+		return nil, fmt.Errorf("tls: the endpoint does not speak HTTP/2, but %q", p)
+	}
+	return b, nil
+}
+
+// A wire counts the bytes that go out under TLS.
+type wire struct {
+	*net.TCPConn
+	sent int64
+}
+
+// Write writes b and counts it.
+func (w *wire) Write(b []byte) (int, error) {
+	n, err := w.TCPConn.Write(b)
+	w.sent += int64(n)
+	return n, err
+}
+
+// clientTLS is how endpoints of b that speak p are spoken to under t; nil
+// where it is in clear. Each endpoint has one of its own, for its sessions.
+func clientTLS(b route.Backend, p route.Protocol, t TLS) *tls.Config {
+	if !p.TLS() {
+		return nil
+	}
+	c := &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		ServerName:         t.ServerName,
+		InsecureSkipVerify: t.Insecure, //nolint:gosec // the operator's choice
+		NextProtos:         []string{"http/1.1"},
+		ClientSessionCache: tls.NewLRUClientSessionCache(1),
+	}
+	if p == route.H2 {
+		c.NextProtos = []string{"h2"}
+	}
+	if c.ServerName == "" {
+		c.ServerName = b.Service + "." + b.Namespace + ".svc"
+	}
+	if t.CA != "" {
+		c.RootCAs = x509.NewCertPool()
+		c.RootCAs.AppendCertsFromPEM([]byte(t.CA)) // of none, none is believed
+	}
+	return c
+}
