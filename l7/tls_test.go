@@ -1,6 +1,7 @@
 package l7_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -111,27 +112,28 @@ func TestTLSOfAnEntrypoint(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		entry  l7.TLS
-		client tls.Config
+		client *tls.Config
 		want   bool
 	}{
-		{name: "plain", client: tls.Config{ServerName: "a.example"}, want: true},
-		{name: "too old a version", entry: l7.TLS{MinVersion: tls.VersionTLS13}, client: tls.Config{MaxVersion: tls.VersionTLS12}},
-		{name: "cipher suite", entry: l7.TLS{CipherSuites: []uint16{gcm}}, client: tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{gcm}}, want: true},
-		{name: "other cipher suite", entry: l7.TLS{CipherSuites: []uint16{gcm}}, client: tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{cbc}}},
-		{name: "unknown name", client: tls.Config{ServerName: "b.example"}, want: true},
-		{name: "unknown name, strictly", entry: l7.TLS{StrictSNI: true}, client: tls.Config{ServerName: "b.example"}},
-		{name: "known name, strictly", entry: l7.TLS{StrictSNI: true}, client: tls.Config{ServerName: "a.example"}, want: true},
+		{name: "plain", client: &tls.Config{ServerName: "a.example"}, want: true},
+		{name: "too old a version", entry: l7.TLS{MinVersion: tls.VersionTLS13}, client: &tls.Config{MaxVersion: tls.VersionTLS12}},
+		{name: "cipher suite", entry: l7.TLS{CipherSuites: []uint16{gcm}}, client: &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{gcm}}, want: true},
+		{name: "other cipher suite", entry: l7.TLS{CipherSuites: []uint16{gcm}}, client: &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{cbc}}},
+		{name: "unknown name", client: &tls.Config{ServerName: "b.example"}, want: true},
+		{name: "unknown name, strictly", entry: l7.TLS{StrictSNI: true}, client: &tls.Config{ServerName: "b.example"}},
+		{name: "known name, strictly", entry: l7.TLS{StrictSNI: true}, client: &tls.Config{ServerName: "a.example"}, want: true},
 		{name: "client certificate missing", entry: l7.TLS{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: client.CertPEM}},
-		{name: "client certificate", entry: l7.TLS{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: client.CertPEM}, client: tls.Config{Certificates: shown(client)}, want: true},
-		{name: "client certificate of another", entry: l7.TLS{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: client.CertPEM}, client: tls.Config{Certificates: shown(stranger)}},
+		{name: "client certificate", entry: l7.TLS{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: client.CertPEM}, client: &tls.Config{Certificates: shown(client)}, want: true},
+		{name: "client certificate of another", entry: l7.TLS{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: client.CertPEM}, client: &tls.Config{Certificates: shown(stranger)}},
 		{name: "optional client certificate missing", entry: l7.TLS{ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: client.CertPEM}, want: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			addr := freeAddr(t)
 			c.entry.Certificates = []certs.Pair{server}
 			runL7(t, l7.Config{Entrypoints: []l7.Entrypoint{{Name: "https", Listen: addr, TLS: &c.entry}}})
-			c.client.InsecureSkipVerify = true
-			if _, err := get(addr, &c.client); (err == nil) != c.want {
+			client := cmp.Or(c.client, &tls.Config{})
+			client.InsecureSkipVerify = true
+			if _, err := get(addr, client); (err == nil) != c.want {
 				t.Errorf("a client gets %v, want an answer: %v", err, c.want)
 			}
 		})
