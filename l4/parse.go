@@ -14,6 +14,7 @@ import (
 // A Section is the [l4] table as the operator writes it.
 type Section struct {
 	Dataplane string           `toml:"dataplane"`
+	Guard     *bool            `toml:"guard"`
 	Timeouts  TimeoutsSection  `toml:"timeouts"`
 	Sync      *SyncSection     `toml:"sync"`
 	Services  []ServiceSection `toml:"service"`
@@ -78,7 +79,7 @@ const maxWeight = 65535
 func Parse(s Section, vips map[string][]netip.Addr, bad func(key, problem string)) Config {
 	p := parser{vips: vips, bad: bad, names: map[string]bool{}, keys: map[Key]string{}}
 	p.oneOf("l4.dataplane", s.Dataplane, "auto", "auto", "ipvs")
-	cfg := Config{Timeouts: Timeouts{
+	cfg := Config{Guard: s.Guard == nil || *s.Guard, Timeouts: Timeouts{
 		TCP:    p.timeout("l4.timeouts.tcp", s.Timeouts.TCP),
 		TCPFin: p.timeout("l4.timeouts.tcp_fin", s.Timeouts.TCPFin),
 		UDP:    p.timeout("l4.timeouts.udp", s.Timeouts.UDP),

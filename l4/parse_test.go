@@ -75,6 +75,7 @@ weight = 10
 	ready := check(health.HTTP, "172.20.0.113:9181")
 	ready.HTTP = health.HTTPRequest{Path: "/ready", Status: health.StatusRange{Low: 200, High: 299}}
 	want := l4.Config{
+		Guard:    true,
 		Timeouts: l4.Timeouts{TCP: 10 * time.Minute, UDP: 30 * time.Second},
 		Services: []l4.Service{{
 			Name: "http", VIP: "both", Addrs: []netip.Addr{vip4, vip6}, Port: 80,

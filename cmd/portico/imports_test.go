@@ -44,9 +44,9 @@ var allowed = map[string][]string{
 	"l7/proxy":            {"l7/route", "l7/http1", "l7/http2", "l7/backend", "health"},
 	"cmd/internal/admin":  {},
 	"cmd/internal/config": {"vip", "vip/notify", "l4", "l7"},
-	"cmd/internal/daemon": {"*", "*/*", "cmd/internal/*"},                             // the only place where the parts meet
+	"cmd/internal/daemon": {"*", "*/*", "cmd/internal/*"},                         // the only place where the parts meet
 	"cmd/portico":         {"cmd/internal/*", "vip", "vip/*", "l4", "l4/*", "l7"}, // prints their statuses
-	"test/lab":            {},                                                         // laboratories know no portico package
+	"test/lab":            {},                                                     // laboratories know no portico package
 	"test/vm":             {"test/vm/*"},
 	"test/vm/*":           {},
 	"test/cluster":        {},

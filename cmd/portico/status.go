@@ -155,6 +155,9 @@ func printStatus(w io.Writer, s nodeStatus, now time.Time) {
 		if d.L4 != nil {
 			printL4(w, *d.L4, now)
 		}
+		if d.Guard != nil {
+			printGuard(w, *d.Guard)
+		}
 		if d.Nodes != nil {
 			printNodes(w, *d.Nodes, now)
 		}

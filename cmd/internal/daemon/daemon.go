@@ -16,6 +16,7 @@ import (
 	"github.com/portico-lb/portico/cmd/internal/config"
 	"github.com/portico-lb/portico/health"
 	"github.com/portico-lb/portico/l4"
+	"github.com/portico-lb/portico/l4/guard"
 	"github.com/portico-lb/portico/l4/nodes"
 	"github.com/portico-lb/portico/l7"
 	"github.com/portico-lb/portico/vip"
@@ -58,6 +59,7 @@ type daemon struct {
 	health *health.Monitor
 	nodes  *nodes.Follower
 	l4     *l4.Reconciler
+	guard  *guard.Guard
 	l7     *l7.L7
 	vip    *vip.Manager
 	teller *notify.Notifier
@@ -144,6 +146,7 @@ func (d *daemon) parts(successor bool) []Part {
 	add("admin", true, d.socket.Run)
 	add("health", d.health != nil, d.health.Run)
 	add("nodes", d.nodes != nil, d.nodes.Run)
+	add("guard", d.guard != nil, d.guard.Run)
 	add("l4", d.l4 != nil, d.l4.Run)
 	// Before vip, so after it when all stops: its last transitions are told too.
 	add("notify", d.teller != nil, d.teller.Run)

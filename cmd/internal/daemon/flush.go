@@ -10,13 +10,15 @@ import (
 	"github.com/portico-lb/portico/cmd/internal/admin"
 	"github.com/portico-lb/portico/cmd/internal/config"
 	"github.com/portico-lb/portico/l4"
+	"github.com/portico-lb/portico/l4/guard"
 	"github.com/portico-lb/portico/l4/ipvs"
 	"github.com/portico-lb/portico/vip"
 )
 
 // Flush removes what a stopped director left in the kernel: the services that
-// its record names, the addresses that carry our mark, the sysctls it changed.
-// A file that cannot be used does not hinder it: what is ours is known without.
+// its record names, the guard's table, the addresses that carry our mark, the
+// sysctls it changed. A file that cannot be used does not hinder it: what is
+// ours is known without.
 func Flush(ctx context.Context, path string, stderr io.Writer) error {
 	c, err := config.Load(path, func(string) bool { return false })
 	if err != nil {
@@ -38,6 +40,9 @@ func Flush(ctx context.Context, path string, stderr io.Writer) error {
 		log.Info("no services to remove", "reason", err)
 	} else if err := l4.Flush(plane, filepath.Join(c.Node.RunDir, l4Record)); err != nil {
 		errs = append(errs, fmt.Errorf("services: %w", err))
+	}
+	if err := guard.Flush(); err != nil {
+		errs = append(errs, fmt.Errorf("guard: %w", err))
 	}
 	if err := vip.Flush(vip.Options{Log: log, StateDir: c.Node.RunDir}); err != nil {
 		errs = append(errs, fmt.Errorf("addresses: %w", err))

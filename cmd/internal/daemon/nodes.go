@@ -42,7 +42,7 @@ func (d *daemon) applyNodes() {
 	d.setServers(d.config.L4)
 }
 
-// setServers tells health and l4 who the servers are.
+// setServers tells health, l4 and the guard who the servers are.
 func (d *daemon) setServers(c l4.Config) {
 	if d.nodes != nil {
 		c = c.Resolve(d.nodes.Nodes())
@@ -52,5 +52,6 @@ func (d *daemon) setServers(c l4.Config) {
 	}
 	if d.l4 != nil {
 		d.l4.Set(c)
+		d.guard.Set(c)
 	}
 }

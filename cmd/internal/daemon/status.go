@@ -5,6 +5,7 @@ import (
 
 	"github.com/portico-lb/portico/health"
 	"github.com/portico-lb/portico/l4"
+	"github.com/portico-lb/portico/l4/guard"
 	"github.com/portico-lb/portico/l4/nodes"
 	"github.com/portico-lb/portico/l7"
 	"github.com/portico-lb/portico/vip"
@@ -23,6 +24,7 @@ type Status struct {
 	Notify []notify.TargetStatus `json:"notify,omitempty"`
 	Health *health.Status        `json:"health,omitempty"`
 	L4     *l4.Status            `json:"l4,omitempty"`
+	Guard  *guard.Status         `json:"guard,omitempty"`
 	// Nodes is nil where no service follows the Nodes of a cluster.
 	Nodes *nodes.Status `json:"nodes,omitempty"`
 	L7    *l7.Status    `json:"l7,omitempty"`
@@ -53,6 +55,8 @@ func (d *daemon) status() Status {
 	if d.l4 != nil {
 		v := d.l4.Status()
 		s.L4 = &v
+		g := d.guard.Status()
+		s.Guard = &g
 		s.Nodes = d.nodes.Status()
 	}
 	if d.l7 != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/portico-lb/portico/cmd/internal/config"
 	"github.com/portico-lb/portico/l4"
+	"github.com/portico-lb/portico/l4/guard"
 	"github.com/portico-lb/portico/l4/ipvs"
 	"github.com/portico-lb/portico/vip"
 	"github.com/portico-lb/portico/vip/notify"
@@ -49,7 +50,28 @@ func (d *daemon) buildL4(c config.Config) error {
 		o.Owned = d.vip.Owns
 	}
 	d.l4 = l4.New(o)
+	d.guard = guard.New(guard.Options{Log: d.log.With("part", "guard"), Peers: d.peers})
 	return nil
+}
+
+// peers are the other routers that VRRP knows of, whoever else balances.
+func (d *daemon) peers() []netip.Addr {
+	if d.vip == nil {
+		return nil
+	}
+	d.mu.Lock()
+	groups := d.config.VIP.Groups
+	d.mu.Unlock()
+	var peers []netip.Addr
+	for _, g := range groups {
+		peers = append(peers, g.VRRP.Peers...)
+	}
+	for _, g := range d.vip.Status().Groups {
+		if g.Active.IsValid() {
+			peers = append(peers, g.Active.WithZone(""))
+		}
+	}
+	return peers
 }
 
 // buildVIP makes the keeper of addresses, and who tells of its transitions. At
