@@ -62,6 +62,10 @@ type Check struct {
 	DNS  DNSQuery
 	UDP  Datagram
 	Exec Program
+	// WeightFrom is where the answer says how much of its weight the server
+	// wants, in the configuration's words: "body" or "header:X-Weight" (HTTP,
+	// HTTPS), "output" (Exec). "" asks for none.
+	WeightFrom string
 	// Interval is from the start of one attempt to the start of the next.
 	Interval time.Duration
 	// Timeout bounds one attempt, connecting included.

@@ -25,6 +25,8 @@ type Section struct {
 	Status  string            `toml:"status"`
 	Body    string            `toml:"body"`
 
+	WeightFrom string `toml:"weight_from"`
+
 	ServerName         string `toml:"server_name"`
 	CAFile             string `toml:"ca_file"`
 	InsecureSkipVerify bool   `toml:"insecure_skip_verify"`
@@ -73,6 +75,9 @@ func (t Template) For(addr netip.Addr, servicePort uint16, vips ...netip.Addr) C
 // Kind returns the kind of the template's checks.
 func (t Template) Kind() Kind { return t.check.Kind }
 
+// Weighs reports whether the servers are asked for their weights.
+func (t Template) Weighs() bool { return t.check.WeightFrom != "" }
+
 // Parse returns what a Section means. key is the table's path in the file;
 // bad is told of every fault.
 func Parse(s Section, key string, bad func(key, problem string)) Template {
@@ -101,6 +106,7 @@ func Parse(s Section, key string, bad func(key, problem string)) Template {
 	if s.Port != nil {
 		t.port = uint16(p.number("port", s.Port, 0, 1, 65535))
 	}
+	t.check.WeightFrom = p.weightFrom(s)
 	p.details(s, &t.check)
 	return t
 }
@@ -149,6 +155,7 @@ func (p parser) strangers(s Section) {
 		{"headers", s.Headers != nil, httpKinds},
 		{"status", s.Status != "", httpKinds},
 		{"body", s.Body != "", httpKinds},
+		{"weight_from", s.WeightFrom != "", append(httpKinds, Exec)},
 		{"server_name", s.ServerName != "", tlsKinds},
 		{"ca_file", s.CAFile != "", tlsKinds},
 		{"insecure_skip_verify", s.InsecureSkipVerify, tlsKinds},

@@ -178,6 +178,19 @@ func TestParseKinds(t *testing.T) {
 			c.Kind = health.Exec
 			c.Exec = health.Program{Args: "/bin/true\x00\x00a b\x00", User: "nobody"}
 		}},
+		"weight of a header": {`kind = "http"
+			weight_from = "header:x-weight"`, func(c *health.Check) {
+			c.Kind = health.HTTP
+			c.HTTP = health.HTTPRequest{Path: "/", Status: ok}
+			c.WeightFrom = "header:X-Weight"
+		}},
+		"weight of a program": {`kind = "exec"
+			command = ["/bin/echo", "50%"]
+			weight_from = "output"`, func(c *health.Check) {
+			c.Kind = health.Exec
+			c.Exec = health.Program{Args: "/bin/echo\x0050%\x00"}
+			c.WeightFrom = "output"
+		}},
 		"drpath": {`kind = "drpath"`, func(c *health.Check) {
 			c.Kind, c.VIPs = health.DRPath, "192.0.2.9 192.0.2.10"
 		}},
@@ -200,6 +213,17 @@ func TestParseKinds(t *testing.T) {
 
 func TestParseKindFaults(t *testing.T) {
 	for toml, want := range map[string]string{
+		`weight_from = "body"`: `check.weight_from: belongs to kind = "http", "https" or "exec", this check is of kind "tcp"`,
+		`kind = "https"
+weight_from = "output"`: `check.weight_from: "output" is unknown: allowed are "body", and "header:" with the name of a field`,
+		`kind = "http"
+weight_from = "header:"`: `check.weight_from: "header:" is unknown: allowed are "body", and "header:" with the name of a field`,
+		`kind = "http"
+method = "HEAD"
+weight_from = "body"`: `check.weight_from: cannot be: an answer to HEAD has no body`,
+		`kind = "exec"
+command = ["/bin/true"]
+weight_from = "body"`: `check.weight_from: "body" is unknown: a program says its weight on its output, write "output"`,
 		`kind = "drpath"
 port = 81`: `check.port: belongs to kind = "tcp", "http", "https", "tls", "grpc", "dns", "udp" or "exec", this check is of kind "drpath"`,
 		`kind = "grpc"

@@ -28,8 +28,8 @@ func (p Program) args() []string { return strings.Split(strings.TrimSuffix(p.Arg
 
 // probeExec runs the program, which is told whom it is about in its
 // environment.
-func probeExec(ctx context.Context, c Check) error {
-	_, err := command.Command{
+func probeExec(ctx context.Context, c Check) (output string, err error) {
+	return command.Command{
 		Args: c.Exec.args(),
 		User: c.Exec.User,
 		Env: []string{
@@ -37,5 +37,4 @@ func probeExec(ctx context.Context, c Check) error {
 			fmt.Sprintf("PORTICO_PORT=%d", c.Target.Port()),
 		},
 	}.Run(ctx)
-	return err
 }

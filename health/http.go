@@ -70,26 +70,26 @@ func (r HTTPRequest) wanted() string {
 	return r.Status.String() + "," + r.Statuses
 }
 
-func (p *Prober) probeHTTP(ctx context.Context, c Check) error {
+func (p *Prober) probeHTTP(ctx context.Context, c Check) (said string, err error) {
 	conn, err := dial(ctx, c)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer conn.Close()
-	defer interrupt(ctx, conn)()
 	return p.exchange(conn, c)
 }
 
-// exchange sends one request over a connection of its own. net/http's client
-// is not used: it would follow, pool and start two goroutines a connection,
-// and a check wants none of them. A redirect is an answer like any other.
-func (p *Prober) exchange(conn net.Conn, c Check) error {
+// exchange sends one request over a connection of its own, and returns what
+// the answer says at c.WeightFrom. net/http's client is not used: it would
+// follow, pool and start two goroutines a connection, and a check wants none
+// of them. A redirect is an answer like any other.
+func (p *Prober) exchange(conn net.Conn, c Check) (said string, err error) {
 	req, err := c.HTTP.request(c.Target)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if _, err := conn.Write(req); err != nil {
-		return fmt.Errorf("send request: %w", plain(c, err))
+		return "", fmt.Errorf("send request: %w", plain(c, err))
 	}
 	// A buffer of its own for each attempt would be most of what it allocates.
 	r := p.readers.Get().(*bufio.Reader)
@@ -97,26 +97,35 @@ func (p *Prober) exchange(conn net.Conn, c Check) error {
 	r.Reset(io.LimitReader(conn, maxResponse))
 	res, err := http.ReadResponse(r, &http.Request{Method: c.HTTP.Method}) //nolint:bodyclose // it would read the rest; closing conn frees all
 	if err != nil {
-		return fmt.Errorf("read response: %w", plain(c, err))
+		return "", fmt.Errorf("read response: %w", plain(c, err))
 	}
 	if !c.HTTP.passes(res.StatusCode) {
-		return fmt.Errorf("status %d, want %s", res.StatusCode, c.HTTP.wanted())
+		return "", fmt.Errorf("status %d, want %s", res.StatusCode, c.HTTP.wanted())
 	}
 	// A server that dies in the middle of its answer fails the check. One that
 	// has sent this much has shown enough; half of maxResponse, since the
 	// header has had its share of it.
 	body := io.LimitReader(res.Body, maxResponse/2)
-	if c.HTTP.Body == "" {
+	if name, ok := strings.CutPrefix(c.WeightFrom, fromHeader); ok {
+		said = res.Header.Get(name)
+	}
+	if c.HTTP.Body == "" && c.WeightFrom != fromBody {
 		if _, err := io.Copy(io.Discard, body); err != nil {
-			return fmt.Errorf("read body: %w", plain(c, err))
+			return "", fmt.Errorf("read body: %w", plain(c, err))
 		}
-		return nil
+		return said, nil
 	}
 	b, err := io.ReadAll(body)
 	if err != nil {
-		return fmt.Errorf("read body: %w", plain(c, err))
+		return "", fmt.Errorf("read body: %w", plain(c, err))
 	}
-	return match("body", c.HTTP.Body, b)
+	if c.WeightFrom == fromBody {
+		said = string(b)
+	}
+	if c.HTTP.Body == "" {
+		return said, nil
+	}
+	return said, match("body", c.HTTP.Body, b)
 }
 
 // match says in what an answer differs from the regular expression it should

@@ -10,8 +10,12 @@ type State struct {
 	Known bool `json:"known"`
 	// Since is when Up last changed, or when the first answer came.
 	Since time.Time `json:"since,omitzero"`
+	// Percent of its weight is what the server wants, 0 to 100. It means
+	// something while the server is up.
+	Percent int `json:"percent"`
 	// Reason is why the server is down, or, while it is up, why its latest
-	// attempt failed. Empty when there is nothing to complain about.
+	// attempt failed or did not tell its weight. Empty when there is nothing to
+	// complain about.
 	Reason string `json:"reason,omitempty"`
 	// Last is when the latest attempt ended.
 	Last time.Time `json:"last,omitzero"`
@@ -22,6 +26,7 @@ type State struct {
 
 // An answer is what one attempt brought.
 type answer struct {
+	Answer
 	failure string // "" for a pass
 	refused bool   // nobody listens
 }
@@ -36,13 +41,23 @@ func judge(s State, c Check, now time.Time, a answer) State {
 	s.Streak = streak(s.Streak, pass)
 	fallen := -s.Streak >= c.Fall || a.refused && !c.CountRefused
 	turned := pass && !s.Up && s.Streak >= c.Rise || !pass && s.Up && fallen
+	if !s.Known {
+		s.Percent = whole
+	}
 	if turned || !s.Known {
 		s.Known, s.Up, s.Since = true, pass, now
 	}
+	// A server that says nothing wants what it wanted before.
+	if pass && a.Percent >= 0 {
+		s.Percent = a.Percent
+	}
 	// A pass on the way up does not clear the reason: the server is still
 	// down, and that is still why.
-	if !pass || s.Up {
+	switch {
+	case !pass:
 		s.Reason = a.failure
+	case s.Up:
+		s.Reason = a.Fault
 	}
 	return s
 }

@@ -18,7 +18,7 @@ const spread = 10 * time.Millisecond
 type Options struct {
 	Log *slog.Logger
 	// Probe makes one attempt; nil means a Prober's.
-	Probe func(context.Context, Check) error
+	Probe func(context.Context, Check) (Answer, error)
 	// StateFile is where states outlive the process; "" keeps none. Set finds
 	// there what a check brought lately.
 	StateFile string
@@ -27,7 +27,7 @@ type Options struct {
 // A Monitor asks a set of checks over and over.
 type Monitor struct {
 	log   *slog.Logger
-	probe func(context.Context, Check) error
+	probe func(context.Context, Check) (Answer, error)
 	close func() error
 	file  stateFile
 	// rung tells Run to look at the queue again, changed tells the consumer
@@ -138,7 +138,7 @@ func (m *Monitor) Snapshot() *Snapshot {
 	return m.snapshot
 }
 
-// Changed rings after a verdict has changed. It has one consumer.
+// Changed rings after a verdict or a weight has changed. It has one consumer.
 func (m *Monitor) Changed() <-chan struct{} { return m.changed }
 
 // Run asks until ctx ends and every attempt has returned. It is ready at
@@ -184,7 +184,7 @@ func (m *Monitor) due(now time.Time) (due []*job, wait time.Duration) {
 // ask makes one attempt and puts the job back on the queue.
 func (m *Monitor) ask(ctx context.Context, j *job) {
 	began := time.Now()
-	err := m.probe(ctx, j.check)
+	said, err := m.probe(ctx, j.check)
 	if ctx.Err() != nil {
 		return // stopped: the attempt says nothing about the server
 	}
@@ -197,7 +197,7 @@ func (m *Monitor) ask(ctx context.Context, j *job) {
 	late := began.Sub(j.due)
 	m.lateness.add(late)
 	j.stats.add(late, now.Sub(began), err != nil)
-	m.record(j, now, err)
+	m.record(j, now, said, err)
 
 	j.due = began.Add(jittered(j.check.Interval, rand.Float64()))
 	heap.Push(&m.queue, j)
@@ -214,22 +214,26 @@ func jittered(interval time.Duration, r float64) time.Duration {
 }
 
 // record takes an answer into the job's state.
-func (m *Monitor) record(j *job, at time.Time, err error) {
-	var a answer
+func (m *Monitor) record(j *job, at time.Time, said Answer, err error) {
+	a := answer{Answer: said}
 	if err != nil {
-		a = answer{err.Error(), refused(err)}
+		a.failure, a.refused = err.Error(), refused(err)
 	}
 	have := j.state
 	now := judge(have, j.check, at, a)
 	j.state, m.snapshot = now, nil
-	if now.Up == have.Up && now.Known == have.Known {
+	turned := now.Up != have.Up || now.Known != have.Known
+	if !turned && now.Percent == have.Percent {
 		return
 	}
 	m.unsaved = true
 	ring(m.changed)
-	if now.Up {
+	switch {
+	case !turned:
+		m.log.Debug("server wants another weight", "check", j.name, "percent", now.Percent)
+	case now.Up:
 		m.log.Info("check up", "check", j.name)
-	} else {
+	default:
 		m.log.Warn("check down", "check", j.name, "reason", now.Reason)
 	}
 }

@@ -19,20 +19,31 @@ type servers struct {
 	mu    sync.Mutex
 	down  map[netip.AddrPort]bool
 	asked map[netip.AddrPort]int
+	wants map[netip.AddrPort]int // percent; 100 where there is none
 }
 
 func newServers() *servers {
-	return &servers{down: map[netip.AddrPort]bool{}, asked: map[netip.AddrPort]int{}}
+	return &servers{down: map[netip.AddrPort]bool{}, asked: map[netip.AddrPort]int{}, wants: map[netip.AddrPort]int{}}
 }
 
-func (s *servers) probe(_ context.Context, c health.Check) error {
+func (s *servers) probe(_ context.Context, c health.Check) (health.Answer, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked[c.Target]++
 	if s.down[c.Target] {
-		return errors.New("connection refused")
+		return health.Answer{}, errors.New("connection refused")
 	}
-	return nil
+	if percent, ok := s.wants[c.Target]; ok {
+		return health.Answer{Percent: percent}, nil
+	}
+	return health.Answer{Percent: 100}, nil
+}
+
+// want has the server of c ask for less of its weight.
+func (s *servers) want(c health.Check, percent int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wants[c.Target] = percent
 }
 
 func (s *servers) set(c health.Check, down bool) {
@@ -199,9 +210,9 @@ func TestMonitorStopIsNoFailure(t *testing.T) {
 		c := check(1)
 		m := health.New(health.Options{
 			Log: slog.New(slog.DiscardHandler),
-			Probe: func(ctx context.Context, _ health.Check) error {
+			Probe: func(ctx context.Context, _ health.Check) (health.Answer, error) {
 				<-ctx.Done()
-				return ctx.Err()
+				return health.Answer{}, ctx.Err()
 			},
 		})
 		m.Set([]health.Check{c})

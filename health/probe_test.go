@@ -160,3 +160,26 @@ func TestProbeEndsWithItsContext(t *testing.T) {
 		t.Error("a cancelled attempt passed")
 	}
 }
+
+// The server says its weight in a field, in the body, and a program on its
+// output.
+func TestProbeWeight(t *testing.T) {
+	p := health.NewProber()
+	defer p.Close()
+	target := listen(t, answer("HTTP/1.1 200 OK\r\nX-Weight: 40%\r\nContent-Length: 3\r\n\r\n70\n"))
+	for from, want := range map[string]int{"": 100, "header:X-Weight": 40, "header:X-Other": -1, "body": 70} {
+		c := httpCheck(target)
+		c.Timeout, c.WeightFrom = 2*time.Second, from
+		if got, err := p.Probe(t.Context(), c); err != nil || got.Percent != want || (want < 0) != (got.Fault != "") {
+			t.Errorf("%q: got %+v, %v, want %d percent", from, got, err, want)
+		}
+		c.HTTP.Body = "^7"
+		if got, err := p.Probe(t.Context(), c); err != nil || got.Percent != want {
+			t.Errorf("%q beside body: got %+v, %v, want %d percent", from, got, err, want)
+		}
+	}
+	program := health.Check{Kind: health.Exec, Timeout: 5 * time.Second, WeightFrom: "output", Exec: health.Program{Args: "/bin/echo\x0055\x00"}}
+	if got, err := p.Probe(t.Context(), program); err != nil || got.Percent != 55 {
+		t.Errorf("program: got %+v, %v", got, err)
+	}
+}

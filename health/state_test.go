@@ -157,11 +157,11 @@ func TestMonitorRefused(t *testing.T) {
 		var refuse atomic.Bool
 		m := health.New(health.Options{
 			Log: slog.New(slog.DiscardHandler),
-			Probe: func(context.Context, health.Check) error {
+			Probe: func(context.Context, health.Check) (health.Answer, error) {
 				if refuse.Load() {
-					return fmt.Errorf("connect: %w", syscall.ECONNREFUSED)
+					return health.Answer{}, fmt.Errorf("connect: %w", syscall.ECONNREFUSED)
 				}
-				return nil
+				return health.Answer{}, nil
 			},
 		})
 		atOnce, counted := check(1), check(2)
@@ -186,12 +186,12 @@ func TestMonitorStatus(t *testing.T) {
 		bad, good := check(1), check(2)
 		m := health.New(health.Options{
 			Log: slog.New(slog.DiscardHandler),
-			Probe: func(_ context.Context, c health.Check) error {
+			Probe: func(_ context.Context, c health.Check) (health.Answer, error) {
 				time.Sleep(30 * time.Millisecond)
 				if c == bad {
-					return errors.New("no")
+					return health.Answer{}, errors.New("no")
 				}
-				return nil
+				return health.Answer{}, nil
 			},
 		})
 		m.Set([]health.Check{good, bad})
@@ -213,6 +213,36 @@ func TestMonitorStatus(t *testing.T) {
 		}
 		if q := st.Lateness.Quantile(1); q != st.Lateness.Bounds()[0] {
 			t.Errorf("lateness %v", q)
+		}
+	})
+}
+
+// A server that wants another weight rings as one that turns does, and what it
+// wanted outlives the process.
+func TestMonitorWeight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "health.json")
+		s, c := newServers(), check(1)
+		c.WeightFrom = "body"
+		s.want(c, 30)
+		if got := runOnce(t, file, s, 10*time.Second, c).Snapshot().State(c); got.Percent != 30 || !got.Up {
+			t.Fatalf("%+v", got)
+		}
+		if got := known(file, c).State(c); got.Percent != 30 || !got.Up {
+			t.Errorf("after a restart: %+v", got)
+		}
+		m, stop := watch(t, s)
+		defer stop()
+		m.Set([]health.Check{c})
+		<-m.Changed()
+		s.want(c, 80)
+		<-m.Changed()
+		if got := m.Snapshot().State(c); got.Percent != 80 || got.Weight(10) != 8 {
+			t.Errorf("%+v", got)
+		}
+		time.Sleep(10 * time.Second)
+		if rung(m) {
+			t.Error("rung, and nothing changed")
 		}
 	})
 }

@@ -33,10 +33,13 @@ type savedStates struct {
 }
 
 type savedState struct {
-	Up     bool      `json:"up"`
-	Since  time.Time `json:"since"`
-	Last   time.Time `json:"last"`
-	Reason string    `json:"reason,omitempty"`
+	Up    bool      `json:"up"`
+	Since time.Time `json:"since"`
+	Last  time.Time `json:"last"`
+	// Less is how many percent of its weight the server does without: an older
+	// file has none, and an older program does not know it.
+	Less   int    `json:"less,omitempty"`
+	Reason string `json:"reason,omitempty"`
 }
 
 // stateKey names a check in the file. It is a hash: headers may hold secrets.
@@ -70,7 +73,7 @@ func parseStates(b []byte) (map[string]State, error) {
 	}
 	states := map[string]State{}
 	for key, s := range saved.Checks {
-		states[key] = State{Up: s.Up, Known: true, Since: s.Since, Last: s.Last, Reason: s.Reason}
+		states[key] = State{Up: s.Up, Known: true, Since: s.Since, Last: s.Last, Percent: max(0, min(whole-s.Less, whole)), Reason: s.Reason}
 	}
 	return states, nil
 }
@@ -138,7 +141,7 @@ func (m *Monitor) save() {
 	m.unsaved = false
 	for _, j := range m.jobs {
 		if s := j.state; s.Known {
-			saved.Checks[j.key] = savedState{s.Up, s.Since, s.Last, s.Reason}
+			saved.Checks[j.key] = savedState{s.Up, s.Since, s.Last, whole - s.Percent, s.Reason}
 		}
 	}
 	m.mu.Unlock()

@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
 	"syscall"
-	"time"
 )
 
 func probeTCP(ctx context.Context, c Check) error {
@@ -16,28 +13,7 @@ func probeTCP(ctx context.Context, c Check) error {
 	if err != nil {
 		return err
 	}
-	// Closed by RST: thousands of checks would otherwise leave tens of
-	// thousands of sockets behind in TIME-WAIT.
-	_ = conn.SetLinger(0)
-	return conn.Close()
-}
-
-// dial opens a connection to the check's target.
-func dial(ctx context.Context, c Check) (*net.TCPConn, error) {
-	// No connection here lives long enough for a keep-alive probe; setting
-	// them up would cost system calls at every attempt.
-	d := net.Dialer{KeepAlive: -1}
-	conn, err := d.DialTCP(ctx, "tcp", netip.AddrPort{}, c.Target)
-	if err != nil {
-		return nil, fmt.Errorf("connect %s: %w", c.Target, plain(c, err))
-	}
-	return conn, nil
-}
-
-// interrupt makes the reads and writes of conn fail when ctx ends: the
-// attempt's time is over, or the monitor stops. undo is to be deferred.
-func interrupt(ctx context.Context, conn net.Conn) (undo func() bool) {
-	return context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	return errors.Join(conn.reset(), conn.Close())
 }
 
 // plain strips what the operator knows already: package net wraps an errno in

@@ -50,18 +50,16 @@ func probeTLS(ctx context.Context, c Check) error {
 	if err != nil {
 		return err
 	}
-	defer interrupt(ctx, conn)()
 	conn.Close() // its farewell may meet a server that is gone, after all went well
 	return nil
 }
 
-func (p *Prober) probeHTTPS(ctx context.Context, c Check) error {
+func (p *Prober) probeHTTPS(ctx context.Context, c Check) (said string, err error) {
 	conn, err := dialTLS(ctx, c)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer conn.Close()
-	defer interrupt(ctx, conn)()
 	return p.exchange(conn, c)
 }
 

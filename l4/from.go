@@ -100,7 +100,7 @@ type FromSection struct {
 
 // from parses where servers come from that are not configured one by one.
 func (p *parser) from(key string, s FromSection, svc *Service, check health.Template) From {
-	f := From{Port: svc.Port, Weight: p.weight(key+".weight", s.Weight), Check: check}
+	f := From{Port: svc.Port, Weight: p.weight(key+".weight", s.Weight, check), Check: check}
 	if s.Port != 0 {
 		f.Port = p.serverPort(key+".port", &s.Port, svc)
 	}

@@ -59,6 +59,13 @@ func (p *parser) template(key string, s health.Section, svc Service) health.Temp
 	if t.Kind() == health.DRPath && (svc.Forward != DirectRoute || svc.Mark != 0) {
 		p.fault(key+".kind", "\"drpath\" asks for the path of direct routing, which this service does not use")
 	}
+	switch {
+	case !t.Weighs():
+	case ordered(svc.Scheduler):
+		p.fault(key+".weight_from", "stands beside scheduler %q: with every change clients would get another server, use wrr or wlc", svc.Scheduler)
+	case slices.Contains([]string{"rr", "lc", "dh"}, svc.Scheduler):
+		p.fault(key+".weight_from", "has no effect with scheduler %q, which does not look at weights: use wrr or wlc", svc.Scheduler)
+	}
 	return t
 }
 
@@ -70,7 +77,7 @@ func (p *parser) server(key string, s ServerSection, svc *Service, check health.
 	if s.Check != nil {
 		check = p.template(key+".check", *s.Check, *svc)
 	}
-	weight := p.weight(key+".weight", s.Weight)
+	weight := p.weight(key+".weight", s.Weight, check)
 	switch {
 	case s.Upper < 0 || s.Upper > math.MaxInt32:
 		p.fault(key+".upper_threshold", "%d is out of range: allowed are 0 to %d", s.Upper, math.MaxInt32)
@@ -88,14 +95,19 @@ func (p *parser) server(key string, s ServerSection, svc *Service, check health.
 	}, ok
 }
 
-func (p *parser) weight(key string, n *int) int {
-	if n == nil {
-		return 1
+// weight returns 1 where none is given.
+func (p *parser) weight(key string, n *int, check health.Template) int {
+	weight := 1
+	if n != nil {
+		weight = *n
 	}
-	if *n < 0 || *n > maxWeight {
-		p.fault(key, "%d is out of range: allowed are 0 to %d", *n, maxWeight)
+	if weight < 0 || weight > maxWeight {
+		p.fault(key, "%d is out of range: allowed are 0 to %d", weight, maxWeight)
 	}
-	return *n
+	if weight == 1 && check.Weighs() {
+		p.fault(key, "weight_from of its check has no effect on a weight of 1: write 100")
+	}
+	return weight
 }
 
 // serverPort returns the port that the server listens on. Only NAT can make it

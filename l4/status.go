@@ -66,6 +66,9 @@ type ServerStatus struct {
 	Configured int `json:"configured"`
 	Wanted     int `json:"wanted"`
 	Weight     int `json:"weight"`
+	// Percent of the configured weight is what the server wants, by its own
+	// word; nil where it is not asked or not up.
+	Percent *int `json:"percent,omitempty"`
 	// Health is "up", "down", "unknown", or for servers beside the configured
 	// ones "draining" or "sorry"; Since when it became so, and
 	// Reason why it is not, or may soon not be, up.
@@ -180,6 +183,9 @@ func (v view) service(s Service, key Key, h *health.Snapshot, owned func(netip.A
 			ss.Wanted = d.Weight
 		}
 		ss.count(have.Find(server.Addr))
+		if state.Up && server.weighs() {
+			ss.Percent = &state.Percent
+		}
 		st.Servers = append(st.Servers, ss)
 	}
 	return v.others(st, s, key)

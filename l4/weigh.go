@@ -3,13 +3,15 @@ package l4
 import (
 	"slices"
 	"time"
+
+	"github.com/portico-lb/portico/health"
 )
 
 // weigh returns the weights of a service's servers, in their order, and
 // whether its sorry server answers. have is the service as it stands, nil
 // where it does not.
 //
-// Up is the configured weight, down is 0. Not known yet is 0 as well, except
+// Up is the configured weight, or as much of it as the server wants, down is 0. Not known yet is 0 as well, except
 // for a server that has a weight in the dataplane: a daemon that starts again
 // must not take servers away that served until now.
 //
@@ -36,11 +38,17 @@ func (s Service) weigh(have *VirtualService, servers []Server, in Inputs) (weigh
 		}
 		switch {
 		case state.Up:
-			up++
-			weights[i] = s.ramp(server.Weight, d, in.Now.Sub(state.Since))
+			// One that wants nothing is as good as down for everybody else.
+			if w := server.share(state); w > 0 {
+				up++
+				weights[i] = s.ramp(w, d, in.Now.Sub(state.Since))
+			}
 		case !state.Known && served:
 			up++
 			weights[i] = server.Weight
+			if server.weighs() {
+				weights[i] = min(d.Weight, server.Weight)
+			}
 		}
 	}
 	switch {
@@ -56,6 +64,17 @@ func (s Service) weigh(have *VirtualService, servers []Server, in Inputs) (weigh
 		return all, false
 	}
 	return make([]int, len(servers)), s.AllDown == Sorry
+}
+
+// weighs reports whether the server is asked how much of its weight it wants.
+func (r Server) weighs() bool { return r.Check.WeightFrom != "" }
+
+// share returns the server's weight while it is up.
+func (r Server) share(state health.State) int {
+	if r.weighs() {
+		return state.Weight(r.Weight)
+	}
+	return r.Weight
 }
 
 // ramp returns the weight of a server that has been up for a time. It never

@@ -85,6 +85,9 @@ func reason(r l4.ServerStatus, now time.Time) string {
 	if r.Reason != "" {
 		why = append(why, r.Reason)
 	}
+	if r.Percent != nil && *r.Percent < 100 {
+		why = append(why, fmt.Sprintf("wants %d%% of its weight", *r.Percent))
+	}
 	if !r.Drained.IsZero() {
 		why = append(why, "drained by command")
 	}
