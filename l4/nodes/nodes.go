@@ -169,17 +169,19 @@ func (f *Follower) follow(ctx context.Context, ready func()) {
 // when to try again.
 func (f *Follower) connect() (source Source, wait <-chan time.Time) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.source = nil
-	if len(f.cfg.Selectors) == 0 {
-		f.fault, f.faultSince = "", time.Time{}
-		return nil, nil
+	cfg := f.cfg
+	f.mu.Unlock()
+	var err error
+	if len(cfg.Selectors) > 0 {
+		source, err = cfg.Connect() // reads files: nobody waits for that
 	}
-	source, err := f.cfg.Connect()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if err == nil {
 		f.source, f.fault, f.faultSince = source, "", time.Time{}
 		return source, nil
 	}
+	f.source = nil
 	if f.fault == "" {
 		f.faultSince = time.Now()
 	}

@@ -51,7 +51,7 @@ func (a *api) Nodes(s string) ([]*corev1.Node, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if s != selector {
-		return nil, true
+		return nil, false
 	}
 	return a.nodes, a.known
 }
@@ -206,6 +206,11 @@ func TestKilled(t *testing.T) {
 		}
 		if s := sets[selector]; len(s.Nodes) != 1 || time.Since(s.Read) > 10*time.Minute || time.Since(s.Changed) < time.Hour {
 			t.Errorf("%+v", s)
+		}
+		a.put("", node("edge-2", "10.0.0.2"))
+		r.expect("a change", "edge-2; ready true; applied 2")
+		if sets, err = readSets(filepath.Join(dir, "nodes.json")); err != nil || names(sets[selector].Nodes)[0] != "edge-2" {
+			t.Errorf("on disk are %+v, %v", sets, err)
 		}
 		r.stop()
 	})

@@ -30,14 +30,18 @@ func NewNodeWatcher(o WatchOptions, selectors []string) (*NodeWatcher, error) {
 	return w, nil
 }
 
-// Nodes returns the Nodes that a selector selects, in no particular order, and
-// whether all have been read once. They are immutable.
+// Nodes returns the Nodes that one of the selectors selects, in no particular
+// order, and whether all have been read once. They are immutable.
 func (w *NodeWatcher) Nodes(selector string) (nodes []*corev1.Node, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	k := w.nodes[selector]
+	if k == nil {
+		return nil, false
+	}
 	select {
 	case <-w.synced:
-		return w.nodes[selector].since(0, nil), true
+		return k.since(0, nil), true
 	default:
 		return nil, false
 	}
