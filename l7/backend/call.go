@@ -14,6 +14,8 @@ type Call struct {
 	// Idempotent says that the request may be executed twice (RFC 9110,
 	// section 9.2.2).
 	Idempotent bool
+	// Key is the KeyHash of what decides under the strategy Hash.
+	Key uint64
 
 	tried    []*Endpoint
 	fresh    bool // pooled connections are not to be trusted any more
@@ -66,7 +68,7 @@ func (r Refusal) String() string {
 func (p *Pool) Connect(ctx context.Context, c *Call) (*Conn, Refusal) {
 	var refusal Refusal
 	for {
-		ep := p.pick(c.tried, p.now())
+		ep := p.pick(p.plan.Load(), c, p.now())
 		switch {
 		case ep != nil:
 		case refusal != 0:

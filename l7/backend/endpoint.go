@@ -14,9 +14,9 @@ import (
 // maxIdle bounds the pooled connections to one endpoint.
 const maxIdle = 512
 
-// ailing is how long an endpoint that could not be reached is asked last. It
+// ailingTime is how long an endpoint that could not be reached is asked last. It
 // keeps a dead node from costing every other request a dial timeout.
-const ailing = 2 * time.Second
+const ailingTime = 2 * time.Second
 
 // An Endpoint is one address with the connections to it.
 type Endpoint struct {
@@ -24,14 +24,15 @@ type Endpoint struct {
 	spec     route.Endpoint // without its weight
 	protocol route.Protocol
 	tls      *tls.Config  // nil in clear
+	seed     uint64       // for Hash
 	ailing   atomic.Int64 // clock time until which it is asked last
+	inFlight atomic.Int64
 
 	mu       sync.Mutex
 	idle     []*Conn // the most recently used last
 	h2       []*h2conn
 	dialing  *dialing
 	removed  bool
-	inFlight int
 	requests uint64
 	failures uint64 // dials that failed
 }
@@ -43,9 +44,9 @@ func (e *Endpoint) Addr() netip.AddrPort { return e.spec.Addr }
 // may grow old, if that was not before a time, and counts a request in flight;
 // nil means: dial.
 func (e *Endpoint) take(since int64) *Conn {
+	e.inFlight.Add(1)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.inFlight++
 	e.requests++
 	n := len(e.idle)
 	if n == 0 || e.idle[n-1].since < since {
@@ -59,8 +60,8 @@ func (e *Endpoint) take(since int64) *Conn {
 
 // undo takes back what take counted.
 func (e *Endpoint) undo() {
+	e.inFlight.Add(-1)
 	e.mu.Lock()
-	e.inFlight--
 	e.requests--
 	e.mu.Unlock()
 }
@@ -68,8 +69,8 @@ func (e *Endpoint) undo() {
 // put takes a connection back that is fit for another request.
 func (e *Endpoint) put(b *Conn, now int64) {
 	b.since = now
+	e.inFlight.Add(-1)
 	e.mu.Lock()
-	e.inFlight--
 	keep := !e.removed && len(e.idle) < maxIdle
 	if keep {
 		e.idle = append(e.idle, b)
@@ -81,17 +82,13 @@ func (e *Endpoint) put(b *Conn, now int64) {
 }
 
 // done ends a request whose connection is not kept.
-func (e *Endpoint) done() {
-	e.mu.Lock()
-	e.inFlight--
-	e.mu.Unlock()
-}
+func (e *Endpoint) done() { e.inFlight.Add(-1) }
 
 // failed counts a dial that failed.
 func (e *Endpoint) failed(now int64) {
-	e.ailing.Store(now + int64(ailing))
+	e.ailing.Store(now + int64(ailingTime))
+	e.inFlight.Add(-1)
 	e.mu.Lock()
-	e.inFlight--
 	e.failures++
 	e.mu.Unlock()
 }

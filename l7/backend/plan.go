@@ -12,6 +12,8 @@ type plan struct {
 	policy    Policy
 	specs     []route.Endpoint
 	endpoints []*Endpoint // of specs, each address once
+	weights   []int       // of endpoints
+	turns     []int32     // indices of endpoints, nil for one after the other
 }
 
 // apply makes a plan of specs and policy the one that is used. Endpoints that
@@ -26,6 +28,7 @@ func (p *Pool) apply(specs []route.Endpoint, policy Policy) {
 		}
 	}
 	for _, spec := range specs {
+		weight := max(1, spec.Weight)
 		spec.Weight = 0
 		if slices.ContainsFunc(want.endpoints, func(e *Endpoint) bool { return e.spec.Addr == spec.Addr }) {
 			continue
@@ -35,7 +38,9 @@ func (p *Pool) apply(specs []route.Endpoint, policy Policy) {
 			e = p.newEndpoint(spec, policy)
 		}
 		want.endpoints = append(want.endpoints, e)
+		want.weights = append(want.weights, weight)
 	}
+	want.turns = turns(want.weights)
 	p.plan.Store(want)
 	for _, e := range have.endpoints {
 		if !slices.Contains(want.endpoints, e) {
@@ -45,7 +50,7 @@ func (p *Pool) apply(specs []route.Endpoint, policy Policy) {
 }
 
 func (p *Pool) newEndpoint(spec route.Endpoint, policy Policy) *Endpoint {
-	e := &Endpoint{pool: p, spec: spec, protocol: policy.Protocol}
+	e := &Endpoint{pool: p, spec: spec, protocol: policy.Protocol, seed: seed(spec.Addr)}
 	if e.protocol == 0 {
 		e.protocol = spec.Protocol
 	}

@@ -13,6 +13,7 @@ type Policy struct {
 	// each endpoint says, and is HTTP where that says nothing.
 	Protocol route.Protocol
 	TLS      TLS
+	Balance  Balance
 	Timeouts Timeouts
 	Retries  Retries
 }
@@ -20,6 +21,7 @@ type Policy struct {
 // Default is the policy of a backend of which nothing is said.
 func Default() Policy {
 	return Policy{
+		Balance:  Balance{Bound: 1.25},
 		Timeouts: Timeouts{Dial: 2 * time.Second, Response: 5 * time.Minute, Idle: 30 * time.Second},
 		Retries:  Retries{Attempts: 5, Share: 0.2, Floor: 10},
 	}

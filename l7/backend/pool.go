@@ -70,29 +70,6 @@ func (p *Pool) SetPolicy(policy Policy) {
 	}
 }
 
-// pick returns the endpoint whose turn it is, passing over those that were
-// tried and, while there are others, those that are ailing; nil when all were
-// tried.
-func (p *Pool) pick(tried []*Endpoint, now int64) *Endpoint {
-	eps := p.plan.Load().endpoints
-	if len(eps) == 0 {
-		return nil
-	}
-	var last *Endpoint
-	turn := int(p.cursor.Add(1) % uint32(len(eps)))
-	for i := range eps {
-		ep := eps[(turn+i)%len(eps)]
-		switch {
-		case slices.Contains(tried, ep):
-		case ep.ailing.Load() <= now:
-			return ep
-		case last == nil:
-			last = ep
-		}
-	}
-	return last
-}
-
 // Reap closes pooled connections that nobody has used for long.
 func (p *Pool) Reap() {
 	before := p.now() - int64(p.Policy().Timeouts.Idle)

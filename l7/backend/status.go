@@ -36,7 +36,7 @@ func (p *Pool) Status() Status {
 		s.Endpoints = append(s.Endpoints, EndpointStatus{
 			Addr:        ep.spec.Addr,
 			Requests:    ep.requests,
-			InFlight:    ep.inFlight,
+			InFlight:    int(ep.inFlight.Load()),
 			Idle:        len(ep.idle),
 			FailedDials: ep.failures,
 		})
