@@ -16,6 +16,9 @@ type Call struct {
 	Idempotent bool
 	// Key is the KeyHash of what decides under the strategy Hash.
 	Key uint64
+	// Token is the value of the sticky cookie that came with the request. It
+	// may lie in a buffer that stays as it is until the call is over.
+	Token []byte
 
 	tried    []*Endpoint
 	fresh    bool // pooled connections are not to be trusted any more

@@ -27,6 +27,7 @@ type Endpoint struct {
 	seed     uint64       // for Hash
 	ailing   atomic.Int64 // clock time until which it is asked last
 	inFlight atomic.Int64
+	affinity atomic.Pointer[affinity] // nil where the policy is not sticky
 
 	mu       sync.Mutex
 	idle     []*Conn // the most recently used last

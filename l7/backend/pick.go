@@ -31,6 +31,11 @@ func (p *Pool) pick(pl *plan, c *Call, now int64) *Endpoint {
 	}
 	s := search{pl: pl, c: c, now: now}
 	turn := p.cursor.Add(1)
+	if len(c.Token) > 0 {
+		if e := pl.tokens[string(c.Token)]; e != nil && pl.fitness(e, c, now) >= reluctant {
+			return e
+		}
+	}
 	switch pl.policy.Balance.Strategy {
 	case LeastRequests:
 		s.fewer(mix(uint64(turn)))

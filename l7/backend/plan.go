@@ -14,6 +14,7 @@ type plan struct {
 	endpoints []*Endpoint // of specs, each address once
 	weights   []int       // of endpoints
 	turns     []int32     // indices of endpoints, nil for one after the other
+	tokens    map[string]*Endpoint
 }
 
 // apply makes a plan of specs and policy the one that is used. Endpoints that
@@ -41,11 +42,29 @@ func (p *Pool) apply(specs []route.Endpoint, policy Policy) {
 		want.weights = append(want.weights, weight)
 	}
 	want.turns = turns(want.weights)
+	p.stick(want)
 	p.plan.Store(want)
 	for _, e := range have.endpoints {
 		if !slices.Contains(want.endpoints, e) {
 			e.remove()
 		}
+	}
+}
+
+// stick gives each endpoint of pl its cookie.
+func (p *Pool) stick(pl *plan) {
+	s := pl.policy.Sticky
+	if s.Cookie == "" {
+		for _, e := range pl.endpoints {
+			e.affinity.Store(nil)
+		}
+		return
+	}
+	pl.tokens = make(map[string]*Endpoint, len(pl.endpoints))
+	for _, e := range pl.endpoints {
+		a := p.affinity(e.spec, s)
+		e.affinity.Store(a)
+		pl.tokens[a.token] = e
 	}
 }
 

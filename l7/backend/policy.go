@@ -14,6 +14,7 @@ type Policy struct {
 	Protocol route.Protocol
 	TLS      TLS
 	Balance  Balance
+	Sticky   Sticky
 	Timeouts Timeouts
 	Retries  Retries
 }
