@@ -17,7 +17,12 @@ import (
 // and which keys cannot be what the file says they are.
 type shape struct {
 	parser unstable.Parser
-	root   reflect.Type
+	// lines are the offsets at which lines begin. The parser, asked for a place,
+	// counts them anew from the first: minutes for thousands of servers.
+	lines []int
+	root  reflect.Type
+	// known are the keys of each type met so far.
+	known map[reflect.Type]map[string]reflect.Type
 	// elements counts the tables of each array of tables seen so far.
 	elements map[string]int
 	at       map[string]place
@@ -35,8 +40,14 @@ type place struct{ line, column int }
 // first value that does not fit; this walk lists every unknown key and every
 // wrong type, so that one run of `portico check` shows all there is to mend.
 func inspect(data []byte, root reflect.Type) *shape {
-	s := &shape{root: root, elements: map[string]int{}, at: map[string]place{}}
+	s := &shape{root: root, elements: map[string]int{}, at: map[string]place{}, known: map[reflect.Type]map[string]reflect.Type{}}
 	s.parser.Reset(data)
+	s.lines = append(s.lines, 0)
+	for i, c := range data {
+		if c == '\n' {
+			s.lines = append(s.lines, i+1)
+		}
+	}
 	table, typ := "", root
 	for s.parser.NextExpression() {
 		e := s.parser.Expression()
@@ -184,7 +195,11 @@ func (s *shape) child(n *unstable.Node, parent string, typ reflect.Type) reflect
 	name := string(n.Data)
 	switch typ.Kind() {
 	case reflect.Struct:
-		known := fields(typ)
+		known := s.known[typ]
+		if known == nil {
+			known = fields(typ)
+			s.known[typ] = known
+		}
 		if t, ok := known[name]; ok {
 			return t
 		}
@@ -223,8 +238,12 @@ func (s *shape) noteOnce(key string, n *unstable.Node) {
 }
 
 func (s *shape) placeOf(n *unstable.Node) place {
-	start := s.parser.Shape(n.Raw).Start
-	return place{start.Line, start.Column}
+	offset := int(n.Raw.Offset)
+	line, begins := slices.BinarySearch(s.lines, offset)
+	if begins {
+		return place{line + 1, 1}
+	}
+	return place{line, offset - s.lines[line-1] + 1}
 }
 
 // place returns where key stands, or its nearest ancestor when the key itself

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/pelletier/go-toml/v2"
+	"github.com/pelletier/go-toml/v2/unstable"
 )
 
 type testFile struct {
@@ -108,4 +109,26 @@ func FuzzInspect(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Places come from a table of our own, since the parser counts lines anew for
+// each; they are the same.
+func TestPlacesAreTheParsers(t *testing.T) {
+	const text = "a = 1\n\n[b]\r\n  c = { d = 2, e = [3] }\n[[f]]\n\ng = \"\"\"\n\n\"\"\"\nh = 1"
+	s := inspect([]byte(text), reflect.TypeFor[map[string]any]())
+	var p unstable.Parser
+	p.Reset([]byte(text))
+	seen := 0
+	for p.NextExpression() {
+		for it := p.Expression().Key(); it.Next(); seen++ {
+			n := it.Node()
+			start := p.Shape(n.Raw).Start
+			if got, want := s.placeOf(n), (place{start.Line, start.Column}); got != want {
+				t.Errorf("%s is at %v, want %v", n.Data, got, want)
+			}
+		}
+	}
+	if seen != 6 {
+		t.Errorf("%d keys", seen)
+	}
 }
