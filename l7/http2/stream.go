@@ -26,6 +26,8 @@ type Stream struct {
 	headSent bool
 	sentEnd  bool // END_STREAM went out
 	gotEnd   bool // END_STREAM came in
+	deaf     bool // CloseRead was called
+	patient  bool // Patient was called
 	err      error
 	notify   func()
 	over     chan struct{}
@@ -101,13 +103,16 @@ func (s *Stream) Read(p []byte) (int, error) {
 	c := s.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for s.body.len() == 0 && !s.gotEnd && s.err == nil && len(p) > 0 {
+	for s.body.len() == 0 && !s.gotEnd && !s.deaf && s.err == nil && len(p) > 0 {
 		s.reading = c.set.Now()
 		s.wait()
 		s.reading = 0
 	}
-	if s.err != nil {
+	switch {
+	case s.err != nil:
 		return 0, s.err
+	case s.deaf:
+		return 0, ErrEnded
 	}
 	n := s.body.read(p)
 	if n == 0 && s.gotEnd {
@@ -117,6 +122,33 @@ func (s *Stream) Read(p []byte) (int, error) {
 	s.credit(n)
 	c.flush()
 	return n, nil
+}
+
+// CloseRead ends a Read that waits, and all later ones, with ErrEnded. The
+// response goes on. It does not block.
+func (s *Stream) CloseRead() {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	s.deaf = true
+	s.wake.Broadcast()
+}
+
+// Patient lets Read wait for any time: somebody else watches over the body, or
+// the client's answers to PINGs are all that is asked of it.
+func (s *Stream) Patient() {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	s.patient = true
+}
+
+// Abort is a Reset that does not block: reads and writes end at once, and the
+// client is told when serve has returned.
+func (s *Stream) Abort(code Code) {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	if !s.sentEnd {
+		s.abort(&ResetError{Code: code})
+	}
 }
 
 // Trailers returns the trailer fields, once Read has returned io.EOF.
@@ -180,7 +212,11 @@ func (s *Stream) conclude() {
 	case s.err == nil:
 		s.reset(InternalError)
 	default:
-		s.reset(Cancel)
+		code := Cancel
+		if r, ok := s.err.(*ResetError); ok { //nolint:errorlint // as abort got it
+			code = r.Code
+		}
+		s.reset(code)
 	}
 	c.blocked.remove(s)
 	s.pass()

@@ -69,6 +69,9 @@ func (c *Conn) late(now int64) error {
 func (c *Conn) stalled(now int64) {
 	for _, s := range c.streams {
 		since := s.reading
+		if s.patient {
+			since = 0
+		}
 		if s.writing != 0 && (since == 0 || s.writing < since) {
 			since = s.writing
 		}
