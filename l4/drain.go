@@ -1,13 +1,11 @@
 package l4
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -88,7 +86,7 @@ func (r *Reconciler) loadDrains() {
 	}
 	var err error
 	if r.drains, err = readDrains(r.opt.DrainFile); err != nil {
-		r.opt.Log.Error("drains lost, order them again", "err", err)
+		r.opt.Log.Error("drains cannot be read whole, order again those that are missing", "err", err)
 	}
 }
 
@@ -105,49 +103,40 @@ func (c Config) has(target string) bool {
 	})
 }
 
-// readDrains reads the file at path, "TIME TARGET" a line; a missing file is
-// no drains.
+// readDrains reads the file at path; a missing file is no drains. What can be
+// read counts, whatever else is in the file.
 func readDrains(path string) (Drains, error) {
-	drains := Drains{}
-	text, err := os.ReadFile(path)
-	if path == "" || errors.Is(err, fs.ErrNotExist) {
-		return drains, nil
-	}
+	text, unread := readLines(path)
+	drains, err := parseDrains(text)
 	if err != nil {
-		return drains, err
+		err = fmt.Errorf("%s: %w", path, err)
 	}
-	for line := range strings.Lines(string(text)) {
-		at, target, _ := strings.Cut(strings.TrimSpace(line), " ")
-		t, err := time.Parse(time.RFC3339, at)
-		if err != nil {
-			return drains, fmt.Errorf("%s: %w", path, err)
-		}
-		drains[target] = t
-	}
-	return drains, nil
+	return drains, errors.Join(unread, err)
 }
 
-func (d Drains) write(path string) error {
-	var b strings.Builder
+// parseDrains reads a file's text, "TIME TARGET" a line.
+func parseDrains(text []byte) (Drains, error) {
+	drains := Drains{}
+	return drains, eachLine(text, func(line string) error {
+		at, target, _ := strings.Cut(line, " ")
+		t, err := time.Parse(time.RFC3339, at)
+		if err == nil && target == "" {
+			err = fmt.Errorf("%q drains nobody", line)
+		}
+		if err != nil {
+			return err
+		}
+		drains[target] = t
+		return nil
+	})
+}
+
+func (d Drains) write(path string) error { return replaceFile(path, d.text()) }
+
+func (d Drains) text() []byte {
+	var b bytes.Buffer
 	for _, t := range slices.Sorted(maps.Keys(d)) {
 		fmt.Fprintln(&b, d[t].UTC().Format(time.RFC3339), t)
 	}
-	return replaceFile(path, []byte(b.String()))
-}
-
-// replaceFile puts a file in place of the one at path: a crash leaves the old
-// one or the new one.
-func replaceFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
+	return b.Bytes()
 }

@@ -54,8 +54,8 @@ func (r *Reconciler) apply(cfg Config) (have, want State, err error) {
 		rec, err := readRecord(r.opt.StateFile)
 		if err != nil {
 			// Worse than no record is no service: what was programmed before
-			// stays in the kernel until someone removes it.
-			r.opt.Log.Warn("state file lost", "err", err)
+			// and is not in it stays in the kernel until someone removes it.
+			r.opt.Log.Warn("state file cannot be read whole", "err", err)
 		}
 		r.known.rec = &rec
 	}

@@ -5,10 +5,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,46 +28,52 @@ type record struct {
 	daemons map[Role]Daemon
 }
 
-// readRecord reads the file at path, one entry a line; a missing file is an
-// empty record.
+// readRecord reads the file at path; a missing file is an empty record. What
+// can be read counts, whatever else is in the file.
 func readRecord(path string) (record, error) {
-	rec := record{map[Key]bool{}, map[string]int{}, map[ServerKey]time.Time{}, map[Role]Daemon{}}
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return rec, nil
-	}
+	text, unread := readLines(path)
+	rec, err := parseRecord(text)
 	if err != nil {
-		return record{}, err
+		err = fmt.Errorf("%s: %w", path, err)
 	}
-	for line := range strings.Lines(string(text)) {
-		if err := rec.add(strings.TrimSpace(line)); err != nil {
-			return record{}, fmt.Errorf("%s: %w", path, err)
-		}
-	}
-	return rec, nil
+	return rec, errors.Join(unread, err)
+}
+
+// parseRecord reads a file's text, one entry a line.
+func parseRecord(text []byte) (record, error) {
+	rec := record{map[Key]bool{}, map[string]int{}, map[ServerKey]time.Time{}, map[Role]Daemon{}}
+	return rec, eachLine(text, rec.add)
 }
 
 // add takes in one line of the file: a key, "sysctl sloppy_tcp 0", "leaving
 // 1763000000 10.0.0.1:80 tcp 192.0.2.10:80", or "sync master eth0 51
 // 224.0.0.81 8848 1 0".
 func (r record) add(line string) error {
-	if setting, ok := strings.CutPrefix(line, "sysctl "); ok {
-		name, value, _ := strings.Cut(setting, " ")
+	kind, rest, _ := strings.Cut(line, " ")
+	switch kind {
+	case "sysctl":
+		name, value, _ := strings.Cut(rest, " ")
 		n, err := strconv.Atoi(value)
+		if err != nil {
+			return err
+		}
 		r.found[name] = n
-		return err
-	}
-	if server, ok := strings.CutPrefix(line, "leaving "); ok {
-		return r.addLeaving(server)
-	}
-	if daemon, ok := strings.CutPrefix(line, "sync "); ok {
-		role, d, err := parseDaemon(daemon)
+	case "leaving":
+		return r.addLeaving(rest)
+	case "sync":
+		role, d, err := parseDaemon(rest)
+		if err != nil {
+			return err
+		}
 		r.daemons[role] = d
-		return err
+	default:
+		k, err := ParseKey(line)
+		if err != nil {
+			return err
+		}
+		r.keys[k] = true
 	}
-	k, err := ParseKey(line)
-	r.keys[k] = true
-	return err
+	return nil
 }
 
 func (r record) addLeaving(text string) error {
@@ -86,8 +90,11 @@ func (r record) addLeaving(text string) error {
 		return err
 	}
 	key, err := ParseKey(f[2])
+	if err != nil {
+		return err
+	}
 	r.leaving[ServerKey{key, addr}] = time.Unix(until, 0)
-	return err
+	return nil
 }
 
 func (r record) equal(o record) bool {
@@ -95,7 +102,9 @@ func (r record) equal(o record) bool {
 }
 
 // write puts the record in place of the file at path.
-func (r record) write(path string) error {
+func (r record) write(path string) error { return replaceFile(path, r.text()) }
+
+func (r record) text() []byte {
 	var b bytes.Buffer
 	for _, name := range slices.Sorted(maps.Keys(r.found)) {
 		fmt.Fprintf(&b, "sysctl %s %d\n", name, r.found[name])
@@ -109,7 +118,7 @@ func (r record) write(path string) error {
 	for _, role := range slices.Sorted(maps.Keys(r.daemons)) {
 		fmt.Fprintln(&b, "sync", role, r.daemons[role])
 	}
-	return replaceFile(path, b.Bytes())
+	return b.Bytes()
 }
 
 func (k ServerKey) compare(o ServerKey) int {
@@ -118,12 +127,13 @@ func (k ServerKey) compare(o ServerKey) int {
 
 // Flush deletes every service that was programmed by a reconciler with this
 // state file, and no other, stops the sync daemons it had started, and restores
-// the sysctls it had set. It is for a
-// node that leaves service; a reconciler must not run beside it.
+// the sysctls it had set. It is for a node that leaves service; a reconciler
+// must not run beside it. A file that cannot be read whole stays for people to
+// look at.
 func Flush(dp Dataplane, stateFile string) error {
-	rec, err := readRecord(stateFile)
-	if err != nil || rec.equal(record{}) {
-		return err
+	rec, damage := readRecord(stateFile)
+	if rec.equal(record{}) {
+		return damage
 	}
 	have, err := dp.Read()
 	if err != nil {
@@ -136,6 +146,9 @@ func Flush(dp Dataplane, stateFile string) error {
 		if err := dp.Apply(op); err != nil {
 			return fmt.Errorf("apply %s: %w", op, err)
 		}
+	}
+	if damage != nil {
+		return damage
 	}
 	return record{}.write(stateFile)
 }
