@@ -106,23 +106,24 @@ func (r *Reconciler) Status() Status {
 	}
 	st.Sync = v.sync()
 	h := r.opt.Health()
+	have, want := v.have.byKey(), v.want.byKey()
 	for _, s := range v.cfg.Services {
 		for _, key := range s.Keys() {
-			st.Services = append(st.Services, v.service(s, key, h, r.opt.Owned, drains))
+			st.Services = append(st.Services, v.service(s, key, programmed{have[key], want[key]}, h, r.opt.Owned, drains))
 		}
 	}
 	for _, target := range slices.Sorted(maps.Keys(drains)) {
-		st.Drains = append(st.Drains, v.drain(target, drains[target]))
+		st.Drains = append(st.Drains, v.drain(target, drains[target], have))
 	}
 	return st
 }
 
-func (v view) drain(target string, since time.Time) DrainStatus {
+func (v view) drain(target string, since time.Time, have map[Key]*VirtualService) DrainStatus {
 	st := DrainStatus{Target: target, Since: since}
 	for _, s := range v.cfg.Services {
 		for _, key := range s.Keys() {
 			for _, server := range s.servers(key.Addr.Addr()) {
-				d := v.have.Find(key).Find(server.Addr)
+				d := have[key].Find(server.Addr)
 				if d == nil || !means(target, s, server) {
 					continue
 				}
@@ -152,8 +153,11 @@ func (r *Reconciler) read(v view) (State, error) {
 	}
 }
 
-func (v view) service(s Service, key Key, h *health.Snapshot, owned func(netip.Addr) bool, drains Drains) ServiceStatus {
-	have, want := v.have.Find(key), v.want.Find(key)
+// A programmed service is one as it stands and as it is wanted, nil where it
+// is not.
+type programmed struct{ have, want *VirtualService }
+
+func (v view) service(s Service, key Key, p programmed, h *health.Snapshot, owned func(netip.Addr) bool, drains Drains) ServiceStatus {
 	st := ServiceStatus{
 		Name:       s.Name,
 		VIP:        s.VIP,
@@ -162,10 +166,10 @@ func (v view) service(s Service, key Key, h *health.Snapshot, owned func(netip.A
 		Protocol:   key.Protocol.String(),
 		Scheduler:  s.Scheduler,
 		Owned:      s.owned(key, owned),
-		Programmed: have != nil,
+		Programmed: p.have != nil,
 	}
-	if have != nil {
-		st.Stats = have.Stats
+	if p.have != nil {
+		st.Stats = p.have.Stats
 	}
 	for _, server := range s.servers(key.Addr.Addr()) {
 		state := h.State(server.Check)
@@ -179,31 +183,30 @@ func (v view) service(s Service, key Key, h *health.Snapshot, owned func(netip.A
 			Reason:     state.Reason,
 			Drained:    drains.since(s, server),
 		}
-		if d := want.Find(server.Addr); d != nil {
+		if d := p.want.Find(server.Addr); d != nil {
 			ss.Wanted = d.Weight
 		}
-		ss.count(have.Find(server.Addr))
+		ss.count(p.have.Find(server.Addr))
 		if state.Up && server.weighs() {
 			ss.Percent = &state.Percent
 		}
 		st.Servers = append(st.Servers, ss)
 	}
-	return v.others(st, s, key)
+	return v.others(st, s, key, p)
 }
 
 // others adds the servers that stand beside the configured ones: the sorry
 // server, and those that drain.
-func (v view) others(st ServiceStatus, s Service, key Key) ServiceStatus {
-	have := v.have.Find(key)
-	if d := v.want.Find(key).Find(s.Sorry); s.AllDown == Sorry && d != nil && d.Weight > 0 {
+func (v view) others(st ServiceStatus, s Service, key Key, p programmed) ServiceStatus {
+	if d := p.want.Find(s.Sorry); s.AllDown == Sorry && d != nil && d.Weight > 0 {
 		ss := ServerStatus{Address: s.Sorry, Sorry: true, Wanted: d.Weight, Health: "sorry"}
-		ss.count(have.Find(s.Sorry))
+		ss.count(p.have.Find(s.Sorry))
 		st.Servers = append(st.Servers, ss)
 	}
 	for _, k := range slices.SortedFunc(maps.Keys(v.leaving), ServerKey.compare) {
 		if k.Service == key {
 			ss := ServerStatus{Address: k.Server, Health: "draining", Until: v.leaving[k]}
-			ss.count(have.Find(k.Server))
+			ss.count(p.have.Find(k.Server))
 			st.Servers = append(st.Servers, ss)
 		}
 	}

@@ -147,7 +147,7 @@ func decodeService(d *netlink.AttributeDecoder) (s service, err error) {
 	var addr []byte
 	var port uint16
 	var netmask uint32
-	var narrow, wide l4.Stats
+	var narrow, wide []byte
 	for d.Next() {
 		switch d.Type() {
 		case svcFamily:
@@ -173,15 +173,17 @@ func decodeService(d *netlink.AttributeDecoder) (s service, err error) {
 		case svcEngine:
 			s.engine = d.String()
 		case svcStats:
-			d.Nested(func(d *netlink.AttributeDecoder) error { return decode32(d, &narrow) })
+			d.Do(keep(&narrow))
 		case svcStats64:
-			d.Nested(func(d *netlink.AttributeDecoder) error { return decode64(d, &wide) })
+			d.Do(keep(&wide))
 		}
 	}
 	if err := d.Err(); err != nil {
 		return service{}, err
 	}
-	s.stats = better(narrow, wide)
+	if s.stats, err = stats(narrow, wide); err != nil {
+		return service{}, err
+	}
 	s.setNetmask(netmask)
 	if s.mark == 0 {
 		s.addr, err = address(s.family, addr, port)
@@ -213,7 +215,7 @@ func (x destination) encode(e *netlink.AttributeEncoder) {
 func decodeDestination(d *netlink.AttributeDecoder, family uint16) (x destination, err error) {
 	var addr []byte
 	var port uint16
-	var narrow, wide l4.Stats
+	var narrow, wide []byte
 	for d.Next() {
 		switch d.Type() {
 		case destAddr:
@@ -243,15 +245,17 @@ func decodeDestination(d *netlink.AttributeDecoder, family uint16) (x destinatio
 		case destTunFlags:
 			x.tunFlags = d.Uint16()
 		case destStats:
-			d.Nested(func(d *netlink.AttributeDecoder) error { return decode32(d, &narrow) })
+			d.Do(keep(&narrow))
 		case destStats64:
-			d.Nested(func(d *netlink.AttributeDecoder) error { return decode64(d, &wide) })
+			d.Do(keep(&wide))
 		}
 	}
 	if err := d.Err(); err != nil {
 		return destination{}, err
 	}
-	x.stats = better(narrow, wide)
+	if x.stats, err = stats(narrow, wide); err != nil {
+		return destination{}, err
+	}
 	x.addr, err = address(family, addr, port)
 	return x, err
 }
@@ -260,18 +264,17 @@ func decodeDestination(d *netlink.AttributeDecoder, family uint16) (x destinatio
 const forwardMask = 7
 
 // decode64 reads IPVS_*_ATTR_STATS64, known since Linux 4.1.
-func decode64(d *netlink.AttributeDecoder, s *l4.Stats) error {
+func decode64(d *netlink.AttributeDecoder, s *l4.Stats) {
 	fields := fields(s)
 	for d.Next() {
 		if i := int(d.Type()) - 1; 0 <= i && i < len(fields) {
 			*fields[i] = d.Uint64()
 		}
 	}
-	return nil
 }
 
 // decode32 reads IPVS_*_ATTR_STATS: bytes are 64 bits wide in it too.
-func decode32(d *netlink.AttributeDecoder, s *l4.Stats) error {
+func decode32(d *netlink.AttributeDecoder, s *l4.Stats) {
 	fields := fields(s)
 	for d.Next() {
 		i := int(d.Type()) - 1
@@ -284,16 +287,29 @@ func decode32(d *netlink.AttributeDecoder, s *l4.Stats) error {
 			*f = uint64(d.Uint32())
 		}
 	}
-	return nil
 }
 
-// better returns the counters that do not wrap, where the kernel has sent
-// them.
-func better(narrow, wide l4.Stats) l4.Stats {
-	if wide != (l4.Stats{}) {
-		return wide
+// keep remembers the bytes of an attribute, for as long as the message is there.
+func keep(to *[]byte) func([]byte) error {
+	return func(b []byte) error {
+		*to = b
+		return nil
 	}
-	return narrow
+}
+
+// stats decodes the counters that do not wrap where the kernel has sent them,
+// and the others where not. It mostly sends both, for every server.
+func stats(narrow, wide []byte) (s l4.Stats, err error) {
+	raw, decode := wide, decode64
+	if wide == nil {
+		raw, decode = narrow, decode32
+	}
+	d, err := netlink.NewAttributeDecoder(raw)
+	if err != nil {
+		return s, err
+	}
+	decode(d, &s)
+	return s, d.Err()
 }
 
 func familyOf(a netip.Addr) uint16 {
