@@ -131,7 +131,10 @@ func (s *Stream) write(p []byte, end bool) (n int, err error) {
 			if err := c.flush(); err != nil {
 				return n, err
 			}
-			s.await()
+			// c.mu was free meanwhile.
+			if s.err == nil && s.part(len(p)-n) == 0 {
+				s.await()
+			}
 			continue
 		}
 		last := end && n+m == len(p)
