@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -101,6 +102,8 @@ func outlive(t *testing.T, e *edge.Edge, setting string, l loss) {
 	moved := since()
 	held.WaitUsed(t, gone...)
 
+	t.Logf("ipvsadm -Ln on %s:\n%s", next, next.IPVS())
+
 	alive := held.Alive()
 	could, did := streams, 0
 	for _, n := range e.Nodes {
@@ -158,7 +161,7 @@ func back(t *testing.T, e *edge.Edge, old *edge.Node, gone []*edge.Node) {
 func TestSyncDaemonsFollowTheOwner(t *testing.T) {
 	e := start(t, edge.Options{Scheduler: "rr", Services: syncTable})
 	owner := e.WaitReady(patience)
-	roles(t, e, owner)
+	roles(t, e, map[*edge.Node]string{owner: "master"})
 	out, err := owner.Portico("status")
 	if err != nil || !strings.Contains(out, "connections by multicast on eth0, id 51: master\n") {
 		t.Errorf("status (%v) says\n%s", err, out)
@@ -166,7 +169,7 @@ func TestSyncDaemonsFollowTheOwner(t *testing.T) {
 
 	owner.Output("ipvsadm", "--stop-daemon", "master")
 	since := mark()
-	lab.Eventually(t, patience, "the master back", func() error { return daemon(owner, true) })
+	lab.Eventually(t, patience, "the master back", func() error { return daemons(owner, "master") })
 	figure(t, "a master stopped by hand is back after %v", since())
 	if took := since(); took > 10*time.Second {
 		t.Errorf("a master stopped by hand came back after %v", took)
@@ -174,7 +177,7 @@ func TestSyncDaemonsFollowTheOwner(t *testing.T) {
 
 	owner.Director.Stop()
 	next := e.WaitOwner(patience, e.Others(owner)...)
-	roles(t, e, next)
+	roles(t, e, map[*edge.Node]string{next: "master"})
 	if out, err := owner.Portico("flush"); err != nil {
 		t.Errorf("flush (%v): %s", err, out)
 	}
@@ -196,12 +199,47 @@ func TestSyncDaemonsFollowTheOwner(t *testing.T) {
 	})
 }
 
-// roles waits until all daemons are as it suits the owner.
-func roles(t *testing.T, e *edge.Edge, owner *edge.Node) {
-	t.Helper()
-	lab.Eventually(t, patience, "a master at the owner, backups elsewhere", func() error {
+// TestSyncWithTwoOwners has two groups of addresses, each with an owner of its
+// own: both tell and listen, and balance although they listen.
+func TestSyncWithTwoOwners(t *testing.T) {
+	lab.NeedIPVS(t)
+	const second = "172.20.0.120"
+	e := edge.New(t, lab.New(t), edge.Options{Scheduler: "rr"})
+	for i, n := range e.Nodes {
+		priority := []int{100, 200, 100}[i]
+		n.RewriteConfig(func(text string) string {
+			text = strings.Replace(text, "router_id = 51", fmt.Sprintf("router_id = 51, priority = %d", 210-priority), 1)
+			return text + fmt.Sprintf("\n[[vip]]\nname = \"second\"\naddresses = [%q]\nvrrp = { router_id = 52, priority = %d, preempt = true }\n", second, priority) +
+				fmt.Sprintf("\n[[l4.service]]\nname = \"second\"\nvip = \"second\"\nport = 80\nscheduler = \"rr\"\nserver = [%s]\n", e.Servers()) + syncTable
+		})
+	}
+	e.Start()
+	owner, other := e.WaitReady(patience), e.Nodes[1]
+	lab.Eventually(t, patience, "the second address at "+other.Name(), func() error {
 		for _, n := range e.Nodes {
-			if err := daemon(n, n == owner); err != nil {
+			if table := n.IPVS(); strings.Contains(table, second) != (n == other) {
+				return fmt.Errorf("%s has\n%s", n, table)
+			}
+		}
+		return nil
+	})
+	roles(t, e, map[*edge.Node]string{owner: "master backup", other: "master backup"})
+	for _, vip := range []string{e.VIP(), second} {
+		tally := e.Client.Burst(connections, 4, lab.Request{URL: "http://" + vip + "/", Host: edge.Host, Server: edge.ByEdge})
+		figure(t, "rr, with sync, two owners: %s: %v", vip, tally)
+		if tally.Answered != connections {
+			t.Errorf("%s: %v", vip, tally)
+		}
+	}
+}
+
+// roles waits until the nodes run the sync daemons given, and every other node
+// a backup alone.
+func roles(t *testing.T, e *edge.Edge, owners map[*edge.Node]string) {
+	t.Helper()
+	lab.Eventually(t, patience, "masters where an address is owned, backups elsewhere", func() error {
+		for _, n := range e.Nodes {
+			if err := daemons(n, cmp.Or(owners[n], "backup")); err != nil {
 				return err
 			}
 		}
@@ -209,16 +247,20 @@ func roles(t *testing.T, e *edge.Edge, owner *edge.Node) {
 	})
 }
 
-// daemon is nil if a node has the one sync daemon it should have.
-func daemon(n *edge.Node, owner bool) error {
-	want, only := "backup", "1"
-	if owner {
-		want, only = "master", "0"
-	}
+// daemons is nil if a node has the sync daemons wanted, and balances nothing
+// where that is a backup alone.
+func daemons(n *edge.Node, want string) error {
 	text := n.Output("ipvsadm", "-L", "--daemon")
-	if !strings.HasPrefix(text, want+" sync daemon (mcast=eth0, syncid=51, ") || strings.Count(text, "sync daemon") != 1 {
-		return fmt.Errorf("%s, which should be %s: %s", n, want, text)
+	var have []string
+	for line := range strings.Lines(text) {
+		if role, _, ok := strings.Cut(line, " sync daemon (mcast=eth0, syncid=51, "); ok {
+			have = append(have, role)
+		}
 	}
+	if got := strings.Join(have, " "); got != want {
+		return fmt.Errorf("%s, which should be %s: %q", n, want, text)
+	}
+	only := map[bool]string{true: "1", false: "0"}[want == "backup"]
 	if got := n.GetSysctl("net.ipv4.vs.backup_only"); got != only {
 		return fmt.Errorf("%s: backup_only is %s, want %s", n, got, only)
 	}
