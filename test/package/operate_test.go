@@ -135,6 +135,9 @@ func untouched(t *testing.T) {
 	addresses := run(t, "ip", "-brief", "address")
 	run(t, "systemctl", "start", "portico")
 	active(t)
+	if got, want := run(t, "stat", "--format=%A %U %G", "/var/lib/portico/director"), "drwxr-x--- portico portico\n"; got != want {
+		t.Errorf("the director's state directory is %q, want %q", got, want)
+	}
 	if got := run(t, "ip", "-brief", "address"); got != addresses {
 		t.Errorf("an untouched configuration changed addresses from\n%sto\n%s", addresses, got)
 	}
