@@ -61,7 +61,7 @@ func open(ctx context.Context, target netip.AddrPort) (*conn, error) {
 	c := &conn{File: os.NewFile(uintptr(fd), "tcp"), target: target}
 	c.undo = interrupt(ctx, c)
 	if err == unix.EINPROGRESS {
-		err = c.answered()
+		err = c.answered(to)
 	}
 	if err != nil {
 		c.Close()
@@ -71,33 +71,20 @@ func open(ctx context.Context, target netip.AddrPort) (*conn, error) {
 }
 
 // answered waits for the answer to the SYN.
-func (c *conn) answered() error {
+func (c *conn) answered(to unix.Sockaddr) error {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return err
 	}
 	var answer error
 	err = raw.Write(func(fd uintptr) bool {
-		answer = connectError(int(fd))
-		return answer != unix.ENOTCONN
+		// Asked again, connect tells what became of it (connect(2), EALREADY).
+		answer = unix.Connect(int(fd), to)
+		return answer != unix.EALREADY
 	})
 	if err == nil {
 		err = answer
 	}
-	return err
-}
-
-// connectError is nil for a connection that stands, and ENOTCONN for one that
-// may yet.
-func connectError(fd int) error {
-	errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
-	if err != nil {
-		return err
-	}
-	if errno != 0 {
-		return unix.Errno(errno)
-	}
-	_, err = unix.Getpeername(fd)
 	return err
 }
 

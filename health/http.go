@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"regexp"
 	"strings"
 )
@@ -26,7 +25,7 @@ type HTTPRequest struct {
 	Method string
 	// Host is the Host header; "" sends the target's address and port.
 	Host string
-	// Path is the request target in origin form, query included.
+	// Path is the request target in origin form, query included, as it is sent.
 	Path string
 	// Header are more fields, as lines of "Name: value\n".
 	Header string
@@ -84,11 +83,7 @@ func (p *Prober) probeHTTP(ctx context.Context, c Check) (said string, err error
 // follow, pool and start two goroutines a connection, and a check wants none
 // of them. A redirect is an answer like any other.
 func (p *Prober) exchange(conn net.Conn, c Check) (said string, err error) {
-	req, err := c.HTTP.request(c.Target)
-	if err != nil {
-		return "", err
-	}
-	if _, err := conn.Write(req); err != nil {
+	if _, err := conn.Write(c.HTTP.request(c.Target)); err != nil {
 		return "", fmt.Errorf("send request: %w", plain(c, err))
 	}
 	// A buffer of its own for each attempt would be most of what it allocates.
@@ -146,22 +141,23 @@ func match(what, pattern string, b []byte) error {
 }
 
 // request returns what is sent.
-func (r HTTPRequest) request(target netip.AddrPort) ([]byte, error) {
-	u, err := url.ParseRequestURI(r.Path)
-	if err != nil {
-		return nil, fmt.Errorf("path %q: %w", r.Path, err)
+func (r HTTPRequest) request(target netip.AddrPort) []byte {
+	b := make([]byte, 0, 256)
+	b = append(b, cmp.Or(r.Method, http.MethodGet)...)
+	b = append(b, ' ')
+	b = append(b, r.Path...)
+	b = append(b, " HTTP/1.1\r\nHost: "...)
+	if r.Host == "" {
+		b = target.AppendTo(b)
+	} else {
+		b = append(b, r.Host...)
 	}
-	host := r.Host
-	if host == "" {
-		host = target.String()
-	}
-	b := fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: portico-health\r\n",
-		cmp.Or(r.Method, http.MethodGet), u.RequestURI(), host)
+	b = append(b, "\r\nUser-Agent: portico-health\r\n"...)
 	for line := range strings.Lines(r.Header) {
 		b = append(append(b, strings.TrimSuffix(line, "\n")...), "\r\n"...)
 	}
 	if r.Method == http.MethodPost {
 		b = append(b, "Content-Length: 0\r\n"...)
 	}
-	return append(b, "Connection: close\r\n\r\n"...), nil
+	return append(b, "Connection: close\r\n\r\n"...)
 }

@@ -88,9 +88,11 @@ func (p parser) http(s Section) HTTPRequest {
 		r.Method = "" // the same, and so the same check
 	}
 	if s.Path != "" {
-		r.Path = s.Path
-		if _, err := url.ParseRequestURI(s.Path); err != nil || s.Path[0] != '/' {
+		u, err := url.ParseRequestURI(s.Path)
+		if err != nil || s.Path[0] != '/' {
 			p.fault("path", `%q is not a path: write one that starts with "/"`, s.Path)
+		} else {
+			r.Path = u.RequestURI() // a blank in it as %20
 		}
 	}
 	if !httpguts.ValidHostHeader(s.Host) || strings.ContainsAny(s.Host, "/@?#") {
