@@ -84,6 +84,13 @@ func (s *server) request(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, text)
 }
 
+// say sets what the server says of its weight.
+func (s *server) say(weight string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.weight = weight
+}
+
 func (s *server) listen() {
 	s.ln = s.Listen("tcp", ":80")
 	s.wg.Go(func() { _ = s.http.Serve(s.ln) }) // returns when the listener is closed

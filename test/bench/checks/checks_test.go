@@ -22,7 +22,11 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/dns/dnsmessage"
+	"golang.org/x/net/ipv4"
+
 	"github.com/portico-lb/portico/health"
+	"github.com/portico-lb/portico/test/lab"
 )
 
 const (
@@ -53,23 +57,43 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// server returns the address of one of many servers, all on the loopback.
-func server(i int, port uint16) netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 1, byte(i >> 8), byte(i)}), port)
+// loopback is the first of many servers that are all this machine.
+var loopback = netip.AddrFrom4([4]byte{127, 1, 0, 0})
+
+// server returns the address of one of many servers.
+func server(first netip.AddrPort, i int) netip.AddrPort {
+	a := first.Addr().As4()
+	a[2], a[3] = a[2]+byte(i>>8), byte(i)
+	return netip.AddrPortFrom(netip.AddrFrom4(a), first.Port())
 }
 
 // check runs a monitor until it is told to stop, and prints what it knows.
+// Asked by a line on stdin, it says how many attempts it has made.
 func check(kind health.Kind, first netip.AddrPort) {
 	m := health.New(health.Options{Log: slog.New(slog.DiscardHandler)})
 	var checks []health.Check
 	for i := range number() {
-		c := health.Check{Kind: kind, Target: server(i, first.Port()), Interval: interval, Timeout: timeout, Fall: 3, Rise: 2}
-		if kind == health.HTTP {
+		c := health.Check{Kind: kind, Target: server(first, i), Interval: interval, Timeout: timeout, Fall: 3, Rise: 2}
+		switch kind {
+		case health.HTTP:
 			c.HTTP = health.HTTPRequest{Path: "/ready", Status: health.StatusRange{Low: 200, High: 299}}
+		case health.DNS:
+			c.DNS = health.DNSQuery{Name: "www.example.com.", Type: dnsmessage.TypeA}
+		case health.DRPath:
+			c.VIPs = health.AddrList(vip)
 		}
 		checks = append(checks, c)
 	}
 	m.Set(checks)
+	go func() {
+		for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+			var made uint64
+			for _, n := range m.Status().Lateness.Counts {
+				made += n
+			}
+			fmt.Println(made)
+		}
+	}()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	if err := m.Run(ctx, func() {}); err != nil {
@@ -90,13 +114,18 @@ type monitorReport struct {
 	Down     int
 }
 
-// serve answers every request by 200 and counts connections. It is asked for
-// the number by a line on stdin.
+// serve answers every request by 200, every query over UDP by nothing, and
+// counts connections. It is asked for the number by a line on stdin.
 func serve() {
 	l, err := net.Listen("tcp4", "0.0.0.0:0")
 	if err != nil {
 		panic(err)
 	}
+	names, err := net.ListenPacket("udp4", l.Addr().String())
+	if err != nil {
+		panic(err)
+	}
+	go answerNames(ipv4.NewPacketConn(names))
 	fmt.Println(l.Addr().(*net.TCPAddr).Port)
 	var count int64
 	counted := make(chan int64)
@@ -141,6 +170,25 @@ func answer(c net.Conn) {
 	}
 }
 
+// answerNames sends every query back as the answer to it, from the address
+// that was asked.
+func answerNames(conn *ipv4.PacketConn) {
+	if err := conn.SetControlMessage(ipv4.FlagDst, true); err != nil {
+		panic(err)
+	}
+	buf := make([]byte, 512)
+	for {
+		n, asked, from, err := conn.ReadFrom(buf)
+		if err != nil {
+			return
+		}
+		if n > 2 {
+			buf[2] |= 0x80 // QR
+			conn.WriteTo(buf[:n], &ipv4.ControlMessage{Src: asked.Dst}, from)
+		}
+	}
+}
+
 // A process is one that the bench started.
 type process struct {
 	cmd *exec.Cmd
@@ -151,6 +199,15 @@ type process struct {
 func start(b *testing.B, role string, path string, args ...string) process {
 	b.Helper()
 	cmd := exec.Command(path, args...)
+	return launch(b, role, cmd, cmd)
+}
+
+// launch starts cmd as p does, which may put it into a namespace.
+func launch(b *testing.B, role string, cmd *exec.Cmd, p interface {
+	Start() error
+	Wait() error
+}) process {
+	b.Helper()
 	cmd.Env = append(os.Environ(), roleEnv+"="+role)
 	if role != "" {
 		cmd.Stderr = os.Stderr // keepalived would write a line a server
@@ -160,12 +217,12 @@ func start(b *testing.B, role string, path string, args ...string) process {
 	if err1 != nil || err2 != nil {
 		b.Fatal(err1, err2)
 	}
-	if err := cmd.Start(); err != nil {
+	if err := p.Start(); err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() {
 		cmd.Process.Kill()
-		cmd.Wait()
+		p.Wait()
 	})
 	return process{cmd, in, bufio.NewReader(out)}
 }
@@ -179,8 +236,9 @@ func (p process) line(b *testing.B) string {
 	return strings.TrimSpace(s)
 }
 
-// connections is how many the servers have seen.
-func (p process) connections(b *testing.B) int {
+// count asks the servers how many connections they have seen, or a checker
+// how many attempts it made.
+func (p process) count(b *testing.B) int {
 	b.Helper()
 	fmt.Fprintln(p.in)
 	n, err := strconv.Atoi(p.line(b))
@@ -221,15 +279,16 @@ func cpu(b *testing.B, pid int) (spent time.Duration, rss, threads int) {
 	return spent, rss, threads
 }
 
-// measure lets a checker run and reports what it cost in the window.
-func measure(b *testing.B, checker, servers process) {
+// measure lets a checker run and reports what it cost in the window, in which
+// the counter counts attempts.
+func measure(b *testing.B, checker, counter process) {
 	b.Helper()
 	time.Sleep(warmUp)
 	before, _, _ := cpu(b, checker.cmd.Process.Pid)
-	asked := servers.connections(b)
+	asked := counter.count(b)
 	time.Sleep(window)
 	after, rss, threads := cpu(b, checker.cmd.Process.Pid)
-	asked = servers.connections(b) - asked
+	asked = counter.count(b) - asked
 	b.ReportMetric((after-before).Seconds()*float64(time.Minute/window), "cpu-s/min")
 	b.ReportMetric(float64((after-before).Microseconds())/float64(asked), "cpu-µs/attempt")
 	b.ReportMetric(float64(asked)/window.Seconds(), "attempts/s")
@@ -239,23 +298,58 @@ func measure(b *testing.B, checker, servers process) {
 }
 
 func BenchmarkPortico(b *testing.B) {
-	for _, kind := range []health.Kind{health.TCP, health.HTTP} {
+	for _, kind := range []health.Kind{health.TCP, health.HTTP, health.DNS, health.Ping} {
 		b.Run(fmt.Sprintf("%s/%d", kind, number()), func(b *testing.B) {
 			servers := start(b, "servers", "/proc/self/exe")
-			checker := start(b, "checker", "/proc/self/exe", string(kind), "127.1.0.0:"+servers.line(b))
-			measure(b, checker, servers)
-			checker.cmd.Process.Signal(syscall.SIGTERM)
-			var r monitorReport
-			if err := json.Unmarshal([]byte(checker.line(b)), &r); err != nil {
-				b.Fatal(err)
-			}
-			b.ReportMetric(float64(r.P50.Microseconds())/1000, "late-p50-ms")
-			b.ReportMetric(float64(r.P99.Microseconds())/1000, "late-p99-ms")
-			if r.Down > 0 {
-				b.Errorf("%d servers are taken for down", r.Down)
-			}
+			checker := start(b, "checker", "/proc/self/exe", string(kind), loopback.String()+":"+servers.line(b))
+			portico(b, checker)
 		})
 	}
+}
+
+// portico measures a checker of ours.
+func portico(b *testing.B, checker process) {
+	b.Helper()
+	measure(b, checker, checker)
+	checker.cmd.Process.Signal(syscall.SIGTERM)
+	var r monitorReport
+	if err := json.Unmarshal([]byte(checker.line(b)), &r); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(r.P50.Microseconds())/1000, "late-p50-ms")
+	b.ReportMetric(float64(r.P99.Microseconds())/1000, "late-p99-ms")
+	if r.Down > 0 {
+		b.Errorf("%d servers are taken for down", r.Down)
+	}
+}
+
+// vip is what a check of the path of direct routing asks for.
+const vip = "192.0.2.10"
+
+// BenchmarkDirectRouting asks servers on a segment that are one machine with
+// many addresses. The virtual address stands on its lo, where nobody hears of it.
+func BenchmarkDirectRouting(b *testing.B) {
+	b.Run(fmt.Sprintf("%s/%d", health.DRPath, number()), func(b *testing.B) {
+		l := lab.New(b)
+		lan, farm, director := l.Network("lan"), l.Node("farm"), l.Node("director")
+		director.Attach(lan, "eth0", "10.1.255.1/16")
+		director.AddAddr("lo", vip+"/32")
+		farm.Attach(lan, "eth0")
+		farm.Sysctl("net.ipv4.conf.all.arp_ignore", "1")
+		farm.Sysctl("net.ipv4.conf.all.arp_announce", "2")
+		farm.NoReversePathFilter()
+		farm.AddAddr("lo", vip+"/32")
+		first := netip.AddrFrom4([4]byte{10, 1, 1, 0})
+		for i := range number() {
+			farm.AddAddr("eth0", server(netip.AddrPortFrom(first, 0), i).Addr().String()+"/16")
+		}
+		in := func(n *lab.Node, role string, args ...string) process {
+			cmd := n.Command("/proc/self/exe", args...)
+			return launch(b, role, cmd.Cmd, cmd)
+		}
+		port := in(farm, "servers").line(b)
+		portico(b, in(director, "checker", string(health.DRPath), first.String()+":"+port))
+	})
 }
 
 func BenchmarkKeepalived(b *testing.B) {
@@ -284,7 +378,7 @@ func keepalived(kind health.Kind, port string) []byte {
 	fmt.Fprintf(&c, "virtual_server 192.0.2.10 80 {\n delay_loop %d\n lvs_sched rr\n lvs_method NAT\n protocol TCP\n", int(interval.Seconds()))
 	p, _ := strconv.Atoi(port)
 	for i := range number() {
-		s := server(i, uint16(p))
+		s := server(netip.AddrPortFrom(loopback, uint16(p)), i)
 		fmt.Fprintf(&c, " real_server %s %d {\n weight 1\n", s.Addr(), s.Port())
 		common := fmt.Sprintf("connect_timeout %d\n warmup %d\n", int(timeout.Seconds()), int(interval.Seconds()))
 		if kind == health.TCP {
