@@ -45,11 +45,15 @@ const (
 // Done reports whether the body has ended.
 func (c *ChunkReader) Done() bool { return c.state == atDone }
 
+// InTrailers reports whether what comes next is of the trailer section.
+func (c *ChunkReader) InTrailers() bool { return c.state == atTrailer || c.state == atTrailerLF }
+
 // Next reads on in b, which continues what the last call ended with, and stops
-// at the first data, at the end of the body or at the end of b. The data is
-// data; n is how much of b has been read, the data included.
+// at the first data, before and behind the trailer section and at the end of
+// b. The data is data; n is how much of b has been read, the data included.
 func (c *ChunkReader) Next(b []byte) (data []byte, n int, err error) {
-	for n < len(b) && c.state != atDone {
+	inTrailers := c.InTrailers()
+	for n < len(b) && c.state != atDone && c.InTrailers() == inTrailers {
 		if c.state == atData {
 			size := min(c.left, int64(len(b)-n))
 			if c.left -= size; c.left == 0 {

@@ -63,21 +63,25 @@ func (c *conn) reject(x *exchange, status int, reason string) bool {
 // refuse ends a connection after a head that cannot be served, with an answer
 // where there is one.
 func (c *conn) refuse(err error) {
-	var (
-		status int
-		reason string
-	)
-	var bad *http1.Error
-	switch {
-	case errors.As(err, &bad):
-		status, reason = bad.Status(), bad.Error()
-	case errors.Is(err, errSlowHead):
-		status, reason = http.StatusRequestTimeout, err.Error()
-	default:
+	status, reason := refusal(err)
+	if status == 0 {
 		return
 	}
 	c.stats.requests.Add(1)
 	if c.revive(c.p.timeouts.Stall) && c.answer(nil, status, reason, false) {
 		c.linger()
 	}
+}
+
+// refusal is what a client is told whose request was refused for err; no
+// status says that there is nobody to tell.
+func refusal(err error) (status int, reason string) {
+	var bad *http1.Error
+	switch {
+	case errors.As(err, &bad):
+		return bad.Status(), bad.Error()
+	case errors.Is(err, errSlowHead):
+		return http.StatusRequestTimeout, err.Error()
+	}
+	return 0, ""
 }

@@ -23,6 +23,7 @@ type conn struct {
 	fd  syscall.RawConn
 
 	in   buffer
+	used bool // a request has been read
 	torn bool // the last response broke off
 }
 
@@ -59,12 +60,21 @@ func (c *conn) serve() {
 	if !c.handshake() {
 		return
 	}
+	if c.speaksHTTP2() {
+		c.serveHTTP2()
+		return
+	}
 	for {
 		head, err := c.readHead()
 		if err != nil {
 			c.refuse(err)
 			return
 		}
+		if c.isPreface(head) {
+			c.serveHTTP2()
+			return
+		}
+		c.used = true
 		if !c.handle(head) {
 			return
 		}

@@ -15,6 +15,7 @@ type exchange struct {
 	req  http1.Request
 	resp http1.Response
 
+	head       []byte // of a request that did not come as HTTP/1.1, written as if
 	host, path []byte // canonical
 	out        []byte // the request head as sent, with a small body behind it
 	first      []byte // what of the body came with the head and is not in out
@@ -22,7 +23,8 @@ type exchange struct {
 	up, down   body
 	upgrade    bool // the client asks for another protocol
 
-	in     buffer // from the endpoint
+	in     buffer  // from the endpoint
+	fields []field // of the response, for clients that get fields
 	call   backend.Call
 	pieces [2][]byte
 	vector net.Buffers
@@ -58,6 +60,9 @@ type body struct {
 	left    int64
 	chunks  http1.ChunkReader
 	done    bool
+	// trailers is the trailer section that unchunk took out, whose lines are
+	// well-formed and harmless.
+	trailers []byte
 }
 
 func newBody(h *http1.Head) body {
@@ -95,9 +100,13 @@ func (d *body) advance(n int64) {
 // of b was read.
 func (d *body) unchunk(b []byte) (size, n int, err error) {
 	for n < len(b) && !d.chunks.Done() {
+		trailing := d.chunks.InTrailers()
 		data, m, err := d.chunks.Next(b[n:])
 		if err != nil {
 			return size, n, err
+		}
+		if trailing {
+			d.trailers = append(d.trailers, b[n:n+m]...)
 		}
 		size += copy(b[size:], data)
 		n += m

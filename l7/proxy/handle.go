@@ -51,13 +51,18 @@ func (x *exchange) gathers() bool {
 	return !x.up.done && x.up.framing == http1.Length && x.req.Length <= gatherMost && !x.req.Expect
 }
 
-// gather reads the rest of x's body.
-func (c *conn) gather(x *exchange) bool {
-	have := len(x.first)
+// makeWhole makes room for the whole body.
+func (x *exchange) makeWhole() {
 	if cap(x.whole) < int(x.req.Length) {
 		x.whole = make([]byte, gatherMost)
 	}
 	x.whole = x.whole[:x.req.Length]
+}
+
+// gather reads the rest of x's body.
+func (c *conn) gather(x *exchange) bool {
+	have := len(x.first)
+	x.makeWhole()
 	copy(x.whole, x.first)
 	for have < len(x.whole) {
 		if !c.arm(c.p.timeouts.Stall) {

@@ -72,8 +72,11 @@ func (t Timeouts) grain() time.Duration {
 // An Entrypoint says how the connections of one listener are treated.
 type Entrypoint struct {
 	Name string
-	// TLS makes the listener speak TLS.
+	// TLS makes the listener speak TLS. Where NextProtos offers h2, HTTP/2 is
+	// spoken with clients that choose it.
 	TLS *tls.Config
+	// H2C lets clients speak HTTP/2 without TLS, from the first byte on.
+	H2C bool
 	// TrustedProxies are the peers whose X-Forwarded-* and Forwarded fields
 	// are believed.
 	TrustedProxies []netip.Prefix

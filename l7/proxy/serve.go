@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/portico-lb/portico/l7/backend"
+	"github.com/portico-lb/portico/l7/http2"
 )
 
 // A server is one Serve.
@@ -24,7 +25,9 @@ type server struct {
 
 	mu    sync.Mutex
 	works map[*leash]struct{}
-	group sync.WaitGroup
+	// tended are the connections of HTTP/2.
+	tended map[*http2.Conn]struct{}
+	group  sync.WaitGroup
 }
 
 // Serve accepts connections from l until ctx ends, then closes l and the idle
@@ -35,7 +38,7 @@ type server struct {
 func (p *Proxy) Serve(ctx context.Context, l net.Listener, e Entrypoint) error {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	s := &server{p: p, entry: e, ctx: life, works: make(map[*leash]struct{})}
+	s := &server{p: p, entry: e, ctx: life, works: make(map[*leash]struct{}), tended: make(map[*http2.Conn]struct{})}
 	p.join()
 	defer p.leave()
 
@@ -158,6 +161,7 @@ func (s *server) drain(end func()) {
 	s.each(func(w *leash) {
 		w.deadline.hurry(w.until(lastCall))
 	})
+	s.eachTended((*http2.Conn).Shutdown)
 	over := time.AfterFunc(s.p.drain, func() {
 		end()
 		s.each((*leash).kill)

@@ -1,0 +1,69 @@
+package proxy
+
+import (
+	"sync"
+
+	"github.com/portico-lb/portico/l7/http2"
+)
+
+// A streamFront is a stream of HTTP/2.
+type streamFront struct {
+	*http2.Stream
+	group *sync.WaitGroup
+}
+
+func (f *streamFront) notify(gone func()) {
+	if gone == nil {
+		f.Notify(nil)
+		return
+	}
+	// Not from here: the stream's connection is locked now, and a cut of the
+	// lane locks it behind the lane.
+	f.Notify(func() { f.group.Go(gone) })
+}
+
+func (f *streamFront) head(dst []byte) ([]byte, error) {
+	f.Patient() // the lane watches over the body
+	in := intake{out: dst}
+	path := f.Path
+	if path == nil {
+		path = []byte("*") // CONNECT, which is refused
+	}
+	in.line(f.Method, path, f.Authority)
+	for i := range f.Fields {
+		in.field(f.Fields[i].Name, f.Fields[i].Value)
+	}
+	return in.end(f.HasBody)
+}
+
+func (f *streamFront) read(p []byte) (int, error) { return f.Read(p) }
+func (f *streamFront) trailers() []field          { return f.Trailers() }
+func (f *streamFront) stopReading()               { f.CloseRead() }
+func (f *streamFront) flush() error               { return f.Flush() }
+
+func (f *streamFront) interim(status int, fields []field) error {
+	return f.WriteInterim(status, fields)
+}
+
+func (f *streamFront) respond(status int, fields []field, end, _ bool) error {
+	return f.WriteHead(status, fields, end)
+}
+
+func (f *streamFront) write(p []byte) error {
+	_, err := f.Write(p)
+	return err
+}
+
+func (f *streamFront) finish(p []byte, trailers []field) error {
+	if len(trailers) == 0 {
+		return f.WriteLast(p)
+	}
+	if len(p) > 0 {
+		if err := f.write(p); err != nil {
+			return err
+		}
+	}
+	return f.WriteEnd(trailers)
+}
+
+func (f *streamFront) abort() { f.Abort(http2.InternalError) }

@@ -1,0 +1,127 @@
+package proxy
+
+import (
+	"io"
+
+	"github.com/portico-lb/portico/l7/backend"
+	"github.com/portico-lb/portico/l7/http1"
+)
+
+// relay passes on the response whose head is at the start of x.in.
+func (l *lane) relay(x *exchange, b *backend.Conn, up *upload) verdict {
+	return l.respond(x, up, &plainSource{l: l, b: b})
+}
+
+// A source is where a response's body comes from.
+type source interface {
+	// held returns the data that came with the head.
+	held(x *exchange) ([]byte, error)
+	// next waits for more, and sets x.down.done at the end. What it returns is
+	// valid until the next call.
+	next(x *exchange) ([]byte, error)
+	// trailers are those behind the body.
+	trailers(x *exchange) []field
+	// release gives up the connection, or gives it back where it is fit for
+	// more.
+	release(x *exchange, fit bool)
+}
+
+// respond sends the response whose head is at the start of x.in and whose body
+// comes from src.
+func (l *lane) respond(x *exchange, up *upload, src source) verdict {
+	head := x.in.bytes()[:x.resp.Size]
+	x.in.r += x.resp.Size
+	x.takeFields(head)
+	x.down = newBody(&x.resp.Head)
+	data, err := src.held(x)
+	if err != nil {
+		up.stop()
+		src.release(x, false)
+		return broken
+	}
+	uploaded := up.finished()
+	released := x.down.done && uploaded
+	if released {
+		// Not after the write: a slow client need not hold it.
+		src.release(x, true)
+	}
+	l.begun.Store(true)
+	l.stats.responded(x.resp.Status)
+	err = l.send(x, src, data, uploaded)
+	if err != nil {
+		l.front.abort()
+	}
+	if !released {
+		complete := up.finished()
+		up.stop()
+		src.release(x, err == nil && complete)
+	}
+	if err != nil {
+		return closes
+	}
+	return served
+}
+
+// send sends head and body, of which data is here.
+func (l *lane) send(x *exchange, src source, data []byte, uploaded bool) error {
+	end := x.down.done && len(data) == 0 && len(x.down.trailers) == 0
+	if !l.arm(l.p.timeouts.Stall) {
+		return errEnded
+	}
+	if err := l.front.respond(x.resp.Status, x.fields, end, uploaded); err != nil || end {
+		return err
+	}
+	for !x.down.done {
+		err := error(nil)
+		if len(data) > 0 {
+			err = l.front.write(data)
+		}
+		if err == nil {
+			err = l.front.flush()
+		}
+		if err == nil && !l.wait(l.p.timeouts.Response) {
+			err = errEnded
+		}
+		if err == nil {
+			data, err = src.next(x)
+		}
+		if err == nil && !l.arm(l.p.timeouts.Stall) {
+			err = errEnded
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return l.front.finish(data, src.trailers(x))
+}
+
+// A plainSource is a connection that speaks HTTP/1.1.
+type plainSource struct {
+	l *lane
+	b *backend.Conn
+}
+
+func (s *plainSource) held(x *exchange) ([]byte, error) {
+	from := x.in.r
+	size, err := x.takeDown(x.down.framing == http1.Chunked)
+	return x.in.b[from : from+size], err
+}
+
+func (s *plainSource) next(x *exchange) ([]byte, error) {
+	x.in.clear()
+	_, err := x.in.fill(s.b, len(x.in.b))
+	if err == io.EOF && x.down.framing == http1.Close { //nolint:errorlint // as the connection gave it
+		x.down.done = true
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.held(x)
+}
+
+func (s *plainSource) trailers(x *exchange) []field { return parseTrailers(x.down.trailers) }
+
+func (s *plainSource) release(x *exchange, fit bool) {
+	s.l.release(s.b, fit && x.down.done && x.resp.KeepAlive && x.in.len() == 0)
+}
