@@ -26,10 +26,10 @@ type Options struct {
 type Guard struct {
 	opt  Options
 	bell chan struct{}
-	// Of Run alone: the hardware addresses that peers had, whether the table
-	// stood as wanted after the latest pass, and the text of the latest error,
-	// logged once and not again until it changes.
-	latest map[netip.Addr]MAC
+	// Of Run alone: how the peers were known, what the latest pass without an
+	// error wanted, and the text of the latest error, logged once and not again
+	// until it changes.
+	latest map[netip.Addr]Neighbor
 	table  Table
 	fault  string
 
@@ -54,7 +54,7 @@ type Status struct {
 
 // New returns a Guard that touches nothing until Run.
 func New(o Options) *Guard {
-	return &Guard{opt: o, bell: make(chan struct{}, 1), latest: map[netip.Addr]MAC{}}
+	return &Guard{opt: o, bell: make(chan struct{}, 1), latest: map[netip.Addr]Neighbor{}}
 }
 
 // Set replaces the configuration. It may be called before and during Run.
@@ -158,19 +158,22 @@ func (g *Guard) tell(table Table, change Change) {
 	log.Info("guard changes")
 }
 
-// follow remembers the peers' hardware addresses, and has the kernel ask for
-// those that it does not know or has not heard of for a while.
+// follow remembers how the peers are known, and has the kernel ask for those
+// that it does not know or has not heard of for a while.
 func (g *Guard) follow(peers []Peer, host Host) {
-	latest := map[netip.Addr]MAC{}
+	latest := map[netip.Addr]Neighbor{}
 	for i, p := range peers {
-		known := slices.IndexFunc(host.Neighbors, func(n Neighbor) bool { return n.Addr == p.Address })
-		if p.MAC != (MAC{}) {
-			latest[p.Address] = p.MAC
+		a := p.Address
+		known := slices.IndexFunc(host.Neighbors, func(n Neighbor) bool { return n.Addr == a })
+		if known >= 0 {
+			latest[a] = host.Neighbors[known]
+		} else if n, ok := g.latest[a]; ok {
+			latest[a] = n
 		}
-		if known >= 0 && !host.Neighbors[known].Stale {
+		if known >= 0 && !latest[a].Stale {
 			continue
 		}
-		via, err := resolve(p.Address)
+		via, err := resolve(a)
 		switch {
 		case p.LeftOut != unknown:
 		case err != nil:

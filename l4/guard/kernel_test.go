@@ -47,7 +47,7 @@ func config() l4.Config {
 	}}
 }
 
-func newPair(t *testing.T) *pair {
+func newPair(t testing.TB) *pair {
 	l := lab.New(t)
 	p := &pair{node: l.Node("node"), peer: l.Node("peer"), client: l.Node("client")}
 	lan := l.Network("lan")
@@ -69,9 +69,9 @@ func newPair(t *testing.T) *pair {
 	return p
 }
 
-// run runs the guard in the node until the test ends.
-func (p *pair) run(t *testing.T) {
-	ctx, stop := context.WithCancel(context.Background())
+// run runs the guard in the node until it is stopped, or the test ends.
+func (p *pair) run(t testing.TB) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
 	ready := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -81,14 +81,16 @@ func (p *pair) run(t *testing.T) {
 			}
 		})
 	})
-	t.Cleanup(func() { stop(); wg.Wait(); t.Log(p.log.String()) })
 	<-ready
+	stop = sync.OnceFunc(func() { cancel(); wg.Wait(); t.Log(p.log.String()) })
+	t.Cleanup(stop)
+	return stop
 }
 
 func (p *pair) table() string { return p.node.Output("nft", "list", "ruleset") }
 
 // state reads the table in the node.
-func (p *pair) state(t *testing.T) (s State) {
+func (p *pair) state(t testing.TB) (s State) {
 	t.Helper()
 	var err error
 	p.node.Do(func() { s, err = read() })
@@ -99,7 +101,7 @@ func (p *pair) state(t *testing.T) (s State) {
 }
 
 // whole waits for the table with both addresses of the peer, and all services.
-func (p *pair) whole(t *testing.T) {
+func (p *pair) whole(t testing.TB) {
 	t.Helper()
 	lab.Eventually(t, soon, "the table", func() error {
 		if s := p.state(t); !s.Whole || len(s.Peers) != 1 || len(s.Services) != 4 {
@@ -171,7 +173,7 @@ func (p *pair) delivery(t *testing.T) {
 		}
 		if strings.HasPrefix(network, "tcp") {
 			l := p.node.Listen(network, address)
-			go func() { //nolint:errcheck // ends when the laboratory closes the listener
+			go func() {
 				for {
 					c, err := l.Accept()
 					if err != nil {
@@ -231,4 +233,39 @@ func ask(t *testing.T, n *lab.Node, network, address string, size int) int {
 		t.Errorf("%s from %s: %v", network, n.Name(), err)
 	}
 	return got
+}
+
+// BenchmarkPacket sends datagrams through the input hook: what the guard costs
+// a packet that is a client's, and one that is a peer's.
+func BenchmarkPacket(b *testing.B) {
+	for _, bm := range []struct {
+		name        string
+		guard, peer bool
+	}{{"none", false, false}, {"client", true, false}, {"peer", true, true}} {
+		b.Run(bm.name, func(b *testing.B) {
+			p := newPair(b)
+			// Nobody reads: what arrives is dropped at the socket, each time at the same cost.
+			l := p.node.ListenPacket("udp4", "192.0.2.100:80")
+			defer l.Close()
+			if bm.guard {
+				stop := p.run(b)
+				p.whole(b)
+				stop() // the table stays
+			}
+			from := p.client
+			if bm.peer {
+				from = p.peer
+			}
+			c, err := from.DialContext(context.Background(), "udp4", "192.0.2.100:80")
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer c.Close()
+			for b.Loop() {
+				if _, err := c.Write([]byte("datagram")); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }

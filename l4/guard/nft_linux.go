@@ -45,13 +45,16 @@ func readTable() (s State, err error) {
 	if !s.Stands {
 		return s, nil
 	}
-	chains, err := readChains(c)
+	found, err := readChains(c)
 	if err != nil {
 		return s, err
 	}
-	s.Whole = reflect.DeepEqual(chains, wantChains())
-	for _, r := range chains[beforeIPVS].Rules {
-		s.Packets += r.packets
+	for _, r := range found[hide].Rules {
+		s.Packets += takeCount(r)
+	}
+	s.Whole = len(found) == len(chains())
+	for _, want := range chains() {
+		s.Whole = s.Whole && reflect.DeepEqual(found[want.Name], want)
 	}
 	members, err := readSets(c)
 	if err != nil {
@@ -61,65 +64,44 @@ func readTable() (s State, err error) {
 	return s, nil
 }
 
-// A chain is what counts of one.
-type chain struct {
-	Hook, Priority, Policy int64 // -1: none
-	Rules                  []rule
-}
-
-// A rule is one with nothing that its use changes, but for its counter.
-type rule struct {
-	Exprs   []expr.Any
-	packets uint64
-}
-
-func wantChains() map[string]chain {
-	before := chain{unix.NF_INET_LOCAL_IN, priorityBefore, int64(nftables.ChainPolicyAccept), nil}
-	after := chain{unix.NF_INET_LOCAL_IN, priorityAfter, int64(nftables.ChainPolicyAccept), nil}
-	for _, f := range families() {
-		before.Rules = append(before.Rules, rule{Exprs: f.before()})
-		after.Rules = append(after.Rules, rule{Exprs: f.after()})
-	}
-	return map[string]chain{beforeIPVS: before, afterIPVS: after}
-}
-
-// readChains returns the chains of our table.
+// readChains returns the chains of our table by their names.
 func readChains(c *nftables.Conn) (map[string]chain, error) {
 	all, err := c.ListChainsOfTableFamily(nftables.TableFamilyINet)
 	if err != nil {
 		return nil, err
 	}
-	chains := map[string]chain{}
-	for _, found := range all {
-		if found.Table.Name != tableName {
+	found := map[string]chain{}
+	for _, have := range all {
+		if have.Table.Name != tableName {
 			continue
 		}
-		have := chain{-1, -1, -1, nil}
-		if found.Hooknum != nil && found.Priority != nil && found.Policy != nil {
-			have = chain{int64(*found.Hooknum), int64(*found.Priority), int64(*found.Policy), nil}
+		made := chain{Name: have.Name}
+		if have.Hooknum != nil && have.Priority != nil && have.Policy != nil &&
+			*have.Hooknum == *nftables.ChainHookInput && *have.Policy == nftables.ChainPolicyAccept {
+			made.Hooked, made.Priority = true, int32(*have.Priority)
 		}
-		rules, err := c.GetRules(ourTable(), found)
+		rules, err := c.GetRules(ourTable(), have)
 		if err != nil {
 			return nil, err
 		}
 		for _, r := range rules {
-			have.Rules = append(have.Rules, normal(r.Exprs))
+			made.Rules = append(made.Rules, r.Exprs)
 		}
-		chains[found.Name] = have
+		found[made.Name] = made
 	}
-	return chains, nil
+	return found, nil
 }
 
-func normal(exprs []expr.Any) rule {
-	var r rule
-	for i, e := range exprs {
-		if counter, ok := e.(*expr.Counter); ok {
-			r.packets += counter.Packets
-			exprs[i] = &expr.Counter{}
+// takeCount returns what the counter of a rule says, and leaves it as it was
+// made.
+func takeCount(rule []expr.Any) (packets uint64) {
+	for _, e := range rule {
+		if c, ok := e.(*expr.Counter); ok {
+			packets += c.Packets
+			*c = expr.Counter{}
 		}
 	}
-	r.Exprs = exprs
-	return r
+	return packets
 }
 
 // readSets returns the members of each set of our table.
@@ -227,14 +209,16 @@ func batch(c *nftables.Conn, change Change) error {
 }
 
 func addRules(c *nftables.Conn, t *nftables.Table) {
-	for name, want := range wantChains() {
-		policy := nftables.ChainPolicy(want.Policy)
-		made := c.AddChain(&nftables.Chain{
-			Table: t, Name: name, Type: nftables.ChainTypeFilter, Policy: &policy,
-			Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityRef(nftables.ChainPriority(want.Priority)),
-		})
+	for _, want := range chains() {
+		made := &nftables.Chain{Table: t, Name: want.Name}
+		if want.Hooked {
+			policy := nftables.ChainPolicyAccept
+			made.Type, made.Policy = nftables.ChainTypeFilter, &policy
+			made.Hooknum, made.Priority = nftables.ChainHookInput, nftables.ChainPriorityRef(nftables.ChainPriority(want.Priority))
+		}
+		c.AddChain(made)
 		for _, r := range want.Rules {
-			c.AddRule(&nftables.Rule{Table: t, Chain: made, Exprs: r.Exprs})
+			c.AddRule(&nftables.Rule{Table: t, Chain: made, Exprs: r})
 		}
 	}
 }

@@ -16,7 +16,9 @@ import (
 const (
 	tableName  = "portico_guard"
 	beforeIPVS = "before_ipvs"
+	hide       = "hide"
 	afterIPVS  = "after_ipvs"
+	restore    = "restore"
 	setPeers   = "peers"
 	mapV4      = "services4"
 	mapV6      = "services6"
@@ -57,12 +59,50 @@ func families() []family {
 	}
 }
 
-// before hides the protocol of what a peer has balanced to one of the services.
-// The header's checksum stays as it is: nothing looks at it before the right
-// protocol is back, and then it fits.
-func (f family) before() []expr.Any {
-	e := append(f.only(), fromPeers()...)
-	return append(e,
+// A chain is what counts of one.
+type chain struct {
+	Name string
+	// Hooked chains have a priority in the input hook; others are gone to.
+	Hooked   bool
+	Priority int32
+	Rules    [][]expr.Any
+}
+
+// chains returns the table's chains, each behind those that it leads to. All
+// packets that come to this node pass the first rules of two: they ask little.
+func chains() []chain {
+	hiding, restoring := chain{Name: hide}, chain{Name: restore}
+	for _, f := range families() {
+		hiding.Rules = append(hiding.Rules, f.hide())
+		restoring.Rules = append(restoring.Rules, f.restore())
+	}
+	return []chain{
+		hiding, {beforeIPVS, true, priorityBefore, [][]expr.Any{fromPeers(hide)}},
+		// The peer is asked for again, or a packet that bears such a number from
+		// the beginning would become another.
+		restoring, {afterIPVS, true, priorityAfter, [][]expr.Any{append([]expr.Any{
+			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: unix.NFT_REG_1},
+			&expr.Cmp{Op: expr.CmpOpGte, Register: unix.NFT_REG_1, Data: []byte{lowestStandIn}},
+		}, fromPeers(restore)...)}},
+	}
+}
+
+// fromPeers goes to a chain with what came in Ethernet frames of peers.
+func fromPeers(to string) []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyIIFTYPE, Register: unix.NFT_REG_1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: unix.NFT_REG_1, Data: binary.NativeEndian.AppendUint16(nil, unix.ARPHRD_ETHER)},
+		load(expr.PayloadBaseLLHeader, 6, 6, unix.NFT_REG_1),
+		&expr.Lookup{SourceRegister: unix.NFT_REG_1, SetName: setPeers},
+		&expr.Verdict{Kind: expr.VerdictGoto, Chain: to},
+	}
+}
+
+// hide puts its stand-in in place of the protocol, where the packet is for one
+// of the services. The header's checksum stays as it is: nothing looks at it
+// before the protocol is back, and then it fits.
+func (f family) hide() []expr.Any {
+	return append(f.only(),
 		load(expr.PayloadBaseNetworkHeader, f.daddr, f.size, unix.NFT_REG_1),
 		load(expr.PayloadBaseNetworkHeader, f.protocol, 1, f.second),
 		load(expr.PayloadBaseTransportHeader, 2, 2, f.third),
@@ -72,14 +112,13 @@ func (f family) before() []expr.Any {
 	)
 }
 
-// after puts the protocol back. It asks for the peer again, or a packet that
-// bears such a number from the beginning would become another; the number comes
-// first, because of all packets it costs the least.
-func (f family) after() []expr.Any {
-	protocol := load(expr.PayloadBaseNetworkHeader, f.protocol, 1, unix.NFT_REG_1)
-	e := append(f.only(), protocol,
-		&expr.Cmp{Op: expr.CmpOpGte, Register: unix.NFT_REG_1, Data: []byte{lowestStandIn}})
-	return append(append(e, fromPeers()...), protocol, translate(mapBack), f.write())
+// restore puts the protocol back.
+func (f family) restore() []expr.Any {
+	return append(f.only(),
+		load(expr.PayloadBaseNetworkHeader, f.protocol, 1, unix.NFT_REG_1),
+		translate(mapBack),
+		f.write(),
+	)
 }
 
 func (f family) only() []expr.Any {
@@ -93,16 +132,6 @@ func (f family) write() expr.Any {
 	return &expr.Payload{
 		OperationType: expr.PayloadWrite, SourceRegister: unix.NFT_REG_1,
 		Base: expr.PayloadBaseNetworkHeader, Offset: f.protocol, Len: 1,
-	}
-}
-
-// fromPeers lets through what came in Ethernet frames of peers.
-func fromPeers() []expr.Any {
-	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyIIFTYPE, Register: unix.NFT_REG_1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: unix.NFT_REG_1, Data: binary.NativeEndian.AppendUint16(nil, unix.ARPHRD_ETHER)},
-		load(expr.PayloadBaseLLHeader, 6, 6, unix.NFT_REG_1),
-		&expr.Lookup{SourceRegister: unix.NFT_REG_1, SetName: setPeers},
 	}
 }
 

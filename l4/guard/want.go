@@ -50,14 +50,13 @@ func behind(gateway netip.Addr) string {
 }
 
 // want returns the table for a configuration, and all peers in ascending order
-// of address. also are peers beside the servers of the services. latest are
-// hardware addresses known before: a peer that does not answer may balance
-// nonetheless.
+// of address. also are peers beside the servers of the services. latest is how
+// they were known before: a peer that does not answer may balance nonetheless.
 //
 // A service is guarded where this node is among its servers, since a packet
 // that a peer balanced to a machine which is none was meant for another. One by
 // firewall mark is not: its rule, and not we, say which packets it takes.
-func want(cfg l4.Config, also []netip.Addr, host Host, latest map[netip.Addr]MAC) (Table, []Peer) {
+func want(cfg l4.Config, also []netip.Addr, host Host, latest map[netip.Addr]Neighbor) (Table, []Peer) {
 	var t Table
 	others := map[netip.Addr]bool{}
 	if cfg.Guard {
@@ -104,23 +103,26 @@ func serves(s l4.Service, vip netip.Addr, host Host) bool {
 
 // peers returns the peer with an address, once for each hardware address that
 // it has.
-func (h Host) peers(a netip.Addr, others map[netip.Addr]bool, latest map[netip.Addr]MAC) []Peer {
-	var found []Peer
+func (h Host) peers(a netip.Addr, others map[netip.Addr]bool, latest map[netip.Addr]Neighbor) []Peer {
+	var known []Neighbor
 	for _, n := range h.Neighbors {
-		if n.Addr != a {
-			continue
+		if n.Addr == a {
+			known = append(known, n)
 		}
+	}
+	if n, ok := latest[a]; ok && len(known) == 0 {
+		known = []Neighbor{n}
+	}
+	if len(known) == 0 {
+		return []Peer{{Address: a, LeftOut: unknown}}
+	}
+	var found []Peer
+	for _, n := range known {
 		p := Peer{Address: a, MAC: n.MAC}
 		if gw, ok := h.gatewayOf(n, others); ok {
 			p.LeftOut = fmt.Sprintf("its hardware address is that of the gateway %s, from which clients come", gw)
 		}
 		found = append(found, p)
-	}
-	if m, ok := latest[a]; ok && len(found) == 0 {
-		return []Peer{{Address: a, MAC: m}}
-	}
-	if len(found) == 0 {
-		return []Peer{{Address: a, LeftOut: unknown}}
 	}
 	return found
 }

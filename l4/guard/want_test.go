@@ -45,7 +45,7 @@ func TestWant(t *testing.T) {
 		also      string
 		neighbors []string
 		gateways  []Gateway
-		latest    string // who was known before, as 02
+		latest    string // who was known before
 
 		macs  string
 		left  peers
@@ -68,9 +68,15 @@ func TestWant(t *testing.T) {
 			left:      peers{"192.0.2.2 02": "", "192.0.2.2 22": "", "192.0.2.3 00": unknown, "2001:db8::2 00": unknown},
 		},
 		"one that does not answer any more": {
-			latest: "192.0.2.2",
+			latest: "192.0.2.2 1 02",
 			macs:   "02",
 			left:   peers{"192.0.2.2 02": "", "192.0.2.3 00": unknown, "2001:db8::2 00": unknown},
+		},
+		"one that does not answer any more, but a router does": {
+			latest:    "192.0.2.2 1 0e",
+			neighbors: []string{"192.0.2.254 1 0e"},
+			gateways:  []Gateway{{netip.MustParseAddr("192.0.2.254"), 1, true}},
+			left:      peers{"192.0.2.2 0e": "192.0.2.254", "192.0.2.3 00": unknown, "2001:db8::2 00": unknown},
 		},
 		"a router that answers for all": {
 			neighbors: []string{"192.0.2.2 1 0e", "192.0.2.3 1 0e", "192.0.2.254 1 0e", "2001:db8::2 1 02"},
@@ -120,9 +126,10 @@ func TestWant(t *testing.T) {
 			for _, n := range tt.neighbors {
 				host.Neighbors = append(host.Neighbors, neighbor(n))
 			}
-			latest := map[netip.Addr]MAC{}
-			for a := range addrs(tt.latest) {
-				latest[a] = mac("02")
+			latest := map[netip.Addr]Neighbor{}
+			if tt.latest != "" {
+				n := neighbor(tt.latest)
+				latest[n.Addr] = n
 			}
 			also := slices.Collect(maps.Keys(addrs(tt.also)))
 
