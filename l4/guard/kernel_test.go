@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -163,6 +164,41 @@ func TestKernel(t *testing.T) {
 			t.Error("the table of another tool is gone")
 		}
 	})
+}
+
+// TestMany: a thousand services of each family and as many peers come and go,
+// in more messages than one.
+func TestMany(t *testing.T) {
+	n := lab.New(t).Node("node")
+	var many Table
+	for i := range 1000 {
+		port := uint16(i + 1)
+		many.Peers = append(many.Peers, MAC{2, 0, 0, 0, byte(i >> 8), byte(i)})
+		many.Services = append(many.Services,
+			Service{l4.TCP, netip.AddrPortFrom(netip.MustParseAddr("192.0.2.100"), port)},
+			Service{l4.SCTP, netip.AddrPortFrom(netip.MustParseAddr("2001:db8::100"), port)})
+	}
+	slices.SortFunc(many.Services, Service.compare)
+	few := Table{Peers: many.Peers[:1], Services: many.Services[:1]}
+	for _, w := range []Table{many, few, many, {}} {
+		var have, now State
+		var err, readErr error
+		var took time.Duration
+		n.Do(func() {
+			have, readErr = read()
+			start := time.Now()
+			err = apply(Diff(have, w))
+			now, _ = read()
+			took = time.Since(start)
+		})
+		if err != nil || readErr != nil {
+			t.Fatal(err, readErr)
+		}
+		if c := Diff(now, w); !c.None() || now.Stands == w.empty() {
+			t.Errorf("%d services and %d peers of %d and %d", len(now.Services), len(now.Peers), len(w.Services), len(w.Peers))
+		}
+		t.Logf("%d services, %d peers: %v", len(w.Services), len(w.Peers), took)
+	}
 }
 
 func (p *pair) delivery(t *testing.T) {
