@@ -121,7 +121,7 @@ func (c *Conn) Serve(ctx context.Context) error {
 	c.end(err, fault)
 	c.workers.Wait()
 	c.out.free()
-	if fault != nil && !c.severed {
+	if fault != nil && !c.cutOff() {
 		c.linger()
 	}
 	c.close()
@@ -134,7 +134,7 @@ func (c *Conn) Serve(ctx context.Context) error {
 // close closes the connection. TLS's farewell is for a client that may take
 // it.
 func (c *Conn) close() {
-	if under, ok := c.nc.(interface{ NetConn() net.Conn }); ok && c.severed {
+	if under, ok := c.nc.(interface{ NetConn() net.Conn }); ok && c.cutOff() {
 		under.NetConn().Close()
 		return
 	}
@@ -174,7 +174,7 @@ func (c *Conn) end(err error, fault *ConnError) {
 		c.flush()
 	}
 	switch {
-	case errors.Is(err, io.EOF) && c.running == 0 && c.in.len() == 0:
+	case errors.Is(err, io.EOF) && c.open == 0 && c.in.len() == 0:
 		c.fail(errOver)
 	case fault != nil:
 		c.fail(err)
@@ -214,6 +214,13 @@ func (c *Conn) cut(err error) {
 	c.nc.SetDeadline(past)
 }
 
+// cutOff reports whether nothing more can be sent.
+func (c *Conn) cutOff() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.severed
+}
+
 // past is a deadline that interrupts at once.
 var past = time.Unix(1, 0)
 
@@ -232,6 +239,9 @@ func (c *Conn) linger() {
 
 // lingerTime is how long a client may take to notice.
 const lingerTime = time.Second
+
+// now is the time, never 0.
+func (c *Conn) now() int64 { return c.set.Now() | 1 }
 
 // dispatch has s served. The caller holds c.mu.
 func (c *Conn) dispatch(s *Stream) {
@@ -264,7 +274,7 @@ func (c *Conn) done(s *Stream) bool {
 	c.running--
 	putStream(s)
 	if c.running == 0 {
-		c.since = c.set.Now()
+		c.since = c.now()
 	}
 	if c.err == nil {
 		c.flush()

@@ -41,7 +41,7 @@ func (c *Conn) handle(f frame, p []byte) error {
 
 // strange pays for a frame that has no use.
 func (c *Conn) strange() error {
-	if !c.odd.spend(1, c.set.Now()) {
+	if !c.odd.spend(1, c.now()) {
 		return connError(EnhanceYourCalm, "too many frames without use")
 	}
 	return nil
@@ -49,7 +49,7 @@ func (c *Conn) strange() error {
 
 // annoyed pays for a stream that came to nothing.
 func (c *Conn) annoyed() error {
-	if !c.aborted.spend(1, c.set.Now()) {
+	if !c.aborted.spend(1, c.now()) {
 		return connError(EnhanceYourCalm, "too many streams aborted")
 	}
 	return nil

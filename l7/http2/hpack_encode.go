@@ -8,42 +8,40 @@ import "bytes"
 // response would only push that out. Strings are not Huffman-coded: that costs
 // more time than the fifth of a head that it saves.
 type encoder struct {
-	table  table
-	seen   [64]uint32 // hashes of what may be inserted next time, by hash
-	slots  [64]slot   // where it is in the table, by hash
-	added  int        // insertions ever
-	resize bool       // the table's size has changed, and the peer must hear
-	lowest int        // the smallest size since the last block
-	lower  []byte     // a name in lower case
+	table table
+	seen  [64]uint32 // hashes of what may be inserted next time, by hash
+	slots [64]slot   // where it is in the table, by hash
+	added int        // insertions ever
+	most  int        // the peer's limit
+	told  int        // the size that the peer knows
+	lower []byte     // a name in lower case
 }
 
 // A slot tells where in the table something may be.
 type slot struct{ nth int }
 
-func newEncoder() encoder { return encoder{table: table{max: tableSize}} }
+func newEncoder() encoder {
+	return encoder{table: table{max: tableSize}, most: tableSize, told: tableSize}
+}
 
-// limit takes over the peer's limit for the table.
+// limit takes over the peer's limit for the table. Less holds at once.
 func (e *encoder) limit(size uint32) {
-	n := int(min(size, tableSize))
-	if n == e.table.max {
-		return
+	e.most = int(min(size, tableSize))
+	if e.most < e.table.max {
+		e.table.resize(e.most)
 	}
-	if !e.resize {
-		e.lowest = n
-	}
-	e.resize, e.lowest = true, min(e.lowest, n)
-	e.table.resize(n)
 }
 
 // begin appends what starts every block: changes of the table's size (RFC
-// 7541, section 4.2).
+// 7541, section 4.2). Where it has shrunk and may grow again it says so in two
+// blocks: there are decoders that take one change a block.
 func (e *encoder) begin(b []byte) []byte {
-	if e.resize {
-		if e.lowest < e.table.max {
-			b = appendInteger(b, 0x20, 5, e.lowest)
-		}
-		b = appendInteger(b, 0x20, 5, e.table.max)
-		e.resize = false
+	if e.told == e.table.max {
+		e.table.resize(e.most)
+	}
+	if e.told != e.table.max {
+		e.told = e.table.max
+		b = appendInteger(b, 0x20, 5, e.told)
 	}
 	return b
 }

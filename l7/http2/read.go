@@ -127,11 +127,11 @@ func (c *Conn) fill(n int) error {
 	}
 	c.in.reserve(n)
 	if c.partial.Load() == 0 && c.unfinished() {
-		c.partial.Store(c.set.Now() | 1)
+		c.partial.Store(c.now())
 	}
 	m, err := c.nc.Read(c.in.b[c.in.w:])
 	c.in.w += m
-	c.heard.Store(c.set.Now())
+	c.heard.Store(c.now())
 	if m > 0 {
 		return nil // an error comes again
 	}

@@ -177,7 +177,7 @@ func (s *Stream) await() {
 			return
 		}
 	}
-	s.writing = c.set.Now()
+	s.writing = c.now()
 	s.wait()
 	s.writing = 0
 }

@@ -104,7 +104,7 @@ func (s *Stream) Read(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for s.body.len() == 0 && !s.gotEnd && !s.deaf && s.err == nil && len(p) > 0 {
-		s.reading = c.set.Now()
+		s.reading = c.now()
 		s.wait()
 		s.reading = 0
 	}

@@ -16,7 +16,7 @@ var (
 // time from any goroutine; how often it is called is how exact the times of
 // Settings are.
 func (c *Conn) Tick() {
-	now := c.set.Now()
+	now := c.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.late(now); err != nil {
@@ -130,7 +130,7 @@ var (
 // warn announces the end without a limit, so that no request is refused that
 // crosses it (section 6.8).
 func (c *Conn) warn() {
-	c.leaving, c.warned = warned, c.set.Now()
+	c.leaving, c.warned = warned, c.now()
 	c.out.push(appendGoAway(c.out.take(), lastStream, NoError, ""))
 	c.out.push(appendPing(c.out.take(), 0, farewell))
 }

@@ -16,8 +16,8 @@ type output struct {
 }
 
 const (
-	outputSize = 32 << 10 // of a buffer
-	outputMost = 64 << 10 // is held before those wait who have more to say
+	outputSize = 64 << 10 // of a buffer: what is held, and a frame
+	outputMost = 48 << 10 // is held before those wait who have more to say
 )
 
 var outputs = sync.Pool{New: func() any { return new([outputSize]byte) }}
@@ -63,7 +63,7 @@ func (c *Conn) flush() error {
 		b := o.pending
 		o.pending, o.spare, o.wanted = o.spare, nil, false
 		c.mu.Unlock()
-		c.writing.Store(c.set.Now() | 1) // never 0
+		c.writing.Store(c.now())
 		_, err := c.nc.Write(b)
 		c.writing.Store(0)
 		c.mu.Lock()
