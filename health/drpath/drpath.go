@@ -87,7 +87,7 @@ func (p *Prober) Probe(ctx context.Context, vip netip.AddrPort, server netip.Add
 // shake sends the SYN, with a question for the virtual address's MAC address
 // before it, and waits for the answers.
 func (p *Prober) shake(ctx context.Context, h host, vip netip.AddrPort, server netip.Addr) error {
-	f, err := h.wire.open(vip.Addr())
+	f, err := h.wire.open(claimed{vip.Addr(), h.mac})
 	if err != nil {
 		return err
 	}

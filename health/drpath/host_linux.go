@@ -138,7 +138,7 @@ func (p *Prober) wire(ifi *net.Interface) (*wire, error) {
 // not used: it may be old, or have no entry for a server that only ever gets
 // packets in its director's frames.
 func (h host) resolve(ctx context.Context, server netip.Addr) (mac, error) {
-	f, err := h.wire.open(server)
+	f, err := h.wire.open(claimed{addr: server})
 	if err != nil {
 		return mac{}, err
 	}

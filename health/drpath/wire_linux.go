@@ -26,17 +26,25 @@ type wire struct {
 	name   string
 	reader sync.WaitGroup
 
-	mu    sync.Mutex
-	flows map[uint16]*flow // by the port they are sent from
-	next  uint16
+	mu     sync.Mutex
+	flows  map[uint16]*flow // by the port they are sent from
+	claims map[claimed]map[*flow]bool
+	next   uint16
 }
 
 // A flow gets the frames that may answer one attempt: segments to its port,
-// claims of the addresses it asks for.
+// and claims of the address it asks for. Thousands may wait at a time, when
+// as many servers are silent: none of them costs the others anything.
 type flow struct {
 	port   uint16
-	addr   netip.Addr
+	asks   claimed
 	events chan event
+}
+
+// claimed is an address and who says that it is his; the zero mac is anybody.
+type claimed struct {
+	addr netip.Addr
+	by   mac
 }
 
 func openWire(ifi *net.Interface) (*wire, error) {
@@ -53,8 +61,8 @@ func openWire(ifi *net.Interface) (*wire, error) {
 	w := &wire{
 		file:  os.NewFile(uintptr(fd), "packet socket on "+ifi.Name),
 		name:  ifi.Name,
-		flows: map[uint16]*flow{},
-		next:  firstPort,
+		flows: map[uint16]*flow{}, claims: map[claimed]map[*flow]bool{},
+		next: firstPort,
 	}
 	w.reader.Go(w.read)
 	return w, nil
@@ -78,6 +86,9 @@ func listen(fd, ifindex int) error {
 	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1); err != nil {
 		return err
 	}
+	// Room for the answers of a moment in which this process does not run.
+	// Without CAP_NET_ADMIN it stays at what the kernel gives.
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 4<<20)
 	const all = unix.ETH_P_ALL<<8 | unix.ETH_P_ALL>>8 // in network order
 	return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all & 0xffff, Ifindex: ifindex})
 }
@@ -140,19 +151,29 @@ func (w *wire) read() {
 func (w *wire) deliver(e event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for port, f := range w.flows {
-		if e.kind == claim && e.addr != f.addr || e.kind != claim && e.dst.Port() != port {
-			continue
-		}
-		select {
-		case f.events <- e:
-		default: // more answers than questions: not needed
+	if e.kind != claim {
+		w.flows[e.dst.Port()].give(e)
+		return
+	}
+	for _, by := range []mac{e.mac, {}} {
+		for f := range w.claims[claimed{e.addr, by}] {
+			f.give(e)
 		}
 	}
 }
 
-// open returns a new flow that hears claims of addr too.
-func (w *wire) open(addr netip.Addr) (*flow, error) {
+func (f *flow) give(e event) {
+	if f == nil {
+		return
+	}
+	select {
+	case f.events <- e:
+	default: // more answers than questions: not needed
+	}
+}
+
+// open returns a new flow, which hears what is claimed as well.
+func (w *wire) open(asks claimed) (*flow, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for range 1<<16 - firstPort {
@@ -161,8 +182,12 @@ func (w *wire) open(addr netip.Addr) (*flow, error) {
 			w.next = firstPort
 		}
 		if w.flows[port] == nil {
-			f := &flow{port: port, addr: addr, events: make(chan event, 8)}
+			f := &flow{port: port, asks: asks, events: make(chan event, 8)}
 			w.flows[port] = f
+			if w.claims[asks] == nil {
+				w.claims[asks] = map[*flow]bool{}
+			}
+			w.claims[asks][f] = true
 			return f, nil
 		}
 	}
@@ -173,6 +198,10 @@ func (w *wire) drop(f *flow) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.flows, f.port)
+	delete(w.claims[f.asks], f)
+	if len(w.claims[f.asks]) == 0 {
+		delete(w.claims, f.asks)
+	}
 }
 
 func (w *wire) send(frame []byte) error {

@@ -104,6 +104,7 @@ func check(kind health.Kind, first netip.AddrPort) {
 	for _, c := range st.Checks {
 		if !c.Up {
 			r.Down++
+			r.Reason = c.Name + ": " + c.Reason
 		}
 	}
 	json.NewEncoder(os.Stdout).Encode(r)
@@ -112,6 +113,7 @@ func check(kind health.Kind, first netip.AddrPort) {
 type monitorReport struct {
 	P50, P99 time.Duration
 	Down     int
+	Reason   string // of one that is down
 }
 
 // serve answers every request by 200, every query over UDP by nothing, and
@@ -319,7 +321,7 @@ func portico(b *testing.B, checker process) {
 	b.ReportMetric(float64(r.P50.Microseconds())/1000, "late-p50-ms")
 	b.ReportMetric(float64(r.P99.Microseconds())/1000, "late-p99-ms")
 	if r.Down > 0 {
-		b.Errorf("%d servers are taken for down", r.Down)
+		b.Errorf("%d servers are taken for down, %s", r.Down, r.Reason)
 	}
 }
 
