@@ -113,18 +113,24 @@ func turns(weights []int) []int32 {
 // reduce returns the smallest weights of the same ratios, or such that are near
 // to them where the sum would be above turnsMost.
 func reduce(weights []int) []int {
-	divisor, sum := 0, 0
+	common, sum := 0, 0
 	for _, w := range weights {
 		sum += w
-		for a := w; a > 0; {
-			divisor, a = a, divisor%a
-		}
+		common = divisor(common, w)
 	}
 	out := make([]int, len(weights))
 	for i, w := range weights {
-		if out[i] = w / divisor; sum/divisor > turnsMost {
+		if out[i] = w / common; sum/common > turnsMost {
 			out[i] = max(1, int(float64(w)/float64(sum)*turnsMost))
 		}
 	}
 	return out
+}
+
+// divisor returns the greatest common one.
+func divisor(a, b int) int {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
 }

@@ -62,10 +62,16 @@ func spread(p *Pool, n int, call func(i int) *Call) []int {
 	pl := p.plan.Load()
 	got := make([]int, len(pl.endpoints))
 	for i := range n {
-		e := p.pick(pl, call(i), p.now())
+		e, _ := p.pick(pl, call(i), p.now())
 		got[slices.Index(pl.endpoints, e)]++
 	}
 	return got
+}
+
+// one picks for c.
+func one(p *Pool, c *Call) *Endpoint {
+	e, _ := p.pick(p.plan.Load(), c, p.now())
+	return e
 }
 
 func any1(int) *Call { return &Call{} }
@@ -99,27 +105,32 @@ func TestRoundRobin(t *testing.T) {
 		t.Errorf("weighted: %v", got)
 	}
 	p.Set(addrs(4))
-	p.plan.Load().endpoints[2].ailing.Store(10)
+	third := p.plan.Load().endpoints[2]
+	third.report(NoConnection, 0)
 	if got := spread(p, 4000, any1); !near(got, []float64{1, 1, 0, 1}, 0.1) {
 		t.Errorf("without the third: %v", got)
 	}
-	*clock = 10
+	*clock = manual(third.judge.out)
+	if got := spread(p, 4000, any1); got[2] != 1 {
+		t.Errorf("not one request to try the third: %v", got)
+	}
+	third.report(Answered, p.now())
 	if got := spread(p, 4000, any1); !near(got, []float64{1, 1, 1, 1}, 0) {
 		t.Errorf("with the third again: %v", got)
 	}
 }
 
 // TestTried shows that a call goes to each endpoint once, to one that is
-// ailing last.
+// ejected last.
 func TestTried(t *testing.T) {
 	for _, s := range []Strategy{RoundRobin, LeastRequests, Hash} {
 		policy := Default()
 		policy.Balance.Strategy = s
 		p, _ := newPool(t, policy, 4)
-		p.plan.Load().endpoints[1].ailing.Store(10)
+		p.plan.Load().endpoints[1].report(NoConnection, 0)
 		for key := range uint64(20) {
 			c := Call{Key: mix(key)}
-			for e := p.pick(p.plan.Load(), &c, 0); e != nil; e = p.pick(p.plan.Load(), &c, 0) {
+			for e := one(p, &c); e != nil; e = one(p, &c) {
 				c.tried = append(c.tried, e)
 			}
 			if len(c.tried) != 4 || c.tried[3] != p.plan.Load().endpoints[1] {
@@ -148,7 +159,7 @@ func TestLeastRequests(t *testing.T) {
 				e.inFlight.Add(-1)
 			}
 		}
-		e := p.pick(pl, &Call{}, 0)
+		e := one(p, &Call{})
 		e.inFlight.Add(1)
 		got[slices.Index(pl.endpoints, e)]++
 	}
@@ -180,7 +191,7 @@ func TestHash(t *testing.T) {
 		p.Set(eps)
 		out := make([]*Endpoint, keys)
 		for i := range out {
-			out[i] = p.pick(p.plan.Load(), &Call{Key: KeyHash([]byte{byte(i), byte(i >> 8)})}, 0)
+			out[i] = one(p, &Call{Key: KeyHash([]byte{byte(i), byte(i >> 8)})})
 		}
 		return out
 	}
@@ -212,7 +223,7 @@ func TestHashBound(t *testing.T) {
 	p, _ := newPool(t, policy, 4)
 	pl := p.plan.Load()
 	for range 1000 {
-		p.pick(pl, &Call{Key: 7}, 0).inFlight.Add(1)
+		one(p, &Call{Key: 7}).inFlight.Add(1)
 	}
 	for _, e := range pl.endpoints {
 		if n := e.inFlight.Load(); n > 313 {
@@ -221,9 +232,9 @@ func TestHashBound(t *testing.T) {
 	}
 	policy.Balance.Bound = 0
 	p.SetPolicy(policy)
-	first := p.pick(p.plan.Load(), &Call{Key: 7}, 0)
+	first := one(p, &Call{Key: 7})
 	first.inFlight.Add(1000)
-	if p.pick(p.plan.Load(), &Call{Key: 7}, 0) != first {
+	if one(p, &Call{Key: 7}) != first {
 		t.Error("bound where there is none")
 	}
 }

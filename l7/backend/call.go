@@ -40,12 +40,14 @@ const (
 	Unreachable                    // none takes connections
 	Late                           // none takes connections in time
 	Exhausted                      // each has been tried
+	Busy                           // none has room
+	Broken                         // the circuit breaker lets nobody through
 )
 
 // Status is the status that tells a client of r.
 func (r Refusal) Status() int {
 	switch r {
-	case NoEndpoint:
+	case NoEndpoint, Busy, Broken:
 		return 503
 	case Late:
 		return 504
@@ -62,59 +64,105 @@ func (r Refusal) String() string {
 		return "no endpoint takes connections"
 	case Late:
 		return "no endpoint takes connections in time"
+	case Busy:
+		return "all endpoints have as much to do as they may"
+	case Broken:
+		return "too many requests failed"
 	}
 	return "no endpoint answered"
 }
 
 // Connect returns a connection to the endpoint whose turn it is, which the
-// caller gives back by Release, or why none can be had.
+// caller gives back by Release, or why none can be had. It may wait for an
+// endpoint that has room, until ctx ends.
 func (p *Pool) Connect(ctx context.Context, c *Call) (*Conn, Refusal) {
-	var refusal Refusal
+	if !p.admit(p.now()) {
+		return nil, Broken
+	}
+	var failed Refusal
 	for {
-		ep := p.pick(p.plan.Load(), c, p.now())
+		e, refusal := p.reach(ctx, c)
 		switch {
-		case ep != nil:
-		case refusal != 0:
-			return nil, refusal
-		case len(c.tried) > 0:
-			return nil, Exhausted
+		case refusal == 0:
+		case failed != 0 && refusal != Busy:
+			p.record(false, p.now())
+			return nil, failed
 		default:
-			return nil, NoEndpoint
+			return nil, refusal
 		}
-		b, err := p.open(ctx, c, ep)
+		b, err := p.open(ctx, c, e)
 		if err == nil {
 			return b, 0
 		}
-		ep.failed(p.now())
-		c.tried = append(c.tried, ep)
-		p.retries.Add(1)
-		p.log.Debug("endpoint does not take connections", "backend", p.backend, "endpoint", ep.spec.Addr, "err", err)
-		refusal = Unreachable
-		if isTimeout(err) {
-			refusal = Late
-			if c.attempts++; c.attempts >= p.Policy().Retries.Attempts {
-				return nil, refusal
-			}
+		e.leave()
+		if ctx.Err() != nil {
+			return nil, Unreachable
+		}
+		p.log.Debug("endpoint does not take connections", "backend", p.backend, "endpoint", e.Addr(), "err", err)
+		if failed = p.unreachable(c, e, err); c.attempts >= p.Policy().Retries.Attempts {
+			p.record(false, p.now())
+			return nil, failed
 		}
 	}
 }
 
-// open returns a connection to ep that is fit for c. Where it returns none, a
-// request in flight is counted nevertheless.
+// reach returns an endpoint on which a request in flight is counted, or why
+// there is none.
+func (p *Pool) reach(ctx context.Context, c *Call) (*Endpoint, Refusal) {
+	for {
+		pl := p.plan.Load()
+		e, f := p.pick(pl, c, p.now())
+		switch {
+		case e == nil && len(c.tried) > 0:
+			return nil, Exhausted
+		case e == nil:
+			return nil, NoEndpoint
+		}
+		// Nobody overtakes those that wait.
+		if f != full && f != blocked && p.queued.Load() == 0 {
+			if e.enter(pl.policy.Limit.Requests) {
+				return e, 0
+			}
+			continue // another one was quicker
+		}
+		if e, refusal := p.wait(ctx, c, pl.policy.Limit); e != nil || refusal != 0 {
+			return e, refusal
+		}
+	}
+}
+
+// unreachable takes note of a dial to e that failed, and says what to tell the
+// client should it be the last.
+func (p *Pool) unreachable(c *Call, e *Endpoint, err error) Refusal {
+	p.retries.Add(1)
+	c.tried = append(c.tried, e)
+	e.report(NoConnection, p.now())
+	e.mu.Lock()
+	e.unmade++
+	e.mu.Unlock()
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		c.attempts++
+		return Late
+	}
+	return Unreachable
+}
+
+// open returns a connection to ep that is fit for c.
 func (p *Pool) open(ctx context.Context, c *Call, ep *Endpoint) (*Conn, error) {
 	if b := p.pooled(c, ep); b != nil {
 		return b, nil
 	}
 	t := p.Policy().Timeouts
+	dial := ep.dial
 	if ep.protocol.HTTP2() {
-		return ep.stream(ctx, t)
+		dial = ep.stream
 	}
-	return ep.dial(ctx, t)
-}
-
-func isTimeout(err error) bool {
-	var timeout net.Error
-	return errors.As(err, &timeout) && timeout.Timeout()
+	b, err := dial(ctx, t)
+	if err == nil {
+		ep.connected(p.now())
+	}
+	return b, err
 }
 
 // youth is how long ago a connection may have been used that carries what must
@@ -122,8 +170,7 @@ func isTimeout(err error) bool {
 // when the request meets that, nobody can say whether it was executed.
 const youth = time.Second / 2
 
-// pooled returns a connection from ep's pool that is fit for c, or nil; a
-// request in flight is counted in both cases.
+// pooled returns a connection from ep's pool that is fit for c, or nil.
 func (p *Pool) pooled(c *Call, ep *Endpoint) *Conn {
 	since := int64(0)
 	switch {

@@ -60,12 +60,12 @@ func (b *Conn) Interrupt() {
 func (b *Conn) Release(fit bool) {
 	if b.stream != nil {
 		b.stream.end(b.ep)
-		b.ep.done()
+		b.ep.leave()
 		return
 	}
 	if !fit {
 		b.Close()
-		b.ep.done()
+		b.ep.leave()
 		return
 	}
 	b.reused = true

@@ -6,17 +6,12 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/portico-lb/portico/l7/route"
 )
 
 // maxIdle bounds the pooled connections to one endpoint.
 const maxIdle = 512
-
-// ailingTime is how long an endpoint that could not be reached is asked last. It
-// keeps a dead node from costing every other request a dial timeout.
-const ailingTime = 2 * time.Second
 
 // An Endpoint is one address with the connections to it.
 type Endpoint struct {
@@ -25,7 +20,9 @@ type Endpoint struct {
 	protocol route.Protocol
 	tls      *tls.Config  // nil in clear
 	seed     uint64       // for Hash
-	ailing   atomic.Int64 // clock time until which it is asked last
+	out      atomic.Int64 // see outWord
+	troubled atomic.Bool  // the judge has something against it
+	rising   atomic.Int64 // since when it is, 0 for not
 	inFlight atomic.Int64
 	affinity atomic.Pointer[affinity] // nil where the policy is not sticky
 
@@ -33,19 +30,19 @@ type Endpoint struct {
 	idle     []*Conn // the most recently used last
 	h2       []*h2conn
 	dialing  *dialing
+	judge    judge
 	removed  bool
 	requests uint64
-	failures uint64 // dials that failed
+	unmade   uint64 // dials that failed
 }
 
 // Addr is where the endpoint listens.
 func (e *Endpoint) Addr() netip.AddrPort { return e.spec.Addr }
 
 // take hands out the pooled connection that was used last, so that the others
-// may grow old, if that was not before a time, and counts a request in flight;
-// nil means: dial.
+// may grow old, if that was not before a time, and counts a request; nil means:
+// dial.
 func (e *Endpoint) take(since int64) *Conn {
-	e.inFlight.Add(1)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.requests++
@@ -61,7 +58,6 @@ func (e *Endpoint) take(since int64) *Conn {
 
 // undo takes back what take counted.
 func (e *Endpoint) undo() {
-	e.inFlight.Add(-1)
 	e.mu.Lock()
 	e.requests--
 	e.mu.Unlock()
@@ -70,7 +66,6 @@ func (e *Endpoint) undo() {
 // put takes a connection back that is fit for another request.
 func (e *Endpoint) put(b *Conn, now int64) {
 	b.since = now
-	e.inFlight.Add(-1)
 	e.mu.Lock()
 	keep := !e.removed && len(e.idle) < maxIdle
 	if keep {
@@ -80,18 +75,7 @@ func (e *Endpoint) put(b *Conn, now int64) {
 	if !keep {
 		b.Close()
 	}
-}
-
-// done ends a request whose connection is not kept.
-func (e *Endpoint) done() { e.inFlight.Add(-1) }
-
-// failed counts a dial that failed.
-func (e *Endpoint) failed(now int64) {
-	e.ailing.Store(now + int64(ailingTime))
-	e.inFlight.Add(-1)
-	e.mu.Lock()
-	e.failures++
-	e.mu.Unlock()
+	e.leave()
 }
 
 // remove closes what is idle and lets nothing become idle any more.

@@ -37,6 +37,9 @@ func (p *Pool) apply(specs []route.Endpoint, policy Policy) {
 		e := byAddr[spec]
 		if e == nil {
 			e = p.newEndpoint(spec, policy)
+			if len(have.endpoints) > 0 {
+				e.rising.Store(p.now() | 1)
+			}
 		}
 		want.endpoints = append(want.endpoints, e)
 		want.weights = append(want.weights, weight)
@@ -44,6 +47,7 @@ func (p *Pool) apply(specs []route.Endpoint, policy Policy) {
 	want.turns = turns(want.weights)
 	p.stick(want)
 	p.plan.Store(want)
+	p.serveQueue()
 	for _, e := range have.endpoints {
 		if !slices.Contains(want.endpoints, e) {
 			e.remove()

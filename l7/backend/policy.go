@@ -17,6 +17,12 @@ type Policy struct {
 	Sticky   Sticky
 	Timeouts Timeouts
 	Retries  Retries
+	Ejection Ejection
+	// SlowStart is how long an endpoint rises to its share that is new beside
+	// others, or was ejected; 0 is at once.
+	SlowStart time.Duration
+	Breaker   Breaker
+	Limit     Limit
 }
 
 // Default is the policy of a backend of which nothing is said.
@@ -25,6 +31,7 @@ func Default() Policy {
 		Balance:  Balance{Bound: 1.25},
 		Timeouts: Timeouts{Dial: 2 * time.Second, Response: 5 * time.Minute, Idle: 30 * time.Second},
 		Retries:  Retries{Attempts: 5, Share: 0.2, Floor: 10},
+		Ejection: Ejection{Failures: 5, Base: 2 * time.Second, Most: 30 * time.Second, Panic: 0.5},
 	}
 }
 

@@ -38,8 +38,12 @@ type Pool struct {
 	plan    atomic.Pointer[plan]
 	cursor  atomic.Uint32 // counts what was picked
 	retries atomic.Uint64
+	queued  atomic.Int32 // len(waiting)
 
 	mu       sync.Mutex
+	waiting  []*waiter // who came first first
+	rejected uint64    // for whom there was no room in time
+	breaker  breaker
 	budget   budget
 	withheld uint64 // retries that the budget did not allow
 }

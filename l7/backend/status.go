@@ -2,6 +2,7 @@ package backend
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/portico-lb/portico/l7/route"
 )
@@ -14,33 +15,64 @@ type Status struct {
 	// first died without an answer, or could not be made.
 	Retries uint64 `json:"retries"`
 	// RetriesWithheld counts those that the budget did not allow.
-	RetriesWithheld uint64 `json:"retries_withheld,omitempty"`
+	RetriesWithheld uint64       `json:"retries_withheld,omitempty"`
+	Breaker         BreakerState `json:"breaker"`
+	// Queued is how many requests wait for an endpoint that has room, now;
+	// Rejected counts those for whom there was none in time.
+	Queued   int    `json:"queued"`
+	Rejected uint64 `json:"rejected,omitempty"`
 }
 
 // An EndpointStatus tells of one endpoint.
 type EndpointStatus struct {
-	Addr        netip.AddrPort `json:"addr"`
-	Requests    uint64         `json:"requests"`
-	InFlight    int            `json:"in_flight"`
-	Idle        int            `json:"idle"` // pooled connections
-	FailedDials uint64         `json:"failed_dials"`
+	Addr        netip.AddrPort  `json:"addr"`
+	Protocol    route.Protocol  `json:"protocol,omitempty"`
+	Requests    uint64          `json:"requests"`
+	InFlight    int             `json:"in_flight"`
+	Idle        int             `json:"idle"` // pooled connections
+	FailedDials uint64          `json:"failed_dials"`
+	Ejected     *EjectionStatus `json:"ejected,omitempty"` // nil where it is not
+}
+
+// An EjectionStatus tells why an endpoint is asked last.
+type EjectionStatus struct {
+	Why Outcome `json:"why"`
+	// Until is when a request may try it again; all do once that went well.
+	Until time.Time `json:"until"`
+	Times int       `json:"times"` // in a row
 }
 
 // Status returns what the pool does now.
 func (p *Pool) Status() Status {
 	p.mu.Lock()
-	s := Status{Backend: p.backend, Retries: p.retries.Load(), RetriesWithheld: p.withheld}
+	s := Status{
+		Backend:         p.backend,
+		Retries:         p.retries.Load(),
+		RetriesWithheld: p.withheld,
+		Breaker:         p.breaker.state,
+		Queued:          len(p.waiting),
+		Rejected:        p.rejected,
+	}
 	p.mu.Unlock()
-	for _, ep := range p.plan.Load().endpoints {
-		ep.mu.Lock()
-		s.Endpoints = append(s.Endpoints, EndpointStatus{
-			Addr:        ep.spec.Addr,
-			Requests:    ep.requests,
-			InFlight:    int(ep.inFlight.Load()),
-			Idle:        len(ep.idle),
-			FailedDials: ep.failures,
-		})
-		ep.mu.Unlock()
+	for _, e := range p.plan.Load().endpoints {
+		s.Endpoints = append(s.Endpoints, e.status(p.now()))
+	}
+	return s
+}
+
+func (e *Endpoint) status(now int64) EndpointStatus {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := EndpointStatus{
+		Addr:        e.spec.Addr,
+		Protocol:    e.protocol,
+		Requests:    e.requests,
+		InFlight:    int(e.inFlight.Load()),
+		Idle:        len(e.idle) + len(e.h2),
+		FailedDials: e.unmade,
+	}
+	if j := &e.judge; j.out != 0 {
+		s.Ejected = &EjectionStatus{Why: j.why, Until: time.Now().Add(time.Duration(j.out - now)).UTC(), Times: j.times}
 	}
 	return s
 }

@@ -24,7 +24,7 @@ func TestSticky(t *testing.T) {
 		return p
 	}
 	p, other := node(), node()
-	first := p.pick(p.plan.Load(), &Call{}, 0)
+	first := one(p, &Call{})
 	line := (&Conn{ep: first}).SetCookie(&Call{}, false)
 	h := http.Response{Header: http.Header{"Set-Cookie": {strings.TrimPrefix(strings.TrimSuffix(line, "\r\n"), "Set-Cookie: ")}}}
 	cookie := h.Cookies()[0]
@@ -33,26 +33,26 @@ func TestSticky(t *testing.T) {
 	}
 	c := Call{Token: []byte(cookie.Value)}
 	for range 10 {
-		if e := p.pick(p.plan.Load(), &c, 0); e != first || (&Conn{ep: e}).SetCookie(&c, false) != "" {
+		if e := one(p, &c); e != first || (&Conn{ep: e}).SetCookie(&c, false) != "" {
 			t.Error("did not stay")
 		}
-		if e := other.pick(other.plan.Load(), &c, 0); e.Addr() != first.Addr() {
+		if e := one(other, &c); e.Addr() != first.Addr() {
 			t.Error("another node sends it elsewhere")
 		}
 	}
 	p.Set(eps[:3])
-	if e := p.pick(p.plan.Load(), &c, 0); e != first {
+	if e := one(p, &c); e != first {
 		t.Error("left because others did")
 	}
 	policy.Timeouts.Idle++
 	p.SetPolicy(policy)
-	if e := p.pick(p.plan.Load(), &c, 0); e != first {
+	if e := one(p, &c); e != first {
 		t.Error("left because the policy changed")
 	}
 	// The same address, another Pod.
 	eps[0].ID, eps[1].ID, eps[2].ID = "x", "y", "z"
 	p.Set(eps[:3])
-	e := p.pick(p.plan.Load(), &c, 0)
+	e := one(p, &c)
 	if again := (&Conn{ep: e}).SetCookie(&c, true); again == "" || !strings.Contains(again, "; Secure") {
 		t.Errorf("no new cookie for a new endpoint: %q", again)
 	}
