@@ -112,8 +112,8 @@ func cureDaemon(op l4.Op, err error) error {
 		return fmt.Errorf("a %s runs already, started by another tool just now: %w", op.Role, err)
 	case errors.Is(err, unix.ENODEV):
 		return fmt.Errorf("there is no interface %s: %w", x.Interface, err)
-	case errors.Is(err, unix.EADDRNOTAVAIL), errors.Is(err, unix.EADDRINUSE):
-		return fmt.Errorf("%s cannot send to %s: give it an address of that family, or take another l4.sync.group: %w", x.Interface, netip.AddrPortFrom(x.Group, x.Port), err)
+	case errors.Is(err, unix.ENETUNREACH):
+		return fmt.Errorf("%s is down, or lacks the family of %s: bring it up, or take another l4.sync.group: %w", x.Interface, x.Group, err)
 	case errors.Is(err, unix.EAFNOSUPPORT):
 		return fmt.Errorf("ip_vs of this kernel has no IPv6 (CONFIG_IP_VS_IPV6): take an l4.sync.group of IPv4: %w", err)
 	case errors.Is(err, unix.EINVAL):

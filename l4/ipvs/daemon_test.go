@@ -78,6 +78,11 @@ func TestSyncDaemonRefusals(t *testing.T) {
 	if err := start(nowhere); err == nil || !strings.Contains(err.Error(), "there is no interface none0") {
 		t.Errorf("an interface that is none: %v", err)
 	}
+	node.LinkDown("eth0")
+	if err := start(daemon); err == nil || !strings.Contains(err.Error(), "eth0 is down") {
+		t.Errorf("an interface that is down: %v", err)
+	}
+	node.LinkUp("eth0")
 	if err := start(daemon); err != nil {
 		t.Fatal(err)
 	}
