@@ -26,7 +26,7 @@ type Stream struct {
 	headSent bool
 	sentEnd  bool // END_STREAM went out
 	gotEnd   bool // END_STREAM came in
-	deaf     bool // CloseRead was called
+	deaf     bool // StopRead was called
 	patient  bool // Patient was called
 	err      error
 	notify   func()
@@ -124,12 +124,12 @@ func (s *Stream) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// CloseRead ends a Read that waits, and all later ones, with ErrEnded. The
-// response goes on. It does not block.
-func (s *Stream) CloseRead() {
+// StopRead ends a Read that waits, and all later ones, with ErrEnded; with
+// false it takes that back. The response goes on. It does not block.
+func (s *Stream) StopRead(stop bool) {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
-	s.deaf = true
+	s.deaf = stop
 	s.wake.Broadcast()
 }
 

@@ -123,6 +123,13 @@ func (l *leash) converse(c carrier, x *exchange, pl *backend.Pool, b *backend.Co
 	died := !got && l.deadline.cut() == 0
 	delivered := b.Delivered(rerr)
 	l.release(b, false)
+	return l.judge(x, pl, b, up, died, delivered)
+}
+
+// judge says what an attempt over b means that got no response. died is whether
+// nothing at all came before the connection broke, delivered whether the
+// endpoint may have got something.
+func (l *leash) judge(x *exchange, pl *backend.Pool, b *backend.Conn, up *upload, died, delivered bool) verdict {
 	switch {
 	case up != nil && up.failed == failedChunk:
 		return garbled
@@ -174,10 +181,6 @@ func (l *leash) readResponse(c carrier, x *exchange, b *backend.Conn) (got bool,
 			return true, err
 		}
 	}
-}
-
-func (c *conn) attempt(x *exchange, pl *backend.Pool, b *backend.Conn) verdict {
-	return c.converse(c, x, pl, b)
 }
 
 // relayInterim passes a 1xx response on. HTTP/1.0 does not know them (RFC 9110,

@@ -9,7 +9,7 @@ import (
 
 // A front is the client's side of one request on the general lane, whatever
 // version of HTTP it speaks. One goroutine may read while another one writes;
-// stopReading and abort may be called at any time.
+// stopReading and abort, which do not block, may be called at any time.
 type front interface {
 	// notify has gone called, once at most, when the client has given the
 	// request up or is away. Behind notify(nil) it is not called any more.
@@ -22,8 +22,10 @@ type front interface {
 	read(p []byte) (int, error)
 	// trailers are those of the request, once read has returned io.EOF.
 	trailers() []field
-	// stopReading ends a read that waits, and lets none wait any more.
+	// stopReading ends a read that waits, and lets none wait any more until
+	// resumeReading.
 	stopReading()
+	resumeReading()
 
 	// interim sends a 1xx response.
 	interim(status int, fields []field) error

@@ -38,7 +38,8 @@ func (f *streamFront) head(dst []byte) ([]byte, error) {
 
 func (f *streamFront) read(p []byte) (int, error) { return f.Read(p) }
 func (f *streamFront) trailers() []field          { return f.Trailers() }
-func (f *streamFront) stopReading()               { f.CloseRead() }
+func (f *streamFront) stopReading()               { f.StopRead(true) }
+func (f *streamFront) resumeReading()             { f.StopRead(false) }
 func (f *streamFront) flush() error               { return f.Flush() }
 
 func (f *streamFront) interim(status int, fields []field) error {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // A netFront is a request that came by way of net/http's interfaces.
@@ -51,6 +52,9 @@ func (f *netFront) head(dst []byte) ([]byte, error) {
 			in.field([]byte(name), []byte(v))
 		}
 	}
+	for name := range f.r.Trailer { // net/http has taken the announcement out
+		in.field([]byte("Trailer"), []byte(name))
+	}
 	return in.end(f.hasBody())
 }
 
@@ -91,11 +95,14 @@ func appendHeader(dst []field, h http.Header) []field {
 	return dst
 }
 
-func (f *netFront) stopReading() {
+func (f *netFront) stopReading()   { f.readUntil(past()) }
+func (f *netFront) resumeReading() { f.readUntil(time.Time{}) }
+
+func (f *netFront) readUntil(t time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.over {
-		f.rc.SetReadDeadline(past())
+		f.rc.SetReadDeadline(t)
 	}
 }
 

@@ -129,6 +129,9 @@ func (parted) resume()    {}
 
 // attempt carries the request over b.
 func (l *lane) attempt(x *exchange, pl *backend.Pool, b *backend.Conn) verdict {
+	if b.HTTP2() {
+		return l.roundTrip(x, pl, b)
+	}
 	return l.converse(l, x, pl, b)
 }
 

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/portico-lb/portico/l7/proxy"
+	"github.com/portico-lb/portico/l7/route"
 )
 
 // A way is a kind of client and a kind of endpoint.
@@ -29,7 +30,7 @@ type way struct {
 // The kinds of clients and endpoints.
 var (
 	fronts = []string{"HTTP/1.1", "HTTP/1.1 TLS", "HTTP/2", "HTTP/2 TLS"}
-	backs  = []string{"HTTP/1.1"}
+	backs  = []string{"HTTP/1.1", "HTTP/2"}
 )
 
 // everyWay runs test for every kind of client with every kind of endpoint.
@@ -72,7 +73,8 @@ func (w way) visit(t *testing.T, o proxy.Options, addrs ...string) *visitor {
 		entry.TLS, v.base = server, "https://"
 		tr.Protocols.SetHTTP2(true)
 	}
-	v.edge = start(t, o, entry, addrs...)
+	v.edge = start(t, o, entry)
+	v.SetEndpoints(w.endpoints(addrs...))
 	t.Cleanup(tr.CloseIdleConnections)
 	v.base += v.addr
 	return v
@@ -116,12 +118,24 @@ func (v *visitor) settle() {
 	v.t.Errorf("still in flight: %+v", v.Status().Backends[0])
 }
 
+// endpoints are those of web, of w's kind.
+func (w way) endpoints(addrs ...string) map[route.Backend][]route.Endpoint {
+	m := endpoints(addrs...)
+	for i := range m[web] {
+		if w.back == "HTTP/2" {
+			m[web][i].Protocol = route.H2C
+		}
+	}
+	return m
+}
+
 // endpoint runs an endpoint of w's kind.
 func (w way) endpoint(t testing.TB, h http.HandlerFunc) string {
 	t.Helper()
 	s := httptest.NewUnstartedServer(h)
 	s.Config.Protocols = new(http.Protocols)
-	s.Config.Protocols.SetHTTP1(true)
+	s.Config.Protocols.SetHTTP1(w.back == "HTTP/1.1")
+	s.Config.Protocols.SetUnencryptedHTTP2(w.back == "HTTP/2")
 	s.Start()
 	t.Cleanup(func() {
 		s.CloseClientConnections()
@@ -372,7 +386,7 @@ func TestWaysOfFailing(t *testing.T) {
 		v.SetEndpoints(endpoints())
 		ask("example.com", "/", 503)
 		release := make(chan bool)
-		v.SetEndpoints(endpoints(w.endpoint(t, func(http.ResponseWriter, *http.Request) { <-release })))
+		v.SetEndpoints(w.endpoints(w.endpoint(t, func(http.ResponseWriter, *http.Request) { <-release })))
 		ask("example.com", "/", 504)
 		close(release)
 		v.settle()

@@ -17,9 +17,19 @@ func (l *lane) startUpload(x *exchange, b *backend.Conn) *upload {
 		l.front.stopReading()
 		b.Close()
 	}
-	u.resume = func() {}
+	u.resume = l.resumeReading
 	u.start(&l.s.group, u.run, func() { b.Close() })
 	return &u.upload
+}
+
+// resumeReading takes back an interruption of reads that was no cut: another
+// attempt may read the body.
+func (l *lane) resumeReading() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.deadline.cut() == 0 {
+		l.front.resumeReading()
+	}
 }
 
 // A laneUpload is an upload from a front to a connection of HTTP/1.1.
@@ -61,7 +71,7 @@ func (u *laneUpload) run() failure {
 			}
 		}
 	}
-	if !u.l.wait(u.l.p.timeouts.Response) {
+	if !u.l.wait(u.x.policy.Timeouts.Response) {
 		return failedClient
 	}
 	return failedNot

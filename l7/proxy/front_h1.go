@@ -1,0 +1,217 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/portico-lb/portico/l7/backend"
+	"github.com/portico-lb/portico/l7/http1"
+)
+
+// attempt carries x over b: on the fast lane where b speaks HTTP/1.1, too.
+func (c *conn) attempt(x *exchange, pl *backend.Pool, b *backend.Conn) verdict {
+	if !b.HTTP2() {
+		return c.converse(c, x, pl, b)
+	}
+	if !c.deadline.move(0, busy) { // the lane has its own
+		b.Release(false)
+		return closes
+	}
+	f := newConnFront(c, x)
+	l := &lane{front: f}
+	l.leash.client, l.side = c.client, l
+	c.s.watch(&l.leash)
+	v := l.attempt(x, pl, b)
+	c.s.unwatch(&l.leash)
+	l.part()
+	return f.end(v)
+}
+
+// A connFront is a request that came over HTTP/1.1 and goes on in another
+// version.
+type connFront struct {
+	c *conn
+	x *exchange
+
+	body body
+	raw  []byte // of the body, read but not decoded
+	buf  []byte
+
+	out     []byte // what respond keeps back
+	chunked bool
+	keep    bool // the connection may go on
+	aborted atomic.Bool
+}
+
+func newConnFront(c *conn, x *exchange) *connFront {
+	f := &connFront{c: c, x: x, body: newBody(&x.req.Head), raw: x.first}
+	if f.raw == nil {
+		f.raw = x.out[http1.HeadEnd(x.out, 0):] // see pack
+	}
+	return f
+}
+
+// end gives the connection what was read too much, and says what the outcome v
+// means for it.
+func (f *connFront) end(v verdict) verdict {
+	c := f.c
+	if f.buf != nil {
+		if f.body.done {
+			c.in.clear()
+			c.in.put(f.raw)
+		}
+		putLarge(f.buf)
+	}
+	if f.aborted.Load() {
+		c.abandon()
+		return closes
+	}
+	c.resumeReading()
+	if v != served {
+		return v
+	}
+	return c.ended(f.x, f.keep, nil)
+}
+
+func (f *connFront) notify(func()) {} // nobody reads while an endpoint thinks
+
+func (f *connFront) head([]byte) ([]byte, error) { return nil, errEnded } // it was HTTP/1.1 before
+
+func (f *connFront) read(p []byte) (int, error) {
+	for !f.body.done {
+		if len(f.raw) == 0 {
+			if f.buf == nil {
+				f.buf = getLarge()
+			}
+			n, err := f.c.rw.Read(f.buf)
+			if n == 0 {
+				return 0, cutShort(err)
+			}
+			f.raw = f.buf[:n]
+		}
+		part := f.raw[:min(len(f.raw), len(p))]
+		n, err := copy(p, part), error(nil)
+		size := n
+		if f.body.framing == http1.Chunked {
+			size, n, err = f.body.unchunk(p[:n])
+		} else {
+			n, err = f.body.take(part)
+			size = n
+		}
+		f.raw = f.raw[n:]
+		if err != nil || size > 0 {
+			return size, err
+		}
+	}
+	return 0, io.EOF
+}
+
+// cutShort is the error of a body that does not come to its end.
+func cutShort(err error) error {
+	if err == nil || errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+func (f *connFront) trailers() []field { return parseTrailers(f.body.trailers) }
+
+func (f *connFront) stopReading() { f.c.raw.SetReadDeadline(past()) }
+
+func (f *connFront) resumeReading() { f.c.resumeReading() }
+
+func (f *connFront) interim(status int, fields []field) error {
+	if f.x.req.Minor == 0 {
+		return nil
+	}
+	_, err := f.c.rw.Write(append(appendHead(nil, status, fields), '\r', '\n'))
+	return err
+}
+
+// appendHead appends a response head but for its empty line.
+func appendHead(dst []byte, status int, fields []field) []byte {
+	dst = strconv.AppendInt(append(dst, "HTTP/1.1 "...), int64(status), 10)
+	dst = append(append(append(dst, ' '), http.StatusText(status)...), '\r', '\n')
+	for i := range fields {
+		dst = appendLine(dst, fields[i].Name, fields[i].Value)
+	}
+	return dst
+}
+
+func (f *connFront) respond(status int, fields []field, end, whole bool) error {
+	x := f.x
+	f.keep = x.req.KeepAlive && whole && !f.c.s.draining.Load()
+	length := x.resp.Framing == http1.Length
+	if length && !end && x.req.Minor == 1 && slices.ContainsFunc(fields, announcesTrailers) {
+		// Only the chunked coding carries them.
+		length = false
+		fields = slices.DeleteFunc(fields, isLength)
+	}
+	out := appendHead(f.out[:0], status, fields)
+	switch {
+	case length, x.resp.Framing == http1.None:
+	case end:
+		out = append(out, "Content-Length: 0\r\n"...)
+	case x.req.Minor == 1:
+		f.chunked = true
+		out = append(out, "Transfer-Encoding: chunked\r\n"...)
+	default:
+		f.keep = false // the body ends with the connection
+	}
+	out = append(out, connectionLine(x, f.keep)...)
+	f.out = append(out, '\r', '\n')
+	if end {
+		return f.flush()
+	}
+	return nil
+}
+
+func announcesTrailers(f field) bool { return bytes.EqualFold(f.Name, []byte("trailer")) }
+func isLength(f field) bool          { return bytes.EqualFold(f.Name, []byte("content-length")) }
+
+func (f *connFront) write(p []byte) error {
+	f.data(p)
+	return f.flush()
+}
+
+// data puts p behind what is kept back.
+func (f *connFront) data(p []byte) {
+	switch {
+	case len(p) == 0:
+	case f.chunked:
+		f.out = append(strconv.AppendUint(f.out, uint64(len(p)), 16), '\r', '\n')
+		f.out = append(append(f.out, p...), '\r', '\n')
+	default:
+		f.out = append(f.out, p...)
+	}
+}
+
+func (f *connFront) finish(p []byte, trailers []field) error {
+	if f.data(p); f.chunked {
+		f.out = append(f.out, "0\r\n"...)
+		for i := range trailers {
+			f.out = appendLine(f.out, trailers[i].Name, trailers[i].Value)
+		}
+		f.out = append(f.out, '\r', '\n')
+	}
+	return f.flush()
+}
+
+func (f *connFront) flush() error {
+	if len(f.out) == 0 {
+		return nil
+	}
+	_, err := f.c.rw.Write(f.out)
+	f.out = f.out[:0]
+	return err
+}
+
+func (f *connFront) abort() {
+	f.aborted.Store(true)
+	f.c.raw.SetDeadline(past())
+}

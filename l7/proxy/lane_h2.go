@@ -1,0 +1,319 @@
+package proxy
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"net/url"
+	"strconv"
+	"sync"
+
+	"github.com/portico-lb/portico/l7/backend"
+	"github.com/portico-lb/portico/l7/http1"
+)
+
+// roundTrip carries the request over b, a stream of HTTP/2, and gives b up or
+// back. The head that was composed is taken apart again, so that there is one
+// place where it is decided what an endpoint is told; the response is written
+// as an HTTP/1.1 head and passes the same parser as all others.
+func (l *lane) roundTrip(x *exchange, pl *backend.Pool, b *backend.Conn) verdict {
+	l.endpoint.Store(b)
+	if !l.wait(x.policy.Timeouts.Response) {
+		l.release(b, false)
+		return closes
+	}
+	x.in.clear()
+	hints := hints{l: l}
+	r, up := l.netRequest(x, b)
+	resp, err := b.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+		Got1xxResponse: hints.got,
+	})))
+	hints.Wait()
+	if err == nil {
+		if err = x.writeHead(resp, l.p.limits); err == nil {
+			b.Report(backend.OutcomeOf(resp.StatusCode))
+			return l.respond(x, up, &streamSource{l: l, b: b, resp: resp})
+		}
+		resp.Body.Close()
+	}
+	up.stop()
+	died := resp == nil && l.deadline.cut() == 0
+	delivered := b.Delivered(err)
+	l.release(b, false)
+	return l.judge(x, pl, b, up, died, delivered)
+}
+
+// netRequest makes x's request one of net/http's. up is nil where the whole
+// body is here.
+func (l *lane) netRequest(x *exchange, b *backend.Conn) (*http.Request, *upload) {
+	end := http1.HeadEnd(x.out, 0)
+	head, body := x.out[:end], x.out[end:]
+	if x.first != nil {
+		body = x.first
+	}
+	var h http1.Request
+	// It was composed here: it is well-formed, and longer than what came.
+	_ = h.Parse(head, http1.Limits{Head: len(head), Line: len(head), Fields: len(head)})
+	r := &http.Request{
+		Method:     string(h.MethodName.Of(head)),
+		URL:        &url.URL{Scheme: "http", Host: b.Endpoint().Addr().String(), Opaque: string(h.Target.Of(head))},
+		Host:       string(h.Host.Of(head)),
+		Header:     make(http.Header, len(h.Fields)),
+		ProtoMajor: 2,
+	}
+	for i := range h.Fields {
+		f := &h.Fields[i]
+		if f.Drop || f.Kind == http1.Host || f.Kind == http1.TransferEncoding || f.Kind == http1.ContentLength || f.Kind == http1.Expect {
+			continue // what is expected is answered when the body is read
+		}
+		name := textproto.CanonicalMIMEHeaderKey(string(f.Name.Of(head)))
+		r.Header[name] = append(r.Header[name], string(f.Value.Of(head)))
+	}
+	if h.Field(http1.TE) != nil {
+		r.Header["Te"] = []string{"trailers"} // all that compose passes on
+	}
+	if r.Header["User-Agent"] == nil {
+		r.Header["User-Agent"] = nil // keeps the client's own out
+	}
+	switch {
+	case h.Framing == http1.None, h.Framing == http1.Length && h.Length == 0:
+		return r, nil
+	case h.Framing == http1.Length:
+		r.ContentLength = h.Length
+	default:
+		r.ContentLength = -1
+		r.Trailer = make(http.Header)
+	}
+	if h.Framing == http1.Length && x.up.done {
+		r.Body = &heldBody{b: body}
+		return r, nil
+	}
+	u := &streamUpload{l: l, x: x, r: r, whole: x.up.done}
+	u.over = make(chan struct{})
+	u.interrupt = func() {
+		b.Interrupt()
+		u.Close()
+	}
+	u.resume = l.resumeReading
+	r.Body = u
+	return r, &u.upload
+}
+
+// A heldBody is a body that is here. Once Close has returned nobody reads it.
+type heldBody struct {
+	mu sync.Mutex
+	b  []byte
+}
+
+func (h *heldBody) Read(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.b) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, h.b)
+	h.b = h.b[n:]
+	return n, nil
+}
+
+// Close lets go of the body.
+func (h *heldBody) Close() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.b = nil
+	return nil
+}
+
+// writeHead writes r's head to x.in and parses it.
+func (x *exchange) writeHead(r *http.Response, lim http1.Limits) error {
+	in := intake{out: x.in.b[:x.in.r]}
+	in.out = append(strconv.AppendInt(append(in.out, "HTTP/1.1 "...), int64(r.StatusCode), 10), ' ', '\r', '\n')
+	for name, values := range r.Header {
+		for _, v := range values {
+			in.field([]byte(name), []byte(v))
+		}
+	}
+	for name := range r.Trailer { // net/http has taken the announcement out
+		in.field([]byte("Trailer"), []byte(name))
+	}
+	if len(in.out) > x.in.base+lim.Head {
+		return http1.ErrHeadLarge
+	}
+	out, err := in.end(false)
+	if err != nil {
+		return err
+	}
+	if x.in.w = len(out); len(out) > len(x.in.b) {
+		x.in.b = out
+	}
+	return x.resp.Parse(x.in.bytes(), x.req.Method, lim)
+}
+
+// A streamSource is a response of HTTP/2.
+type streamSource struct {
+	l    *lane
+	b    *backend.Conn
+	resp *http.Response
+}
+
+func (s *streamSource) held(x *exchange) ([]byte, error) {
+	x.down.done = s.resp.Body == http.NoBody || x.resp.Framing == http1.None
+	return nil, nil
+}
+
+func (s *streamSource) next(x *exchange) ([]byte, error) {
+	x.in.clear()
+	buf := x.in.b[x.in.r:]
+	n, err := s.resp.Body.Read(buf)
+	if err == nil && x.down.framing == http1.Length {
+		if x.down.left -= int64(n); x.down.left == 0 && n < len(buf) {
+			// The end, which is here as a rule, goes out with the data.
+			_, err = s.resp.Body.Read(buf[n:])
+		}
+	}
+	if err == io.EOF { //nolint:errorlint // as a reader gives it
+		x.down.done = true
+		err = nil
+	}
+	return buf[:n], err
+}
+
+func (s *streamSource) trailers(*exchange) []field { return appendHeader(nil, s.resp.Trailer) }
+
+func (s *streamSource) release(_ *exchange, fit bool) {
+	s.resp.Body.Close()
+	s.l.release(s.b, fit)
+}
+
+// A streamUpload is a request's body as the client of HTTP/2 reads it.
+type streamUpload struct {
+	upload
+	l     *lane
+	x     *exchange
+	r     *http.Request
+	whole bool // the body is here, and can be read again
+
+	mu    sync.Mutex // held while reading
+	ended bool
+}
+
+func (u *streamUpload) Read(p []byte) (int, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.ended {
+		return 0, io.EOF
+	}
+	if u.x.req.Expect {
+		u.x.req.Expect = false
+		if err := u.l.front.interim(http.StatusContinue, nil); err != nil {
+			return 0, u.fail(failedClient)
+		}
+	}
+	if !u.l.wait(u.l.p.timeouts.Stall) {
+		return 0, u.fail(failedClient)
+	}
+	n, err := u.l.front.read(p)
+	if n > 0 && !u.whole {
+		u.consumed.Store(true)
+	}
+	switch {
+	case err == io.EOF: //nolint:errorlint // as a reader gives it
+		for _, t := range u.l.front.trailers() {
+			u.r.Trailer.Add(string(t.Name), string(t.Value))
+		}
+		if !u.l.wait(u.x.policy.Timeouts.Response) {
+			return n, u.fail(failedClient)
+		}
+		u.end(failedNot)
+	case err != nil:
+		return n, u.fail(u.unless(failureOf(err)))
+	}
+	return n, err
+}
+
+// failureOf tells a malformed body from one that does not come.
+func failureOf(err error) failure {
+	if _, ok := err.(*http1.Error); ok { //nolint:errorlint // as the parser gives it
+		return failedChunk
+	}
+	return failedClient
+}
+
+// fail ends the upload, and is the error that makes the stream be reset.
+func (u *streamUpload) fail(f failure) error {
+	u.end(f)
+	return errEnded
+}
+
+func (u *streamUpload) end(f failure) {
+	if !u.ended {
+		u.ended = true
+		u.failed, u.complete = f, f == failedNot
+		u.x.up.done = u.x.up.done || u.complete
+		close(u.over)
+	}
+}
+
+// Close ends the upload. Once it has returned nothing is read any more.
+func (u *streamUpload) Close() error {
+	if !u.mu.TryLock() { // somebody waits for the client
+		u.l.front.stopReading()
+		u.mu.Lock()
+	}
+	defer u.mu.Unlock()
+	u.end(failedBackend)
+	return nil
+}
+
+// hints passes interim responses on. They come from the goroutine that reads
+// for all streams of the endpoint, which must not wait for a client.
+type hints struct {
+	l *lane
+	sync.WaitGroup
+	mu    sync.Mutex
+	queue []hint
+}
+
+type hint struct {
+	status int
+	fields []field
+}
+
+func (h *hints) got(status int, header textproto.MIMEHeader) error {
+	if status == http.StatusContinue {
+		return nil // the client has been told when the body was read
+	}
+	fields := appendHeader(nil, http.Header(header))
+	for i := range fields {
+		if concernsConnection(fields[i].Name) || !fits(fields[i].Value) || bytes.IndexByte(fields[i].Name, ':') >= 0 {
+			return nil
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.queue = append(h.queue, hint{status, fields})
+	if len(h.queue) == 1 {
+		h.Go(h.send)
+	}
+	return nil
+}
+
+func (h *hints) send() {
+	for {
+		h.mu.Lock()
+		first := h.queue[0]
+		h.mu.Unlock()
+		if h.l.front.interim(first.status, first.fields) != nil {
+			return // the queue stays: nothing more is sent
+		}
+		h.mu.Lock()
+		h.queue = h.queue[1:]
+		more := len(h.queue) > 0
+		h.mu.Unlock()
+		if !more {
+			return
+		}
+	}
+}
