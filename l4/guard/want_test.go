@@ -1,6 +1,8 @@
 package guard
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -10,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
 
 	"github.com/portico-lb/portico/l4"
 )
@@ -233,4 +236,18 @@ func FuzzElement(f *testing.F) {
 			t.Errorf("%v became %v", s, again)
 		}
 	})
+}
+
+// TestCure: what a kernel lacks is named, and what it refuses.
+func TestCure(t *testing.T) {
+	for errno, named := range map[error]string{
+		unix.EOPNOTSUPP: "CONFIG_NF_TABLES", unix.EINVAL: "CONFIG_NF_TABLES", unix.EPERM: "CAP_NET_ADMIN", unix.ENOENT: "no such file",
+	} {
+		if err := cure(fmt.Errorf("receive: %w", errno)); !errors.Is(err, errno) || !strings.Contains(err.Error(), named) {
+			t.Errorf("%v: %v", errno, err)
+		}
+	}
+	if cure(nil) != nil || lacking(nil) {
+		t.Error("nothing is an error")
+	}
 }
