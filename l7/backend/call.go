@@ -16,8 +16,7 @@ type Call struct {
 	Idempotent bool
 	// Key is the KeyHash of what decides under the strategy Hash.
 	Key uint64
-	// Token is the value of the sticky cookie that came with the request. It
-	// may lie in a buffer that stays as it is until the call is over.
+	// Token is the value of the sticky cookie that came with the request.
 	Token []byte
 
 	tried    []*Endpoint
@@ -28,7 +27,7 @@ type Call struct {
 // Reset makes c that of a new request.
 func (c *Call) Reset() {
 	clear(c.tried)
-	*c = Call{tried: c.tried[:0]}
+	*c = Call{tried: c.tried[:0], Token: c.Token[:0]}
 }
 
 // A Refusal is why a Pool has no connection for a request.

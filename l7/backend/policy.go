@@ -50,5 +50,8 @@ type TLS struct {
 type Timeouts struct {
 	Dial     time.Duration // connecting to one endpoint, TLS included
 	Response time.Duration // an endpoint that sends nothing
-	Idle     time.Duration // a pooled connection between requests
+	// Whole is for a request and its response together, tunnels excepted; 0 is
+	// no limit.
+	Whole time.Duration
+	Idle  time.Duration // a pooled connection between requests
 }

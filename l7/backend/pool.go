@@ -21,9 +21,6 @@ type Options struct {
 	// Now reads a clock in nanoseconds that only moves forward. It may be
 	// coarse: it is read by every request.
 	Now func() int64
-	// Secret keys sticky cookies. Nodes that share it read each other's, for
-	// endpoints that are no Pods as well. It may be empty.
-	Secret []byte
 	// Policy is how the endpoints are used.
 	Policy Policy
 }
@@ -33,8 +30,7 @@ type Pool struct {
 	backend route.Backend
 	log     *slog.Logger
 	now     func() int64
-	secret  []byte
-	random  []byte // in its place where there is none, once it is needed
+	random  []byte // a secret of its own, once it is needed
 	plan    atomic.Pointer[plan]
 	cursor  atomic.Uint32 // counts what was picked
 	retries atomic.Uint64
@@ -50,7 +46,7 @@ type Pool struct {
 
 // New returns a Pool without endpoints.
 func New(b route.Backend, o Options) *Pool {
-	p := &Pool{backend: b, log: o.Log, now: o.Now, secret: o.Secret, budget: newBudget(o.Now())}
+	p := &Pool{backend: b, log: o.Log, now: o.Now, budget: newBudget(o.Now())}
 	p.plan.Store(&plan{policy: o.Policy})
 	return p
 }

@@ -22,10 +22,17 @@ type Sticky struct {
 	// SameSite is the attribute of that name: Lax, Strict or None, "" for
 	// none.
 	SameSite string
+	// Secret keys the cookies. Nodes that share it read each other's, also
+	// those of endpoints that are no Pods. It may be empty.
+	Secret string
 }
 
-// CookieMost is how long a cookie's name may be in bytes.
-const CookieMost = 64
+// CookieMost is how long a cookie's name may be in bytes, SetCookieMost how long
+// what SetCookie returns is at most.
+const (
+	CookieMost    = 64
+	SetCookieMost = CookieMost + 100
+)
 
 // tokenSize is how much of a hash a token keeps: enough that none is guessed
 // and no two are the same.
@@ -47,13 +54,13 @@ func token(e route.Endpoint, secret []byte) string {
 // An affinity is what a client is told to come back to an endpoint.
 type affinity struct {
 	token string
-	// line is the field line that sets the cookie, secure that for clients
-	// that came over TLS.
-	line, secure string
+	// cookie is what sets the cookie, secure that for clients that came over
+	// TLS.
+	cookie, secure string
 }
 
 func (p *Pool) affinity(e route.Endpoint, s Sticky) *affinity {
-	secret := p.secret
+	secret := []byte(s.Secret)
 	if len(secret) == 0 && e.ID == "" {
 		secret = p.local()
 	}
@@ -65,8 +72,8 @@ func (p *Pool) affinity(e route.Endpoint, s Sticky) *affinity {
 	if s.MaxAge > 0 {
 		attributes += fmt.Sprintf("; Max-Age=%d", int(s.MaxAge.Seconds()))
 	}
-	a.line = "Set-Cookie: " + s.Cookie + "=" + a.token + attributes + "\r\n"
-	a.secure = "Set-Cookie: " + s.Cookie + "=" + a.token + attributes + "; Secure\r\n"
+	a.cookie = s.Cookie + "=" + a.token + attributes
+	a.secure = a.cookie + "; Secure"
 	return a
 }
 
@@ -79,8 +86,8 @@ func (p *Pool) local() []byte {
 	return p.random
 }
 
-// SetCookie returns the field line by which the client of c is told to come
-// back to b's endpoint, "" where there is nothing to tell.
+// SetCookie returns the Set-Cookie by which the client of c is told to come back
+// to b's endpoint, "" where there is nothing to tell.
 func (b *Conn) SetCookie(c *Call, secure bool) string {
 	a := b.ep.affinity.Load()
 	switch {
@@ -89,5 +96,5 @@ func (b *Conn) SetCookie(c *Call, secure bool) string {
 	case secure:
 		return a.secure
 	}
-	return a.line
+	return a.cookie
 }

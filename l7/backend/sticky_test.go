@@ -26,7 +26,7 @@ func TestSticky(t *testing.T) {
 	p, other := node(), node()
 	first := one(p, &Call{})
 	line := (&Conn{ep: first}).SetCookie(&Call{}, false)
-	h := http.Response{Header: http.Header{"Set-Cookie": {strings.TrimPrefix(strings.TrimSuffix(line, "\r\n"), "Set-Cookie: ")}}}
+	h := http.Response{Header: http.Header{"Set-Cookie": {line}}}
 	cookie := h.Cookies()[0]
 	if cookie.Name != "edge" || !cookie.HttpOnly || cookie.SameSite != http.SameSiteLaxMode || cookie.Secure || cookie.MaxAge != 3600 || cookie.Path != "/" {
 		t.Errorf("%q", line)

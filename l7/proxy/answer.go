@@ -22,6 +22,9 @@ func (c *conn) answer(x *exchange, status int, reason string, keep bool) bool {
 	out = time.Now().UTC().AppendFormat(out, http.TimeFormat)
 	out = append(out, "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: "...)
 	out = strconv.AppendInt(out, int64(len(body)), 10)
+	if status == http.StatusServiceUnavailable {
+		out = append(out, "\r\nRetry-After: "+retryAfter...)
+	}
 	if line := connectionLine(x, keep); line != "" {
 		out = append(append(out, "\r\n"...), line[:len(line)-2]...)
 	}
@@ -36,6 +39,10 @@ func (c *conn) answer(x *exchange, status int, reason string, keep bool) bool {
 	_, err := c.rw.Write(out)
 	return err == nil
 }
+
+// retryAfter is in how many seconds a request is worth another try that could
+// not be served: endpoints come, and queues are served, as quickly as that.
+const retryAfter = "1"
 
 // connectionLine is the field line that tells the client what becomes of the
 // connection, "" where the version says it already (RFC 9112, section 9.3).

@@ -120,14 +120,20 @@ func (c *client) port(host []byte) []byte {
 func (c *client) appendTrusted(out []byte, r *http1.Request, head []byte) []byte {
 	out = append(out, "X-Forwarded-For: "...)
 	list := len(out)
+	out = appendChain(out, r, head)
+	client := c.realClient(out[list:])
+	out = append(c.peer.AppendTo(out), "\r\nX-Real-Ip: "...)
+	return append(client.AppendTo(out), '\r', '\n')
+}
+
+// appendChain appends what X-Forwarded-For says, "a, b, c, ".
+func appendChain(out []byte, r *http1.Request, head []byte) []byte {
 	for i := range r.Fields {
 		if f := &r.Fields[i]; f.Kind == http1.XForwardedFor && f.Value.Len() > 0 {
 			out = append(append(out, f.Value.Of(head)...), ", "...)
 		}
 	}
-	client := c.realClient(out[list:])
-	out = append(c.peer.AppendTo(out), "\r\nX-Real-Ip: "...)
-	return append(client.AppendTo(out), '\r', '\n')
+	return out
 }
 
 // realClient walks list, "a, b, c, ", from the right.

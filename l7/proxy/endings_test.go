@@ -70,7 +70,7 @@ func TestSilentEndpoint(t *testing.T) {
 	release := make(chan bool)
 	defer close(release)
 	ep := script(t, func(c net.Conn, r *bufio.Reader) { <-release })
-	e := start(t, proxy.Options{Timeouts: proxy.Timeouts{Response: short}}, proxy.Entrypoint{}, ep)
+	e := start(t, proxy.Options{Policy: waits(time.Minute, short)}, proxy.Entrypoint{}, ep)
 	p := e.dial(t)
 	for range 2 { // the client's connection goes on
 		if r, _ := p.say(getRoot).hear("GET"); r.StatusCode != 504 {
@@ -99,7 +99,7 @@ func TestSlowUpload(t *testing.T) {
 	// Eight pieces take twice the limit, each a quarter of it: a busy machine
 	// may be late by the rest.
 	limit := 4 * short
-	e := start(t, proxy.Options{Timeouts: proxy.Timeouts{Stall: limit, Response: limit}}, proxy.Entrypoint{}, ep)
+	e := start(t, proxy.Options{Timeouts: proxy.Timeouts{Stall: limit}, Policy: waits(2*time.Second, limit)}, proxy.Entrypoint{}, ep)
 	tick := time.NewTicker(short)
 	defer tick.Stop()
 	for _, tc := range []struct{ coding, piece, end string }{
@@ -147,7 +147,7 @@ func deaf(t testing.TB) string {
 }
 
 func TestDialTimeout(t *testing.T) {
-	e := start(t, proxy.Options{Timeouts: proxy.Timeouts{Dial: short}}, proxy.Entrypoint{}, deaf(t))
+	e := start(t, proxy.Options{Policy: waits(short, time.Minute)}, proxy.Entrypoint{}, deaf(t))
 	if r, _ := e.dial(t).say(getRoot).hear("GET"); r.StatusCode != 504 {
 		t.Errorf("got %v", r)
 	}

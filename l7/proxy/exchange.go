@@ -26,14 +26,15 @@ type exchange struct {
 	in     buffer  // from the endpoint
 	fields []field // of the response, for clients that get fields
 	call   backend.Call
+	policy *backend.Policy
 	pieces [2][]byte
 	vector net.Buffers
 	part   io.LimitedReader
 }
 
-// headroom is what may be put before a response head in place: the longest is
-// "Connection: keep-alive".
-const headroom = 64
+// headroom is what may be put before a response head in place: "Connection:
+// keep-alive" and a cookie.
+const headroom = 64 + len("Set-Cookie: \r\n") + backend.SetCookieMost
 
 var exchanges = sync.Pool{New: func() any {
 	return &exchange{in: buffer{b: make([]byte, largeSize), base: headroom}}
@@ -50,7 +51,7 @@ func putExchange(x *exchange) {
 		return // a rare giant is not kept
 	}
 	x.call.Reset()
-	x.first, x.pieces, x.vector, x.part.R = nil, [2][]byte{}, nil, nil
+	x.first, x.pieces, x.vector, x.part.R, x.policy = nil, [2][]byte{}, nil, nil, nil
 	exchanges.Put(x)
 }
 

@@ -59,6 +59,7 @@ func (l *leash) forward(c carrier, x *exchange, pl *backend.Pool) bool {
 // apologise answers for an endpoint that did not. What is left of the body is
 // not waited for.
 func (l *leash) apologise(c carrier, x *exchange, v verdict) bool {
+	l.limit = 0
 	if !l.revive(l.p.timeouts.Stall) {
 		return false
 	}
@@ -102,7 +103,7 @@ func (x *exchange) send(b *backend.Conn) (int64, error) {
 // or back.
 func (l *leash) converse(c carrier, x *exchange, pl *backend.Pool, b *backend.Conn) verdict {
 	l.endpoint.Store(b)
-	if !l.arm(l.p.timeouts.Response) {
+	if !l.arm(x.policy.Timeouts.Response) {
 		l.release(b, false)
 		return closes
 	}
@@ -117,6 +118,7 @@ func (l *leash) converse(c carrier, x *exchange, pl *backend.Pool, b *backend.Co
 	// does not want the rest says so and closes.
 	got, rerr := l.readResponse(c, x, b)
 	if rerr == nil {
+		b.Report(backend.OutcomeOf(x.resp.Status))
 		return c.relay(x, b, up)
 	}
 	up.stop()
@@ -138,10 +140,17 @@ func (l *leash) judge(x *exchange, pl *backend.Pool, b *backend.Conn, up *upload
 	case l.deadline.cut() == cutTimeout && up != nil && !up.complete:
 		return slow
 	case l.deadline.cut() == cutTimeout:
+		b.Report(backend.TimedOut)
 		return late
 	case l.deadline.cut() != 0:
 		return closes
-	case died && !up.consumedAny() && pl.Retry(&x.call, b, delivered):
+	}
+	if !died {
+		b.Report(backend.Malformed)
+		return broken
+	}
+	b.Report(backend.Died)
+	if !up.consumedAny() && pl.Retry(&x.call, b, delivered) {
 		return again
 	}
 	return broken

@@ -39,7 +39,10 @@ func (c *conn) handle(head []byte) bool {
 	if x.gathers() && !c.gather(x) {
 		return c.apologise(c, x, slow)
 	}
-	return c.forward(c, x, pl)
+	c.aim(x, pl, head)
+	goesOn := c.forward(c, x, pl)
+	c.limit = 0
+	return goesOn
 }
 
 // gatherMost is the longest body that is read whole before it is sent. It can

@@ -16,6 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/proxy"
 	"github.com/portico-lb/portico/l7/route"
 )
@@ -60,6 +61,13 @@ func endpoints(addrs ...string) map[route.Backend][]route.Endpoint {
 		eps = append(eps, route.Endpoint{Addr: netip.MustParseAddrPort(a)})
 	}
 	return map[route.Backend][]route.Endpoint{web: eps}
+}
+
+// waits is the policy that waits for an endpoint that long.
+func waits(dial, response time.Duration) backend.Policy {
+	p := backend.Default()
+	p.Timeouts.Dial, p.Timeouts.Response = dial, response
+	return p
 }
 
 // serve runs p on a port of its own.

@@ -72,6 +72,7 @@ func (l *lane) handle(x *exchange) {
 		l.apologise(l, x, slow)
 		return
 	}
+	l.aim(x, pl, x.head)
 	l.forward(l, x, pl)
 }
 
@@ -97,7 +98,7 @@ func (l *lane) gather(x *exchange) bool {
 // deadline that the client gave the endpoint.
 func (l *lane) wait(d time.Duration) bool {
 	if l.grpc {
-		return l.deadline.move(0, busy)
+		return l.deadline.move(l.limit, busy)
 	}
 	return l.arm(d)
 }

@@ -37,6 +37,9 @@ func (l *lane) reject(x *exchange, status int, reason string) bool {
 			body = nil
 		}
 	}
+	if status == http.StatusServiceUnavailable {
+		fields = append(fields, field{Name: []byte("retry-after"), Value: []byte(retryAfter)})
+	}
 	x.fields = fields
 	l.stats.responded(status)
 	l.begun.Store(true)

@@ -34,7 +34,7 @@ func (l *lane) roundTrip(x *exchange, pl *backend.Pool, b *backend.Conn) verdict
 	if err == nil {
 		if err = x.writeHead(resp, l.p.limits); err == nil {
 			b.Report(backend.OutcomeOf(resp.StatusCode))
-			return l.respond(x, up, &streamSource{l: l, b: b, resp: resp})
+			return l.respond(x, b, up, &streamSource{l: l, b: b, resp: resp})
 		}
 		resp.Body.Close()
 	}

@@ -9,7 +9,7 @@ import (
 
 // relay passes on the response whose head is at the start of x.in.
 func (l *lane) relay(x *exchange, b *backend.Conn, up *upload) verdict {
-	return l.respond(x, up, &plainSource{l: l, b: b})
+	return l.respond(x, b, up, &plainSource{l: l, b: b})
 }
 
 // A source is where a response's body comes from.
@@ -28,10 +28,13 @@ type source interface {
 
 // respond sends the response whose head is at the start of x.in and whose body
 // comes from src.
-func (l *lane) respond(x *exchange, up *upload, src source) verdict {
+func (l *lane) respond(x *exchange, b *backend.Conn, up *upload, src source) verdict {
 	head := x.in.bytes()[:x.resp.Size]
 	x.in.r += x.resp.Size
 	x.takeFields(head)
+	if cookie := b.SetCookie(&x.call, l.secure); cookie != "" {
+		x.fields = append(x.fields, field{Name: []byte("set-cookie"), Value: []byte(cookie)})
+	}
 	x.down = newBody(&x.resp.Head)
 	data, err := src.held(x)
 	if err != nil {
@@ -79,7 +82,7 @@ func (l *lane) send(x *exchange, src source, data []byte, uploaded bool) error {
 		if err == nil {
 			err = l.front.flush()
 		}
-		if err == nil && !l.wait(l.p.timeouts.Response) {
+		if err == nil && !l.wait(x.policy.Timeouts.Response) {
 			err = errEnded
 		}
 		if err == nil {

@@ -365,7 +365,7 @@ func TestWaysOfExpect(t *testing.T) {
 // TestWaysOfFailing shows what clients are told when there is no answer.
 func TestWaysOfFailing(t *testing.T) {
 	everyWay(t, func(t *testing.T, w way) {
-		v := w.visit(t, proxy.Options{Timeouts: proxy.Timeouts{Response: short}}, closedPort(t))
+		v := w.visit(t, proxy.Options{Policy: waits(time.Minute, short)}, closedPort(t))
 		ask := func(host, path string, want int) {
 			t.Helper()
 			r := v.request("POST", path, strings.NewReader("abc"))

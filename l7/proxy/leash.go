@@ -13,6 +13,9 @@ import (
 type leash struct {
 	*client
 	deadline deadline
+	// limit is the clock time at which the request at hand must be over, 0 for
+	// never.
+	limit int64
 	// side is the client's.
 	side interruptible
 	// endpoint is the connection that a cut has to interrupt as well.
@@ -28,7 +31,13 @@ type interruptible interface {
 }
 
 // arm begins a wait and reports whether the work may go on.
-func (l *leash) arm(d time.Duration) bool { return l.deadline.move(l.until(d), busy) }
+func (l *leash) arm(d time.Duration) bool {
+	until := l.until(d)
+	if l.limit != 0 {
+		until = min(until, l.limit)
+	}
+	return l.deadline.move(until, busy)
+}
 
 // revive takes a cut back, to say something before the end.
 func (l *leash) revive(d time.Duration) bool {

@@ -31,17 +31,17 @@ type Options struct {
 	Drain    time.Duration
 	Timeouts Timeouts
 	Limits   http1.Limits
+	// Policy is that of backends without one of their own; the zero Policy
+	// means backend.Default.
+	Policy backend.Policy
 }
 
 // Timeouts bound every wait. They are kept with a grain of an eighth of the
 // shortest of them, a quarter of a second at most.
 type Timeouts struct {
-	Head        time.Duration // a request head, from its first byte; a TLS handshake (10s)
-	Idle        time.Duration // a client connection between requests (75s)
-	Stall       time.Duration // a client that neither sends nor takes any byte of a body (60s)
-	Dial        time.Duration // connecting to one endpoint (2s)
-	Response    time.Duration // an endpoint that sends nothing (5m)
-	BackendIdle time.Duration // a pooled connection between requests (30s)
+	Head  time.Duration // a request head, from its first byte; a TLS handshake (10s)
+	Idle  time.Duration // a client connection between requests (75s)
+	Stall time.Duration // a client that neither sends nor takes any byte of a body (60s)
 }
 
 func (t Timeouts) withDefaults() Timeouts {
@@ -52,9 +52,6 @@ func (t Timeouts) withDefaults() Timeouts {
 		{&t.Head, 10 * time.Second},
 		{&t.Idle, 75 * time.Second},
 		{&t.Stall, time.Minute},
-		{&t.Dial, 2 * time.Second},
-		{&t.Response, 5 * time.Minute},
-		{&t.BackendIdle, 30 * time.Second},
 	} {
 		if *d.to == 0 {
 			*d.to = d.value
@@ -64,8 +61,8 @@ func (t Timeouts) withDefaults() Timeouts {
 }
 
 // grain is how often deadlines are looked at.
-func (t Timeouts) grain() time.Duration {
-	shortest := min(t.Head, t.Idle, t.Stall, t.Response, t.BackendIdle)
+func (t Timeouts) grain(b backend.Timeouts) time.Duration {
+	shortest := min(t.Head, t.Idle, t.Stall, b.Response, b.Idle)
 	return min(max(shortest/8, time.Millisecond), time.Second/4)
 }
 
@@ -89,15 +86,15 @@ type Proxy struct {
 	timeouts Timeouts
 	grain    time.Duration
 	limits   http1.Limits
-	policy   backend.Policy
 
 	clock    clock
 	counters counters
 	// routing is nil until routes were set once.
 	routing atomic.Pointer[routing]
 
-	mu      sync.Mutex
-	pools   map[route.Backend]*backend.Pool
+	mu    sync.Mutex
+	pools map[route.Backend]*backend.Pool
+	policies
 	serving int // calls of Serve
 }
 
@@ -119,13 +116,11 @@ func New(o Options) *Proxy {
 	if p.limits == (http1.Limits{}) {
 		p.limits = http1.DefaultLimits
 	}
-	p.grain = p.timeouts.grain()
-	p.policy = backend.Default()
-	p.policy.Timeouts = backend.Timeouts{
-		Dial:     p.timeouts.Dial,
-		Response: p.timeouts.Response,
-		Idle:     p.timeouts.BackendIdle,
+	if o.Policy == (backend.Policy{}) {
+		o.Policy = backend.Default()
 	}
+	p.policies = policies{common: o.Policy}
+	p.grain = p.timeouts.grain(o.Policy.Timeouts)
 	p.clock.start = time.Now()
 	return p
 }
@@ -160,11 +155,35 @@ func (p *Proxy) SetEndpoints(m map[route.Backend][]route.Endpoint) {
 	p.forget()
 }
 
+// SetPolicies makes the policy of each backend that own names that, and common
+// the one of all others. What is known of their endpoints stays.
+func (p *Proxy) SetPolicies(common backend.Policy, own map[route.Backend]backend.Policy) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.policies = policies{common, own}
+	for b, pl := range p.pools {
+		pl.SetPolicy(p.policies.of(b))
+	}
+}
+
+// policies are those of all backends.
+type policies struct {
+	common backend.Policy
+	own    map[route.Backend]backend.Policy
+}
+
+func (p policies) of(b route.Backend) backend.Policy {
+	if policy, ok := p.own[b]; ok {
+		return policy
+	}
+	return p.common
+}
+
 // pool returns b's pool and makes it where it is missing. The caller holds mu.
 func (p *Proxy) pool(b route.Backend) *backend.Pool {
 	pl := p.pools[b]
 	if pl == nil {
-		pl = backend.New(b, backend.Options{Log: p.log, Now: p.clock.now, Policy: p.policy})
+		pl = backend.New(b, backend.Options{Log: p.log, Now: p.clock.now, Policy: p.policies.of(b)})
 		p.pools[b] = pl
 	}
 	return pl

@@ -39,7 +39,11 @@ func (c *conn) relay(x *exchange, b *backend.Conn, up *upload) verdict {
 	if plain {
 		r.Discard(r.Field(http1.TransferEncoding))
 	}
-	start := x.editHead(head, connectionLine(x, keep))
+	line := connectionLine(x, keep)
+	if cookie := b.SetCookie(&x.call, c.secure); cookie != "" {
+		line += "Set-Cookie: " + cookie + "\r\n"
+	}
+	start := x.editHead(head, line)
 	c.stats.responded(r.Status)
 	whole := x.down.done
 	if whole && uploaded {
@@ -86,7 +90,7 @@ func (c *conn) stream(x *exchange, b *backend.Conn, plain bool) error {
 			}
 			continue
 		}
-		if !c.arm(c.p.timeouts.Response) {
+		if !c.arm(x.policy.Timeouts.Response) {
 			return errEnded
 		}
 		// What was held is sent: the buffer is empty, or holds what the
@@ -117,7 +121,7 @@ func (c *conn) stream(x *exchange, b *backend.Conn, plain bool) error {
 
 // spliceDown moves a part of a large body.
 func (c *conn) spliceDown(x *exchange, b *backend.Conn) error {
-	if !c.arm(max(c.p.timeouts.Stall, c.p.timeouts.Response)) {
+	if !c.arm(max(c.p.timeouts.Stall, x.policy.Timeouts.Response)) {
 		return errEnded
 	}
 	x.part = io.LimitedReader{R: b.TCP, N: min(x.down.left, spliceMost)}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/portico-lb/portico/l7/proxy"
 )
@@ -126,7 +127,7 @@ func TestUnusable(t *testing.T) {
 	}
 	t.Run("bare line feeds, connection left open", func(t *testing.T) {
 		ep := says(t, "HTTP/1.1 200 OK\nContent-Length: 3\n\nabc", false)
-		e := start(t, proxy.Options{Timeouts: proxy.Timeouts{Response: short}}, proxy.Entrypoint{}, ep)
+		e := start(t, proxy.Options{Policy: waits(time.Minute, short)}, proxy.Entrypoint{}, ep)
 		if r, _ := e.dial(t).say(getRoot).hear("GET"); r.StatusCode != 502 {
 			t.Errorf("got %v: what can never become a head was waited for", r)
 		}

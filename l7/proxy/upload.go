@@ -136,7 +136,7 @@ func (u *connUpload) run() failure {
 	// What came behind the body is the next request.
 	u.c.in.clear()
 	u.c.in.put(in.bytes())
-	if !u.c.arm(u.c.p.timeouts.Response) {
+	if !u.c.arm(u.x.policy.Timeouts.Response) {
 		return failedClient
 	}
 	return failedNot
