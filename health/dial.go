@@ -2,6 +2,7 @@ package health
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -36,38 +37,66 @@ func (c *conn) Close() error {
 
 // dial opens a connection to the check's target. When ctx ends, so does
 // whatever is done with it.
-func dial(ctx context.Context, c Check) (*conn, error) {
-	conn, err := open(ctx, c.Target)
+func dial(ctx context.Context, c Check) (net.Conn, error) {
+	conn, err := open(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("connect %s: %w", c.Target, plain(c, err))
 	}
 	return conn, nil
 }
 
-func open(ctx context.Context, target netip.AddrPort) (*conn, error) {
-	family, to := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{Port: int(target.Port())})
-	if a := target.Addr(); a.Is4() {
-		to.(*unix.SockaddrInet4).Addr = a.As4()
-	} else {
-		family, to = unix.AF_INET6, &unix.SockaddrInet6{Port: int(target.Port()), Addr: a.As16()}
+func open(ctx context.Context, check Check) (*conn, error) {
+	addr, port := check.Target.Addr(), int(check.Target.Port())
+	family, to := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: port, Addr: addr.As16()})
+	if addr.Is4() {
+		family, to = unix.AF_INET, &unix.SockaddrInet4{Port: port, Addr: addr.As4()}
 	}
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
+	if check.Kind == TCP {
+		// Closed by RST: thousands of checks would otherwise leave tens of
+		// thousands of sockets behind in TIME-WAIT. Where this is refused, they do.
+		_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	}
 	// Begun before the poller knows the socket: it reports one that was never
 	// connected as ready.
 	err = unix.Connect(fd, to)
-	c := &conn{File: os.NewFile(uintptr(fd), "tcp"), target: target}
+	c := &conn{File: os.NewFile(uintptr(fd), "tcp"), target: check.Target}
 	c.undo = interrupt(ctx, c)
-	if err == unix.EINPROGRESS {
+	if errors.Is(err, unix.EINPROGRESS) {
 		err = c.answered(to)
 	}
+	if err == nil && port >= firstUnprivileged && own(fd, check.Target) {
+		err = unix.ECONNREFUSED
+	}
 	if err != nil {
-		c.Close()
-		return nil, err
+		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil
+}
+
+// firstUnprivileged is the least port that the kernel lets stand in
+// net.ipv4.ip_local_port_range, unless net.ipv4.ip_unprivileged_port_start was
+// lowered: from there it takes the ports of sockets that name none.
+const firstUnprivileged = 1024
+
+// own reports whether a socket is connected to itself: where nobody listens on
+// this node, and the kernel gives it the very port that it asks for, its SYN
+// answers itself (RFC 9293, section 3.5, simultaneous open).
+func own(fd int, target netip.AddrPort) bool {
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		return false
+	}
+	switch a := name.(type) {
+	case *unix.SockaddrInet4:
+		return a.Port == int(target.Port()) && netip.AddrFrom4(a.Addr) == target.Addr()
+	case *unix.SockaddrInet6:
+		return a.Port == int(target.Port()) && netip.AddrFrom16(a.Addr) == target.Addr()
+	}
+	return false
 }
 
 // answered waits for the answer to the SYN.
@@ -80,7 +109,7 @@ func (c *conn) answered(to unix.Sockaddr) error {
 	err = raw.Write(func(fd uintptr) bool {
 		// Asked again, connect tells what became of it (connect(2), EALREADY).
 		answer = unix.Connect(int(fd), to)
-		return answer != unix.EALREADY
+		return !errors.Is(answer, unix.EALREADY)
 	})
 	if err == nil {
 		err = answer
@@ -88,23 +117,8 @@ func (c *conn) answered(to unix.Sockaddr) error {
 	return err
 }
 
-// reset has Close end the connection by RST: thousands of checks would
-// otherwise leave tens of thousands of sockets behind in TIME-WAIT.
-func (c *conn) reset() error {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return err
-	}
-	linger := unix.Linger{Onoff: 1}
-	ctrl := raw.Control(func(fd uintptr) { err = unix.SetsockoptLinger(int(fd), unix.SOL_SOCKET, unix.SO_LINGER, &linger) })
-	if ctrl != nil {
-		return ctrl
-	}
-	return err
-}
-
 // interrupt makes the reads and writes of conn fail when ctx ends: the
 // attempt's time is over, or the monitor stops. undo is to be deferred.
 func interrupt(ctx context.Context, conn interface{ SetDeadline(time.Time) error }) (undo func() bool) {
-	return context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	return context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 }

@@ -13,7 +13,7 @@ func probeTCP(ctx context.Context, c Check) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(conn.reset(), conn.Close())
+	return conn.Close()
 }
 
 // plain strips what the operator knows already: package net wraps an errno in
