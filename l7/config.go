@@ -26,6 +26,8 @@ type EntrypointSection struct {
 	Name           string      `toml:"name"`
 	Listen         string      `toml:"listen"`
 	TLS            *TLSSection `toml:"tls"`
+	HTTP2          *bool       `toml:"http2"`
+	H2C            *bool       `toml:"h2c"`
 	TrustedProxies []string    `toml:"trusted_proxies"`
 }
 
@@ -64,7 +66,8 @@ type Entrypoint struct {
 	Name   string
 	Listen string
 	// TLS is nil where the listener does not speak it.
-	TLS *TLS
+	TLS  *TLS
+	HTTP HTTP
 	// Trusted lists the peers whose X-Forwarded-* fields are believed.
 	Trusted []netip.Prefix
 }
@@ -191,6 +194,7 @@ func parseEntrypoint(s EntrypointSection, key string, readFile func(string) ([]b
 	if s.TLS != nil {
 		e.TLS = parseTLS(*s.TLS, key+".tls", readFile, bad)
 	}
+	e.HTTP = parseHTTP(s, key, bad)
 	return e
 }
 

@@ -39,6 +39,10 @@ func TestParse(t *testing.T) {
 		{"certificate file missing", "[[entrypoint]]\nname = 'a'\nlisten = ':443'\ntls = { certificates = [ { cert_file = '/c' } ] }",
 			"l7.entrypoint[0].tls.certificates[0].cert_file: open /c: file does not exist\n" +
 				"l7.entrypoint[0].tls.certificates[0].key_file: missing: a certificate needs cert_file and key_file"},
+		{"versions", "[[entrypoint]]\nname = 'a'\nlisten = ':80'\nh2c = false\n[[entrypoint]]\nname = 'b'\nlisten = ':443'\nhttp2 = false\ntls = {}", ""},
+		{"versions of the other kind", "[[entrypoint]]\nname = 'a'\nlisten = ':80'\nhttp2 = true\n[[entrypoint]]\nname = 'b'\nlisten = ':443'\nh2c = true\ntls = {}",
+			"l7.entrypoint[0].http2: is HTTP/2 over TLS, which this entrypoint does not speak: its key is h2c\n" +
+				"l7.entrypoint[1].h2c: is HTTP/2 without TLS, which this entrypoint speaks: its key is http2"},
 		{"cipher suites", "[[entrypoint]]\nname = 'a'\nlisten = ':443'\ntls = { cipher_suites = ['TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256', 'TLS_RSA_WITH_RC4_128_SHA'] }",
 			"l7.entrypoint[0].tls.cipher_suites[1]: \"TLS_RSA_WITH_RC4_128_SHA\" is no cipher suite to choose: allowed are " +
 				"TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA, TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA, " +

@@ -168,7 +168,12 @@ func (r *runner) serve(ctx context.Context, e Entrypoint, f func(context.Context
 }
 
 func (r *runner) serveEntry(e Entrypoint) func(context.Context, net.Listener) error {
-	p := proxy.Entrypoint{Name: e.Name, TrustedProxies: e.Trusted, TLS: r.tlsConfig(e.TLS, []string{"http/1.1"})}
+	p := proxy.Entrypoint{
+		Name:           e.Name,
+		TLS:            r.tlsConfig(e.TLS, e.HTTP.protocols()),
+		H2C:            e.HTTP.H2C,
+		TrustedProxies: e.Trusted,
+	}
 	return func(ctx context.Context, l net.Listener) error { return r.l.engine.Serve(ctx, l, p) }
 }
 

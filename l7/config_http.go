@@ -1,0 +1,33 @@
+package l7
+
+// HTTP says which versions an entrypoint speaks beside HTTP/1.1.
+type HTTP struct {
+	// HTTP2 offers HTTP/2 to clients of an entrypoint with TLS. Default true.
+	HTTP2 bool
+	// H2C takes HTTP/2 from clients of one without that begin with it.
+	// Default true.
+	H2C bool
+}
+
+// parseHTTP checks what s says of versions.
+func parseHTTP(s EntrypointSection, key string, bad func(key, problem string)) HTTP {
+	secure := s.TLS != nil
+	if secure && s.H2C != nil {
+		bad(key+".h2c", "is HTTP/2 without TLS, which this entrypoint speaks: its key is http2")
+	}
+	if !secure && s.HTTP2 != nil {
+		bad(key+".http2", "is HTTP/2 over TLS, which this entrypoint does not speak: its key is h2c")
+	}
+	return HTTP{
+		HTTP2: secure && (s.HTTP2 == nil || *s.HTTP2),
+		H2C:   !secure && (s.H2C == nil || *s.H2C),
+	}
+}
+
+// protocols are those of ALPN, the preferred one first.
+func (h HTTP) protocols() []string {
+	if h.HTTP2 {
+		return []string{"h2", "http/1.1"}
+	}
+	return []string{"http/1.1"}
+}
