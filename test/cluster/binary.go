@@ -55,7 +55,7 @@ func Binary(ctx context.Context, notice io.Writer) (string, error) {
 		return binary, nil
 	}
 
-	fmt.Fprintln(notice, "building kube-apiserver and etcd for the tests, about 4 minutes the first time, into", filepath.Dir(binary))
+	fmt.Fprintln(notice, "building kube-apiserver, etcd and kube-proxy for the tests, about 5 minutes the first time, into", filepath.Dir(binary))
 	if err := build(ctx, src, binary+".new"); err != nil {
 		return "", fmt.Errorf("build control plane: %w", err)
 	}

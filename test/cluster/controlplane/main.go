@@ -1,7 +1,8 @@
-// Command controlplane is an etcd and a kube-apiserver in one binary, both
-// unmodified, for tests that need a real Kubernetes API.
+// Command controlplane is an etcd, a kube-apiserver and a kube-proxy in one
+// binary, all unmodified, for tests that need a real Kubernetes API, or a node
+// of a real cluster.
 //
-// Either ends when its standard input does. A test holds the other end of the
+// Each ends when its standard input does. A test holds the other end of the
 // pipe, so nothing outlives a test that was killed, whichever thread started it.
 package main
 
@@ -14,7 +15,8 @@ import (
 	_ "k8s.io/component-base/logs/json/register"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
 	_ "k8s.io/component-base/metrics/prometheus/version"
-	"k8s.io/kubernetes/cmd/kube-apiserver/app"
+	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
+	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 )
 
 func main() {
@@ -35,13 +37,15 @@ func main() {
 			os.Exit(1)
 		}
 	case "kube-apiserver":
-		os.Exit(cli.Run(app.NewAPIServerCommand()))
+		os.Exit(cli.Run(apiserver.NewAPIServerCommand()))
+	case "kube-proxy":
+		os.Exit(cli.Run(proxy.NewProxyCommand()))
 	default:
 		usage()
 	}
 }
 
 func usage() {
-	fmt.Fprintln(os.Stderr, "usage: controlplane etcd DATA SOCKET | kube-apiserver FLAGS")
+	fmt.Fprintln(os.Stderr, "usage: controlplane etcd DATA SOCKET | kube-apiserver FLAGS | kube-proxy FLAGS")
 	os.Exit(2)
 }
