@@ -6,12 +6,12 @@ LINT      = GOLANGCI_LINT_CACHE=$(CURDIR)/bin/lint $(GO) run github.com/golangci
 # Packages whose tests need a kernel with ip_vs, and run inside the guest.
 KERNEL    = ./l4/ipvs ./test/vm/guest ./test/lab ./test/scenario
 # Packages that have a target of their own.
-APART     = /l4/ipvs$$|/test/(scenario|scenario/apiserver|package|cluster|vm|vm/guest|demo)$$
+APART     = /l4/ipvs$$|/test/(scenario|scenario/apiserver|scenario/kubeproxy|scenario/nodes|package|cluster|vm|vm/guest|demo)$$
 UNIT      = $(shell $(GO) list ./... | grep -v -E '$(APART)')
 
 export CGO_ENABLED ?= 0
 
-.PHONY: all help build deps generate test test-unit test-kernel test-cluster test-package lint package bench bench-failover bench-checks demo clean
+.PHONY: all help build deps generate test test-unit test-kernel test-cluster test-package lint package bench bench-failover bench-checks bench-l4 demo clean
 
 all: build
 
@@ -28,6 +28,7 @@ help:
 	@echo 'bench         CPU time beside nginx and HAProxy'
 	@echo 'bench-failover  what clients see of a failover, beside keepalived'
 	@echo 'bench-checks  CPU time and lateness of 5,000 checks; of 500 beside keepalived'
+	@echo 'bench-l4      start, rest and reload of 500 and 1,000 services, beside keepalived'
 	@echo 'generate      generated files; clean: what was built'
 
 build:
@@ -48,8 +49,9 @@ test-kernel: deps build bin/vm
 	PORTICO_LAB=1 $(GO) test -count=1 ./test/vm
 	PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -p 1 -timeout 20m -exec '$(CURDIR)/bin/vm' $(KERNEL)
 
-test-cluster: deps build
+test-cluster: deps build bin/vm
 	PORTICO_CLUSTER=1 PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -p 1 ./test/cluster ./l7/kube ./test/scenario/apiserver
+	PORTICO_CLUSTER=1 PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -timeout 20m -p 1 -exec '$(CURDIR)/bin/vm' ./test/scenario/nodes ./test/scenario/kubeproxy
 
 test-package: deps package bin/vm
 	PORTICO_LAB=1 $(GO) test -count=1 -timeout 20m ./test/package
@@ -69,6 +71,9 @@ bench: build
 bench-checks: deps bin/vm
 	$(GO) test -run '^$$' -bench . -benchtime 1x ./test/bench/checks
 	PORTICO_CHECKS=500 $(GO) test -run '^$$' -bench . -benchtime 1x -exec '$(CURDIR)/bin/vm' ./test/bench/checks
+
+bench-l4: deps build bin/vm
+	PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m -exec '$(CURDIR)/bin/vm -timeout 60m' ./test/bench/l4
 
 bench-failover: build
 	@test/install-deps bench
