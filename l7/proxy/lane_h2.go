@@ -158,8 +158,15 @@ type streamSource struct {
 	resp *http.Response
 }
 
+// held waits for the end of a body that is known to be empty: calls of gRPC
+// that fail at once consist of a head with the end in it, and stay so.
 func (s *streamSource) held(x *exchange) ([]byte, error) {
-	x.down.done = s.resp.Body == http.NoBody || x.resp.Framing == http1.None
+	if s.resp.ContentLength == 0 || x.resp.Framing == http1.None {
+		if _, err := io.Copy(io.Discard, s.resp.Body); err != nil {
+			return nil, err
+		}
+		x.down.done = true
+	}
 	return nil, nil
 }
 

@@ -67,7 +67,7 @@ func (l *lane) respond(x *exchange, b *backend.Conn, up *upload, src source) ver
 
 // send sends head and body, of which data is here.
 func (l *lane) send(x *exchange, src source, data []byte, uploaded bool) error {
-	end := x.down.done && len(data) == 0 && len(x.down.trailers) == 0
+	end := x.down.done && len(data) == 0 && len(src.trailers(x)) == 0
 	if !l.arm(l.p.timeouts.Stall) {
 		return errEnded
 	}
