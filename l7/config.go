@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/portico-lb/portico/l7/backend"
 )
 
 // A Section is [l7] as the operator writes it.
@@ -18,6 +20,7 @@ type Section struct {
 	Drain       string              `toml:"drain"`
 	Entrypoint  []EntrypointSection `toml:"entrypoint"`
 	TLS         TicketSection       `toml:"tls"`
+	Backend     BackendSection      `toml:"backend"`
 	Kubernetes  KubernetesSection   `toml:"kubernetes"`
 }
 
@@ -57,7 +60,9 @@ type Config struct {
 	Entrypoints []Entrypoint
 	// TicketKey is the secret that session tickets are sealed with, nil for
 	// the certificates' own keys (see certs.Tickets).
-	TicketKey  []byte
+	TicketKey []byte
+	// Backend is how the endpoints of all backends are used.
+	Backend    backend.Policy
 	Kubernetes Kubernetes
 }
 
@@ -97,6 +102,7 @@ func Parse(s Section, readFile func(string) ([]byte, error), bad func(key, probl
 		StopDelay:   parseWait(s.StopDelay, "l7.stop_delay", 8*time.Second, bad),
 		Drain:       parseWait(s.Drain, "l7.drain", 30*time.Second, bad),
 		TicketKey:   parseTicketKey(s.TLS, readFile, bad),
+		Backend:     parseBackend(s.Backend, readFile, bad),
 		Kubernetes:  s.Kubernetes.Parse(bad),
 	}
 	if c.ReadyListen != "" {

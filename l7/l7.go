@@ -59,7 +59,7 @@ type L7 struct {
 func New(o Options) *L7 {
 	l := &L7{
 		log:     o.Log,
-		engine:  proxy.New(proxy.Options{Log: o.Log, Drain: o.Config.Drain}),
+		engine:  proxy.New(proxy.Options{Log: o.Log, Drain: o.Config.Drain, Policy: o.Config.Backend}),
 		certs:   certs.New(),
 		bell:    make(chan struct{}, 1),
 		sockets: map[string]net.Listener{},

@@ -52,6 +52,7 @@ func (r *runner) apply(ctx context.Context, c Config) {
 	r.applySource(ctx, c.Kubernetes)
 	r.config = c
 	r.tickets.Share(c.TicketKey)
+	r.l.engine.SetPolicies(c.Backend, nil)
 	r.rebuildAll()
 	if r.opened || !r.l.successor || r.coming == nil {
 		r.open(ctx)

@@ -32,6 +32,8 @@ func Default() Policy {
 		Timeouts: Timeouts{Dial: 2 * time.Second, Response: 5 * time.Minute, Idle: 30 * time.Second},
 		Retries:  Retries{Attempts: 5, Share: 0.2, Floor: 10},
 		Ejection: Ejection{Failures: 5, Base: 2 * time.Second, Most: 30 * time.Second, Panic: 0.5},
+		Breaker:  Breaker{Requests: 20, Open: 5 * time.Second},
+		Limit:    Limit{Queue: 100, Wait: 5 * time.Second},
 	}
 }
 

@@ -1,0 +1,206 @@
+package l7
+
+import (
+	"crypto/x509"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/portico-lb/portico/l7/backend"
+	"github.com/portico-lb/portico/l7/route"
+)
+
+// A BackendSection is [l7.backend]: how endpoints are used.
+type BackendSection struct {
+	Protocol  string   `toml:"protocol"`
+	Balance   string   `toml:"balance"`
+	HashKey   string   `toml:"hash_key"`
+	HashBound *float64 `toml:"hash_bound"`
+	SlowStart string   `toml:"slow_start"`
+	TLS       struct {
+		CAFile             string `toml:"ca_file"`
+		ServerName         string `toml:"server_name"`
+		InsecureSkipVerify bool   `toml:"insecure_skip_verify"`
+	} `toml:"tls"`
+	Timeouts struct {
+		Dial     string `toml:"dial"`
+		Response string `toml:"response"`
+		Request  string `toml:"request"`
+		Idle     string `toml:"idle"`
+	} `toml:"timeouts"`
+	Retries struct {
+		Attempts *int     `toml:"attempts"`
+		Share    *float64 `toml:"share"`
+		Floor    *float64 `toml:"floor"`
+	} `toml:"retries"`
+	Ejection struct {
+		Failures *int     `toml:"failures"`
+		Base     string   `toml:"base"`
+		Most     string   `toml:"most"`
+		Panic    *float64 `toml:"panic"`
+	} `toml:"ejection"`
+	Breaker struct {
+		Share    *float64 `toml:"share"`
+		Requests *int     `toml:"requests"`
+		Open     string   `toml:"open"`
+	} `toml:"breaker"`
+	Limit struct {
+		Requests *int   `toml:"requests"`
+		Queue    *int   `toml:"queue"`
+		Wait     string `toml:"wait"`
+	} `toml:"limit"`
+	Sticky struct {
+		Cookie     string `toml:"cookie"`
+		MaxAge     string `toml:"max_age"`
+		SameSite   string `toml:"same_site"`
+		SecretFile string `toml:"secret_file"`
+	} `toml:"sticky"`
+}
+
+// A backendParser reads a BackendSection.
+type backendParser struct {
+	readFile func(string) ([]byte, error)
+	bad      func(key, problem string)
+}
+
+func parseBackend(s BackendSection, readFile func(string) ([]byte, error), bad func(key, problem string)) backend.Policy {
+	p := backendParser{readFile, func(key, problem string) { bad("l7.backend."+key, problem) }}
+	out := backend.Default()
+	out.Protocol = route.Protocol(p.choice(s.Protocol, "protocol", route.Protocols[1:]) + 1)
+	out.Balance = p.balance(s)
+	out.SlowStart = p.span(s.SlowStart, "slow_start", out.SlowStart, 0, time.Hour)
+	p.tls(&s, &out.TLS)
+
+	t := &out.Timeouts
+	t.Dial = p.span(s.Timeouts.Dial, "timeouts.dial", t.Dial, 10*time.Millisecond, time.Minute)
+	t.Response = p.span(s.Timeouts.Response, "timeouts.response", t.Response, 100*time.Millisecond, 24*time.Hour)
+	t.Whole = p.span(s.Timeouts.Request, "timeouts.request", t.Whole, 0, 24*time.Hour)
+	t.Idle = p.span(s.Timeouts.Idle, "timeouts.idle", t.Idle, time.Second, time.Hour)
+
+	r := &out.Retries
+	r.Attempts = number(p, s.Retries.Attempts, "retries.attempts", r.Attempts, 1, 100)
+	r.Share = number(p, s.Retries.Share, "retries.share", r.Share, 0, 1)
+	r.Floor = number(p, s.Retries.Floor, "retries.floor", r.Floor, 0, 1e6)
+
+	e := &out.Ejection
+	e.Failures = number(p, s.Ejection.Failures, "ejection.failures", e.Failures, 0, 1e6)
+	e.Base = p.span(s.Ejection.Base, "ejection.base", e.Base, 10*time.Millisecond, time.Hour)
+	e.Most = max(e.Base, p.span(s.Ejection.Most, "ejection.most", e.Most, 10*time.Millisecond, time.Hour))
+	e.Panic = number(p, s.Ejection.Panic, "ejection.panic", e.Panic, 0, 1)
+
+	b := &out.Breaker
+	b.Share = number(p, s.Breaker.Share, "breaker.share", b.Share, 0, 1)
+	b.Requests = number(p, s.Breaker.Requests, "breaker.requests", b.Requests, 1, 1e6)
+	b.Open = p.span(s.Breaker.Open, "breaker.open", b.Open, 10*time.Millisecond, time.Hour)
+
+	l := &out.Limit
+	l.Requests = number(p, s.Limit.Requests, "limit.requests", l.Requests, 0, 1e6)
+	l.Queue = number(p, s.Limit.Queue, "limit.queue", l.Queue, 0, 1e6)
+	l.Wait = p.span(s.Limit.Wait, "limit.wait", l.Wait, 0, time.Hour)
+
+	out.Sticky = p.sticky(s)
+	return out
+}
+
+func (p backendParser) balance(s BackendSection) backend.Balance {
+	b := backend.Default().Balance
+	b.Strategy = backend.Strategy(max(0, p.choice(s.Balance, "balance", []string{"round_robin", "least_requests", "hash"})))
+	b.Bound = number(p, s.HashBound, "hash_bound", b.Bound, 0, 1000)
+	if b.Bound > 0 && b.Bound < 1 {
+		p.bad("hash_bound", fmt.Sprintf("%v is below the mean, which not all can be: want 1 or more, or 0 for none", b.Bound))
+	}
+	if s.HashKey == "" {
+		return b
+	}
+	kind, name, named := strings.Cut(s.HashKey, ":")
+	b.Key, b.Name = backend.Key(max(0, slices.Index(hashKeys, kind))), name
+	switch byName := kind == "header" || kind == "cookie"; {
+	case !slices.Contains(hashKeys, kind) || byName != named || named && !token(name):
+		p.bad("hash_key", fmt.Sprintf("%q is no key: allowed are source, uri, header:NAME, cookie:NAME", s.HashKey))
+	case b.Strategy != backend.Hash:
+		p.bad("hash_key", "is of use with balance = \"hash\" alone: add that, or leave it out")
+	}
+	return b
+}
+
+// hashKeys are the names of the keys, in their order.
+var hashKeys = []string{"source", "uri", "header", "cookie"}
+
+func (p backendParser) tls(s *BackendSection, t *backend.TLS) {
+	t.ServerName, t.Insecure = s.TLS.ServerName, s.TLS.InsecureSkipVerify
+	if s.TLS.CAFile == "" {
+		return
+	}
+	if t.Insecure {
+		p.bad("tls.ca_file", "stands beside insecure_skip_verify, which believes everybody: leave out one of them")
+	}
+	pem, err := p.readFile(s.TLS.CAFile)
+	if err != nil {
+		p.bad("tls.ca_file", err.Error())
+	} else if !x509.NewCertPool().AppendCertsFromPEM(pem) {
+		p.bad("tls.ca_file", "holds no certificate: want PEM")
+	}
+	t.CA = string(pem)
+}
+
+func (p backendParser) sticky(s BackendSection) backend.Sticky {
+	out := backend.Sticky{Cookie: s.Sticky.Cookie}
+	out.MaxAge = p.span(s.Sticky.MaxAge, "sticky.max_age", 0, 0, 10*365*24*time.Hour)
+	sites := []string{"Lax", "Strict", "None"}
+	out.SameSite = sites[max(0, p.choice(s.Sticky.SameSite, "sticky.same_site", sites))]
+	if out.Cookie != "" && (!token(out.Cookie) || len(out.Cookie) > backend.CookieMost) {
+		p.bad("sticky.cookie", fmt.Sprintf("%q is no name of a cookie: want up to %d letters, digits, - and _", out.Cookie, backend.CookieMost))
+	}
+	if s.Sticky.SecretFile != "" {
+		secret, err := p.readFile(s.Sticky.SecretFile)
+		if err != nil {
+			p.bad("sticky.secret_file", err.Error())
+		} else if len(secret) < secretLeast {
+			p.bad("sticky.secret_file", fmt.Sprintf("holds %d bytes, which can be guessed: want %d or more, from openssl rand", len(secret), secretLeast))
+		}
+		out.Secret = string(secret)
+	}
+	return out
+}
+
+// secretLeast is what a secret needs that nobody guesses.
+const secretLeast = 16
+
+// token reports whether s is a name in letters, digits, hyphens and
+// underscores.
+func token(s string) bool {
+	return s != "" && strings.Trim(s, "-_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+}
+
+// choice returns the index of s among allowed, -1 where s is empty or wrong.
+func (p backendParser) choice(s, key string, allowed []string) int {
+	i := slices.Index(allowed, s)
+	if i < 0 && s != "" {
+		p.bad(key, fmt.Sprintf("%q is not allowed: want one of %s", s, strings.Join(allowed, ", ")))
+	}
+	return i
+}
+
+func (p backendParser) span(s, key string, otherwise, least, most time.Duration) time.Duration {
+	if s == "" {
+		return otherwise
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < least || d > most {
+		p.bad(key, fmt.Sprintf("%q is no duration for this: allowed are %v to %v", s, least, most))
+		return otherwise
+	}
+	return d
+}
+
+func number[T int | float64](p backendParser, n *T, key string, otherwise, least, most T) T {
+	if n == nil {
+		return otherwise
+	}
+	if *n < least || *n > most {
+		p.bad(key, fmt.Sprintf("%v is out of range: allowed are %v to %v", *n, least, most))
+		return otherwise
+	}
+	return *n
+}
