@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	xhttp2 "golang.org/x/net/http2"
 
@@ -59,9 +60,9 @@ func TestAbuse(t *testing.T) {
 				p.WriteContinuation(1, false, nil)
 			}
 		}},
-		{"header block of megabytes", calm, func(p *peer) {
+		{"header block too long to be decoded", calm, func(p *peer) {
 			p.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: 1, BlockFragment: p.encode(get)})
-			for range 100 {
+			for range 6 { // as few and large as may be
 				p.WriteContinuation(1, false, p.encode([]string{"a", strings.Repeat("é", 8000)}))
 			}
 		}},
@@ -227,6 +228,21 @@ func TestResetStreamsCount(t *testing.T) {
 	if n := most.Load(); n > 20 {
 		t.Errorf("%d streams were served at once", n)
 	}
+}
+
+// TestRapidReset resets one request after the other, each before it was
+// answered, and pays for that alone.
+func TestRapidReset(t *testing.T) {
+	inBubble(t, brief, patient, func(t *testing.T, w *world) {
+		w.hello()
+		for i := range uint32(257) {
+			w.open(2*i+1, true, with(get, "wait", "1"))
+			synctest.Wait()
+			w.WriteRSTStream(2*i+1, xhttp2.ErrCodeCancel)
+			synctest.Wait()
+		}
+		w.await("GOAWAY 0 ENHANCE_YOUR_CALM")
+	})
 }
 
 // TestUnread checks that bytes which were read before Serve count.

@@ -48,7 +48,7 @@ var (
 	ErrStalled = errors.New("http2: client stalled")
 	// ErrEnded is that of a write behind the end of the response, or of one
 	// that does not belong where it is.
-	ErrEnded = errors.New("http2: response has ended")
+	ErrEnded = errors.New("http2: written out of turn")
 )
 
 // A ResetError is that of a stream that was reset.

@@ -271,9 +271,14 @@ func TestResetWhileWriting(t *testing.T) {
 		go func() { over <- c.Serve(t.Context()) }()
 		p := mute(t, client)
 		greeting := make([]byte, 9+5*6+13)
-		go p.hello(xhttp2.Setting{ID: xhttp2.SettingInitialWindowSize, Val: 10})
+		greeted := make(chan struct{})
+		go func() {
+			p.hello(xhttp2.Setting{ID: xhttp2.SettingInitialWindowSize, Val: 10})
+			close(greeted)
+		}()
 		readFull(t, client, greeting)
 		readFull(t, client, make([]byte, 9)) // the acknowledgement
+		<-greeted
 		p.open(1, true, get)
 		synctest.Wait() // the stream has no window, and its first frames are stuck in the pipe
 		p.WriteRSTStream(1, xhttp2.ErrCodeCancel)
