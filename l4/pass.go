@@ -48,7 +48,7 @@ func (r *Reconciler) reconcile() error {
 }
 
 // apply turns what the dataplane holds into what it should hold and returns
-// both.
+// both. It does not look again: a take-over waits for it.
 func (r *Reconciler) apply(cfg Config) (have, want State, err error) {
 	if r.known.rec == nil {
 		rec, err := readRecord(r.opt.StateFile)
@@ -90,12 +90,7 @@ func (r *Reconciler) apply(cfg Config) (have, want State, err error) {
 		r.remember(have, want, in.Leaving, false)
 		r.known.want = want
 	}
-	// The truth for Status, whatever became of the operations.
-	have, readErr := r.opt.Dataplane.Read()
-	if readErr != nil {
-		readErr = fmt.Errorf("read: %w", readErr)
-	}
-	return have, want, errors.Join(err, readErr)
+	return have, want, err
 }
 
 // inputs gathers what a plan follows, and goes on with who is leaving.
@@ -214,7 +209,7 @@ func (r *Reconciler) remember(have, want State, leaving map[ServerKey]time.Time,
 	}
 }
 
-// view is what the latest pass came to.
+// view is what the latest pass found, wanted, and came to.
 type view struct {
 	cfg        Config
 	have, want State

@@ -91,8 +91,8 @@ type ServerStatus struct {
 	Sorry bool `json:"sorry,omitempty"`
 }
 
-// Status reports what stands in the dataplane now. While a pass is under way
-// it reports what the pass before it left.
+// Status reports what stands in the dataplane now. It waits for a pass under
+// way, but not long, and then reports what the latest one found.
 func (r *Reconciler) Status() Status {
 	r.mu.Lock()
 	v, drains := r.view, r.drains
@@ -148,7 +148,7 @@ func (r *Reconciler) read(v view) (State, error) {
 	case r.pass <- struct{}{}:
 		defer func() { <-r.pass }()
 		return r.opt.Dataplane.Read()
-	default:
+	case <-time.After(time.Second):
 		return v.have, nil
 	}
 }
