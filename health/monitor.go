@@ -14,6 +14,10 @@ import (
 // many begin that the last would wait longer than one interval.
 const spread = 10 * time.Millisecond
 
+// together is how much before its time an attempt may begin, beside one whose
+// time has come: to wake up for each of thousands costs more than to make them.
+const together = 10 * time.Millisecond
+
 // Options are what a Monitor needs.
 type Options struct {
 	Log *slog.Logger
@@ -167,13 +171,13 @@ func (m *Monitor) Run(ctx context.Context, ready func()) error {
 	return m.close()
 }
 
-// due takes the jobs off the queue whose time has come, and says how long the
-// next one has to wait.
+// due takes the jobs off the queue whose time has come, and those with them
+// whose time is near, and says how long the next one has to wait.
 func (m *Monitor) due(now time.Time) (due []*job, wait time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for len(m.queue) > 0 {
-		if wait = m.queue[0].due.Sub(now); wait > 0 {
+		if wait = m.queue[0].due.Sub(now); wait > together {
 			return due, wait
 		}
 		due = append(due, heap.Pop(&m.queue).(*job))
@@ -194,7 +198,7 @@ func (m *Monitor) ask(ctx context.Context, j *job) {
 	if m.jobs[j.check] != j {
 		return // Set dropped it while its attempt was on the way
 	}
-	late := began.Sub(j.due)
+	late := max(0, began.Sub(j.due))
 	m.lateness.add(late)
 	j.stats.add(late, now.Sub(began), err != nil)
 	m.record(j, now, said, err)
