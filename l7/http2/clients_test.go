@@ -8,6 +8,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -113,4 +116,43 @@ func exchange(tr http.RoundTripper, size int) error {
 		return fmt.Errorf("trailers %v", resp.Trailer)
 	}
 	return nil
+}
+
+// TestPrograms has the clients of others fetch and send.
+func TestPrograms(t *testing.T) {
+	clear, secure := listen(t, http2.Settings{}, nil, echo), listen(t, http2.Settings{}, overTLS(t), echo)
+	file := filepath.Join(t.TempDir(), "file")
+	sent := bytes.Repeat([]byte("0123456789abcdef"), 100_000)
+	if err := os.WriteFile(file, sent, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"curl", "-sk", "--http2-prior-knowledge", "--data-binary", "@" + file, "http://" + clear + "/a"},
+		{"curl", "-sk", "--http2", "--data-binary", "@" + file, "https://" + secure + "/a"},
+		{"curl", "-sk", "--http2", "--limit-rate", "8M", "-T", file, "https://" + secure + "/a"},
+		{"nghttp", "-d", file, "http://" + clear + "/a"},
+		{"nghttp", "--no-verify-peer", "-w16", "-W17", "-d", file, "https://" + secure + "/a"},
+		{"nghttp", "--no-verify-peer", "-p255", "--continuation", "-c0", "-d", file, "https://" + secure + "/a"},
+	} {
+		t.Run(strings.Join(args[:3], " "), func(t *testing.T) {
+			t.Parallel()
+			if _, err := exec.LookPath(args[0]); err != nil {
+				missing(t, err)
+			}
+			cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
+			var warnings bytes.Buffer
+			cmd.Stderr = &warnings
+			if got, err := cmd.Output(); err != nil || !bytes.Equal(got, sent) {
+				t.Errorf("%d of %d bytes came back: %v %s", len(got), len(sent), err, warnings.String())
+			}
+		})
+	}
+}
+
+// missing skips a test, except in the laboratory, which has everything.
+func missing(t *testing.T, err error) {
+	if os.Getenv("PORTICO_LAB") != "" {
+		t.Fatal(err)
+	}
+	t.Skip(err)
 }

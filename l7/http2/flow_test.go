@@ -66,6 +66,7 @@ func TestConnectionWindow(t *testing.T) {
 		w.WriteRSTStream(number(dead), xhttp2.ErrCodeCancel)
 		w.WriteSettings(xhttp2.Setting{ID: xhttp2.SettingInitialWindowSize, Val: 0})
 		w.WriteWindowUpdate(number(last), 1<<20)
+		synctest.Wait()
 		w.WriteWindowUpdate(0, 1<<20)
 		drain()
 		if ended != 1 || got[last]+whole[last] != size {
