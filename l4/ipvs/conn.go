@@ -3,12 +3,10 @@ package ipvs
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
-	"time"
 
-	"github.com/mdlayher/genetlink"
 	"github.com/mdlayher/netlink"
+	vnetlink "github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -16,18 +14,18 @@ import (
 // carries what moby/ipvs does not know: the family and the tunnel of a server,
 // counters that do not wrap, several commands in one message, sync daemons.
 type conn struct {
-	nl     *netlink.Conn
+	nl     *socket
 	family uint16
 }
 
 func dial() (*conn, error) {
-	nl, err := netlink.Dial(unix.NETLINK_GENERIC, nil)
+	family, err := vnetlink.GenlFamilyGet("IPVS")
 	if err != nil {
 		return nil, err
 	}
-	family, err := genetlink.NewConn(nl).GetFamily("IPVS")
+	nl, err := openSocket()
 	if err != nil {
-		return nil, errors.Join(err, nl.Close())
+		return nil, err
 	}
 	return &conn{nl, family.ID}, nil
 }
@@ -72,11 +70,14 @@ func (c *conn) message(cmd command, flags netlink.HeaderFlags) (netlink.Message,
 // to come would be taken for another's.
 var errStale = errors.New("no answer from ip_vs")
 
+// stale tells what leaves the socket in doubt from an answer of the kernel's,
+// which is a number.
 func stale(err error) error {
-	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, unix.ENOBUFS) {
-		return fmt.Errorf("%w: %w", errStale, err)
+	var no unix.Errno
+	if err == nil || errors.As(err, &no) && no != unix.ENOBUFS {
+		return err
 	}
-	return err
+	return fmt.Errorf("%w: %w", errStale, err)
 }
 
 // atOnce bounds the commands of one system call: their answers wait in the
@@ -107,20 +108,20 @@ func (c *conn) doSome(cmds []command) ([]error, error) {
 		}
 		ms = append(ms, m)
 	}
-	if err := c.nl.SetDeadline(time.Now().Add(patience)); err != nil {
-		return nil, err
-	}
-	if _, err := c.nl.SendMessages(ms); err != nil {
+	if err := c.nl.send(ms...); err != nil {
 		return nil, stale(err)
 	}
 	answers := make([]error, len(ms))
 	for i := range ms {
 		// Each is acknowledged by a message of its own, in order.
-		_, err := c.nl.Receive()
-		if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, unix.ENOBUFS) {
-			return nil, stale(err)
+		m, err := c.nl.receive()
+		if err = stale(err); errors.Is(err, errStale) {
+			return nil, err
 		}
-		answers[i] = errno(err)
+		if want := c.nl.seq - uint32(len(ms)-1-i); m.Header.Sequence != want {
+			return nil, fmt.Errorf("%w: answer %d to question %d", errStale, m.Header.Sequence, want)
+		}
+		answers[i] = err
 	}
 	return answers, nil
 }
@@ -131,37 +132,22 @@ func (c *conn) dump(cmd command) ([]*netlink.AttributeDecoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.nl.SetDeadline(time.Now().Add(patience)); err != nil {
-		return nil, err
-	}
-	listed, err := c.nl.Execute(m)
+	listed, err := c.nl.dump(m)
 	if err != nil {
-		if err = stale(err); errors.Is(err, errStale) {
-			return nil, err
-		}
-		return nil, errno(err)
+		return nil, stale(err)
 	}
 	var ds []*netlink.AttributeDecoder
-	for _, m := range listed {
-		if len(m.Data) < 4 {
+	for _, data := range listed {
+		if len(data) < 4 {
 			return nil, errors.New("answer without a header")
 		}
-		d, err := netlink.NewAttributeDecoder(m.Data[4:])
+		d, err := netlink.NewAttributeDecoder(data[4:])
 		if err != nil {
 			return nil, err
 		}
 		ds = append(ds, d)
 	}
 	return ds, nil
-}
-
-// errno unwraps the number from the library's words about it.
-func errno(err error) error {
-	var no unix.Errno
-	if errors.As(err, &no) {
-		return no
-	}
-	return err
 }
 
 // services lists the virtual services with their counters.
@@ -214,4 +200,4 @@ func (c *conn) destinations(s service) ([]destination, error) {
 	return all, nil
 }
 
-func (c *conn) close() error { return c.nl.Close() }
+func (c *conn) close() error { return c.nl.close() }
