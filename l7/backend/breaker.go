@@ -26,9 +26,6 @@ const (
 // String returns s in words.
 func (s BreakerState) String() string { return [...]string{"closed", "open", "half-open"}[s] }
 
-// MarshalText writes s in words.
-func (s BreakerState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
 const (
 	// A breaker remembers outcomes for breakerTerms times breakerTerm.
 	breakerTerms = 10

@@ -3,7 +3,6 @@ package backend
 import (
 	"context"
 	"errors"
-	"math"
 	"net"
 	"time"
 )
@@ -171,15 +170,15 @@ const youth = time.Second / 2
 
 // pooled returns a connection from ep's pool that is fit for c, or nil.
 func (p *Pool) pooled(c *Call, ep *Endpoint) *Conn {
-	since := int64(0)
+	most := p.Policy().Timeouts.Idle
 	switch {
 	case c.fresh:
-		since = math.MaxInt64
+		most = -1
 	case !c.Idempotent:
-		since = p.now() - int64(youth)
+		most = min(most, youth)
 	}
 	for {
-		b := ep.take(since)
+		b := ep.take(most, p.now())
 		if b == nil || b.fit() {
 			return b
 		}

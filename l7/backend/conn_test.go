@@ -107,10 +107,10 @@ func TestTake(t *testing.T) {
 	b, _ := pair(t)
 	b.since = 100
 	ep := &Endpoint{idle: []*Conn{b}}
-	if got := ep.take(101); got != nil {
+	if got := ep.take(9, 110); got != nil {
 		t.Error("took an old one")
 	}
-	if got := ep.take(100); got != b || len(ep.idle) != 0 {
+	if got := ep.take(10, 110); got != b || len(ep.idle) != 0 {
 		t.Errorf("took %p", got)
 	}
 }

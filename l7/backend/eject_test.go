@@ -53,7 +53,7 @@ func TestEjectionStays(t *testing.T) {
 	if got := spread(p, 1000, any1); got[0] != 0 {
 		t.Errorf("%v", got)
 	}
-	if s := p.Status().Endpoints[0]; s.Ejected == nil || s.Ejected.Why != GatewayError || s.Ejected.Times != 1 {
+	if s := p.Status().Endpoints[0]; s.Ejected == nil || s.Ejected.Why != "gateway error" || s.Ejected.Times != 1 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -118,7 +118,7 @@ func TestBreakerOfPool(t *testing.T) {
 	if _, refusal := p.Connect(context.Background(), &Call{}); refusal != Broken || refusal.Status() != 503 {
 		t.Errorf("refusal %v", refusal)
 	}
-	if s := p.Status(); s.Breaker != Open {
+	if s := p.Status(); s.Breaker != "open" {
 		t.Errorf("%+v", s)
 	}
 	*clock = manual(time.Second)

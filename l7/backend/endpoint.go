@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/portico-lb/portico/l7/route"
 )
@@ -31,6 +32,8 @@ type Endpoint struct {
 	h2       []*h2conn
 	dialing  *dialing
 	judge    judge
+	lifetime lifetime
+	looked   int64 // when the oldest idle connection was looked at
 	removed  bool
 	requests uint64
 	unmade   uint64 // dials that failed
@@ -40,14 +43,14 @@ type Endpoint struct {
 func (e *Endpoint) Addr() netip.AddrPort { return e.spec.Addr }
 
 // take hands out the pooled connection that was used last, so that the others
-// may grow old, if that was not before a time, and counts a request; nil means:
+// may grow old, if it is no older than most, and counts a request; nil means:
 // dial.
-func (e *Endpoint) take(since int64) *Conn {
+func (e *Endpoint) take(most time.Duration, now int64) *Conn {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.requests++
 	n := len(e.idle)
-	if n == 0 || e.idle[n-1].since < since {
+	if n == 0 || e.idle[n-1].since < e.usable(most, now) {
 		return nil
 	}
 	b := e.idle[n-1]
@@ -82,21 +85,32 @@ func (e *Endpoint) put(b *Conn, now int64) {
 func (e *Endpoint) remove() {
 	e.mu.Lock()
 	e.removed = true
-	idle := e.idle
-	e.idle = nil
 	e.mu.Unlock()
-	for _, b := range idle {
-		b.Close()
-	}
-	e.closeIdleH2()
+	e.closeIdle()
 }
 
-// reap closes the connections that were put back before a time.
-func (e *Endpoint) reap(before int64) {
+// usable returns since when a connection must have been idle at most that is
+// used again, under a policy that keeps them for most.
+func (e *Endpoint) usable(most time.Duration, now int64) int64 {
+	return now - e.lifetime.usable(int64(most), now)
+}
+
+// reap closes the connections that are too old to be used again, and those
+// that the endpoint has closed, which tells how old that is.
+func (e *Endpoint) reap(most time.Duration, now int64) {
 	e.mu.Lock()
-	n := 0
+	n, before := 0, e.usable(most, now)
 	for n < len(e.idle) && e.idle[n].since < before {
 		n++
+	}
+	if n < len(e.idle) && now-max(e.idle[n].since, e.looked) >= lookEvery {
+		e.looked = now
+		if age := now - e.idle[n].since; !e.idle[n].fit() {
+			e.lifetime.closed(age, now)
+		}
+		for n < len(e.idle) && !e.idle[n].fit() {
+			n++
+		}
 	}
 	old := slices.Clone(e.idle[:n])
 	e.idle = slices.Delete(e.idle, 0, n)
@@ -104,4 +118,16 @@ func (e *Endpoint) reap(before int64) {
 	for _, b := range old {
 		b.Close()
 	}
+}
+
+// closeIdle closes every idle connection.
+func (e *Endpoint) closeIdle() {
+	e.mu.Lock()
+	idle := e.idle
+	e.idle = nil
+	e.mu.Unlock()
+	for _, b := range idle {
+		b.Close()
+	}
+	e.closeIdleH2()
 }

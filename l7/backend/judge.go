@@ -41,9 +41,6 @@ func (o Outcome) String() string {
 	return [...]string{"", "answered", "gateway error", "timed out", "died", "malformed", "no connection"}[o]
 }
 
-// MarshalText writes o in words.
-func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
-
 // OutcomeOf returns the outcome that a final response of a status is.
 func OutcomeOf(status int) Outcome {
 	if status >= 502 && status <= 504 {

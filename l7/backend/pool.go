@@ -75,18 +75,18 @@ func (p *Pool) SetPolicy(policy Policy) {
 	}
 }
 
-// Reap closes pooled connections that nobody has used for long.
+// Reap closes pooled connections that are not to be used again. It is called
+// several times a second.
 func (p *Pool) Reap() {
-	before := p.now() - int64(p.Policy().Timeouts.Idle)
-	for _, ep := range p.plan.Load().endpoints {
-		ep.reap(before)
+	pl, now := p.plan.Load(), p.now()
+	for _, e := range pl.endpoints {
+		e.reap(pl.policy.Timeouts.Idle, now)
 	}
 }
 
 // CloseIdle closes all pooled connections.
 func (p *Pool) CloseIdle() {
-	for _, ep := range p.plan.Load().endpoints {
-		ep.reap(1<<63 - 1)
-		ep.closeIdleH2()
+	for _, e := range p.plan.Load().endpoints {
+		e.closeIdle()
 	}
 }

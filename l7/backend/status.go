@@ -15,8 +15,9 @@ type Status struct {
 	// first died without an answer, or could not be made.
 	Retries uint64 `json:"retries"`
 	// RetriesWithheld counts those that the budget did not allow.
-	RetriesWithheld uint64       `json:"retries_withheld,omitempty"`
-	Breaker         BreakerState `json:"breaker"`
+	RetriesWithheld uint64 `json:"retries_withheld,omitempty"`
+	// Breaker is closed, open or half-open.
+	Breaker string `json:"breaker"`
 	// Queued is how many requests wait for an endpoint that has room, now;
 	// Rejected counts those for whom there was none in time.
 	Queued   int    `json:"queued"`
@@ -26,7 +27,7 @@ type Status struct {
 // An EndpointStatus tells of one endpoint.
 type EndpointStatus struct {
 	Addr        netip.AddrPort  `json:"addr"`
-	Protocol    route.Protocol  `json:"protocol,omitempty"`
+	Protocol    string          `json:"protocol,omitempty"`
 	Requests    uint64          `json:"requests"`
 	InFlight    int             `json:"in_flight"`
 	Idle        int             `json:"idle"` // pooled connections
@@ -36,7 +37,7 @@ type EndpointStatus struct {
 
 // An EjectionStatus tells why an endpoint is asked last.
 type EjectionStatus struct {
-	Why Outcome `json:"why"`
+	Why string `json:"why"`
 	// Until is when a request may try it again; all do once that went well.
 	Until time.Time `json:"until"`
 	Times int       `json:"times"` // in a row
@@ -49,7 +50,7 @@ func (p *Pool) Status() Status {
 		Backend:         p.backend,
 		Retries:         p.retries.Load(),
 		RetriesWithheld: p.withheld,
-		Breaker:         p.breaker.state,
+		Breaker:         p.breaker.state.String(),
 		Queued:          len(p.waiting),
 		Rejected:        p.rejected,
 	}
@@ -65,14 +66,14 @@ func (e *Endpoint) status(now int64) EndpointStatus {
 	defer e.mu.Unlock()
 	s := EndpointStatus{
 		Addr:        e.spec.Addr,
-		Protocol:    e.protocol,
+		Protocol:    e.protocol.String(),
 		Requests:    e.requests,
 		InFlight:    int(e.inFlight.Load()),
 		Idle:        len(e.idle) + len(e.h2),
 		FailedDials: e.unmade,
 	}
 	if j := &e.judge; j.out != 0 {
-		s.Ejected = &EjectionStatus{Why: j.why, Until: time.Now().Add(time.Duration(j.out - now)).UTC(), Times: j.times}
+		s.Ejected = &EjectionStatus{Why: j.why.String(), Until: time.Now().Add(time.Duration(j.out - now)).UTC(), Times: j.times}
 	}
 	return s
 }

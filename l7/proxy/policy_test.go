@@ -70,7 +70,7 @@ func TestTLSEndpoint(t *testing.T) {
 		}
 		resp.Body.Close()
 	}
-	if s := e.Status().Backends[0].Endpoints[0]; s.Requests != 4 || s.Idle != 1 || s.Protocol != route.HTTPS {
+	if s := e.Status().Backends[0].Endpoints[0]; s.Requests != 4 || s.Idle != 1 || s.Protocol != "https" {
 		t.Errorf("%+v", s)
 	}
 }
@@ -238,7 +238,7 @@ func TestEjection(t *testing.T) {
 	policy := backend.Default()
 	policy.Ejection.Base, policy.Retries.Attempts = short, 3
 	e.SetPolicies(policy, nil)
-	if ep := e.Status().Backends[0].Endpoints[0]; ep.Ejected == nil || ep.Ejected.Why != backend.GatewayError {
+	if ep := e.Status().Backends[0].Endpoints[0]; ep.Ejected == nil || ep.Ejected.Why != "gateway error" {
 		t.Errorf("%+v", ep)
 	}
 	<-ill
