@@ -17,6 +17,7 @@ type netFront struct {
 
 	first  []byte // of the body, read to see whether there is one
 	peeked [1]byte
+	begun  bool // the response
 
 	mu      sync.Mutex
 	over    bool // the handler has returned: w and r are not to be touched
@@ -31,7 +32,7 @@ func (s *server) serveNet(c *client, w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.over = true
-	if f.aborted {
+	if f.aborted || !f.begun { // net/http would say 200
 		panic(http.ErrAbortHandler)
 	}
 }
@@ -126,6 +127,7 @@ func (f *netFront) respond(status int, fields []field, end, whole bool) error {
 		h.Add(string(v.Name), string(v.Value))
 	}
 	f.w.WriteHeader(status)
+	f.begun = true
 	return nil
 }
 

@@ -29,7 +29,7 @@ type way struct {
 
 // The kinds of clients and endpoints.
 var (
-	fronts = []string{"HTTP/1.1", "HTTP/1.1 TLS", "HTTP/2", "HTTP/2 TLS"}
+	fronts = []string{"HTTP/1.1", "HTTP/1.1 TLS", "HTTP/2", "HTTP/2 TLS", "HTTP/3"}
 	backs  = []string{"HTTP/1.1", "HTTP/2"}
 )
 
@@ -72,6 +72,9 @@ func (w way) visit(t *testing.T, o proxy.Options, addrs ...string) *visitor {
 		server.NextProtos = []string{"h2", "http/1.1"}
 		entry.TLS, v.base = server, "https://"
 		tr.Protocols.SetHTTP2(true)
+	}
+	if w.front == "HTTP/3" {
+		return w.visitHTTP3(t, o, addrs...)
 	}
 	v.edge = start(t, o, entry)
 	v.SetEndpoints(w.endpoints(addrs...))
@@ -351,7 +354,9 @@ func TestWaysOfExpect(t *testing.T) {
 			}
 			io.Copy(rw, r.Body)
 		}))
-		v.Transport.(*http.Transport).ExpectContinueTimeout = 5 * time.Second
+		if tr, ok := v.Transport.(*http.Transport); ok {
+			tr.ExpectContinueTimeout = 5 * time.Second
+		}
 		for path, want := range map[string]int{"/yes": 200, "/no": 417} {
 			r := v.request("PUT", path, strings.NewReader("hello"))
 			r.Header.Set("Expect", "100-continue")

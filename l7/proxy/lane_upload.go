@@ -62,7 +62,7 @@ func (u *laneUpload) run() failure {
 			}
 		}
 		switch {
-		case err == nil:
+		case err == nil || d.done:
 		case !errors.Is(err, io.EOF):
 			return u.unless(failedClient)
 		default:

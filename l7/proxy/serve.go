@@ -21,6 +21,7 @@ type server struct {
 	entry Entrypoint
 	// ctx ends when the drain is over; dials end with it.
 	ctx      context.Context
+	end      func()
 	draining atomic.Bool
 
 	mu    sync.Mutex
@@ -36,27 +37,32 @@ type server struct {
 // goroutine has. It may be called several times at once. The error is that of
 // a listener that failed by itself.
 func (p *Proxy) Serve(ctx context.Context, l net.Listener, e Entrypoint) error {
-	life, end := context.WithCancel(context.WithoutCancel(ctx))
-	defer end()
-	s := &server{p: p, entry: e, ctx: life, works: make(map[*leash]struct{}), tended: make(map[*http2.Conn]struct{})}
-	p.join()
-	defer p.leave()
-
-	var sweeper sync.WaitGroup
-	defer sweeper.Wait()
-	defer end()
-	sweeper.Go(func() { s.sweep(life) })
-
+	s, done := p.begin(ctx, e)
+	defer done()
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	err := s.accept(ctx, l)
 	if stop() {
 		l.Close()
 	}
-	s.drain(end)
+	s.drain()
 	if ctx.Err() != nil {
 		return nil
 	}
 	return fmt.Errorf("accept on %s: %w", l.Addr(), err)
+}
+
+// begin returns a server of e whose work is held to its time until done.
+func (p *Proxy) begin(ctx context.Context, e Entrypoint) (s *server, done func()) {
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	s = &server{p: p, entry: e, ctx: life, end: end, works: make(map[*leash]struct{}), tended: make(map[*http2.Conn]struct{})}
+	p.join()
+	var sweeper sync.WaitGroup
+	sweeper.Go(func() { s.sweep(life) })
+	return s, func() {
+		end()
+		sweeper.Wait()
+		p.leave()
+	}
 }
 
 // join and leave count the servers: the last one to leave closes the pooled
@@ -154,7 +160,7 @@ func (s *server) each(do func(*leash)) {
 
 // drain ends every connection as soon as it has nothing to answer, and all of
 // them when the time is over.
-func (s *server) drain(end func()) {
+func (s *server) drain() {
 	// First the flag, then the walk: a connection becomes idle first and looks
 	// at the flag then, so that one of the two sees the other.
 	s.draining.Store(true)
@@ -163,7 +169,7 @@ func (s *server) drain(end func()) {
 	})
 	s.eachTended((*http2.Conn).Shutdown)
 	over := time.AfterFunc(s.p.drain, func() {
-		end()
+		s.end()
 		s.each((*leash).kill)
 	})
 	s.group.Wait()
