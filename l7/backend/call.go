@@ -107,26 +107,24 @@ func (p *Pool) Connect(ctx context.Context, c *Call) (*Conn, Refusal) {
 // reach returns an endpoint on which a request in flight is counted, or why
 // there is none.
 func (p *Pool) reach(ctx context.Context, c *Call) (*Endpoint, Refusal) {
-	for {
-		pl := p.plan.Load()
-		e, f := p.pick(pl, c, p.now())
-		switch {
-		case e == nil && len(c.tried) > 0:
-			return nil, Exhausted
-		case e == nil:
-			return nil, NoEndpoint
-		}
-		// Nobody overtakes those that wait.
-		if f != full && f != blocked && p.queued.Load() == 0 {
-			if e.enter(pl.policy.Limit.Requests) {
-				return e, 0
-			}
-			continue // another one was quicker
-		}
-		if e, refusal := p.wait(ctx, c, pl.policy.Limit); e != nil || refusal != 0 {
-			return e, refusal
+	var e *Endpoint
+	f := full
+	if p.queued.Load() == 0 { // nobody overtakes those that wait
+		e, f = p.seat(c)
+	}
+	if f == full {
+		var refusal Refusal
+		if e, refusal = p.wait(ctx, c, p.Policy().Limit); refusal != 0 {
+			return nil, refusal
 		}
 	}
+	switch {
+	case e != nil:
+		return e, 0
+	case len(c.tried) > 0:
+		return nil, Exhausted
+	}
+	return nil, NoEndpoint
 }
 
 // unreachable takes note of a dial to e that failed, and says what to tell the

@@ -47,11 +47,8 @@ type search struct {
 }
 
 func (s *search) run(turn uint64) {
-	if len(s.c.Token) > 0 {
-		if e := s.pl.tokens[string(s.c.Token)]; e != nil && s.of(e) >= reluctant {
-			s.best, s.fitness = e, fit
-			return
-		}
+	if len(s.c.Token) > 0 && s.held() {
+		return
 	}
 	switch s.pl.policy.Balance.Strategy {
 	case LeastRequests:
@@ -64,6 +61,22 @@ func (s *search) run(turn uint64) {
 	if s.fitness != fit {
 		s.all()
 	}
+}
+
+// held finds the endpoint that the call's token names. It is waited for.
+func (s *search) held() bool {
+	e := s.pl.tokens[string(s.c.Token)]
+	if e == nil {
+		return false
+	}
+	f := s.of(e)
+	if f == reluctant {
+		f = fit
+	}
+	if f >= full {
+		s.best, s.fitness = e, f
+	}
+	return f >= full
 }
 
 // turn returns whose turn it is.

@@ -20,7 +20,7 @@ type Limit struct {
 type waiter struct {
 	c *Call
 	// got takes one value: an endpoint on which the request is counted, or nil
-	// when there is no endpoint any more.
+	// when there is none left for it.
 	got chan *Endpoint
 }
 
@@ -101,26 +101,35 @@ func (p *Pool) dequeue(i int) {
 func (p *Pool) serveQueue() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	pl := p.plan.Load()
 	for i := 0; i < len(p.waiting); {
 		w := p.waiting[i]
-		e := pl.vacant(w.c)
-		if e == nil && len(pl.endpoints) > 0 {
+		e, f := p.seat(w.c)
+		switch {
+		case f != full:
+			p.dequeue(i)
+			w.got <- e
+		case len(w.c.tried) == 0 && len(w.c.Token) == 0:
+			return // nor is there room for anybody else
+		default:
 			i++
-			continue
 		}
-		p.dequeue(i)
-		w.got <- e
 	}
 }
 
-// vacant counts a request of c on an endpoint that has room, and returns that;
-// nil where none has.
-func (pl *plan) vacant(c *Call) *Endpoint {
-	for _, e := range pl.endpoints {
-		if e.out.Load() == 0 && !slices.Contains(c.tried, e) && e.enter(pl.policy.Limit.Requests) {
-			return e
+// seat counts a request of c on the endpoint whose turn it is. No endpoint and
+// full say that none has room, no endpoint alone that there is none.
+func (p *Pool) seat(c *Call) (*Endpoint, fitness) {
+	for {
+		pl := p.plan.Load()
+		e, f := p.pick(pl, c, p.now())
+		switch {
+		case e == nil:
+			return nil, tried
+		case f == full || f == blocked:
+			return nil, full
+		case e.enter(pl.policy.Limit.Requests):
+			return e, f
 		}
+		// Another one was quicker.
 	}
-	return nil
 }

@@ -102,6 +102,64 @@ func TestQueueEnds(t *testing.T) {
 	}
 }
 
+// TestQueueOfSticky shows that a client waits for its endpoint while another one
+// has room, which others are given meanwhile.
+func TestQueueOfSticky(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		policy := limited(1, 10, time.Minute)
+		policy.Sticky.Cookie = "edge"
+		p, _ := newPool(t, policy, 2)
+		mine, _ := p.reach(context.Background(), &Call{})
+		c := Call{Token: []byte(mine.affinity.Load().token)}
+		got := make(chan *Endpoint)
+		go func() {
+			e, _ := p.reach(context.Background(), &c)
+			got <- e
+		}()
+		synctest.Wait()
+		if e, refusal := p.reach(context.Background(), &Call{}); refusal != 0 || e == mine {
+			t.Errorf("another client: %v", refusal)
+		}
+		mine.leave()
+		if <-got != mine {
+			t.Error("did not wait for its endpoint")
+		}
+		c.tried = append(c.tried, mine)
+		mine.leave()
+		p.plan.Load().endpoints[0].inFlight.Store(0)
+		p.plan.Load().endpoints[1].inFlight.Store(0)
+		if e, _ := p.reach(context.Background(), &c); e == mine || e == nil {
+			t.Error("not elsewhere once it was tried")
+		}
+		c.tried = p.plan.Load().endpoints
+		if _, refusal := p.reach(context.Background(), &c); refusal != Exhausted {
+			t.Errorf("all tried: %v", refusal)
+		}
+	})
+}
+
+// TestQueueOfEjected shows that those that wait are served by endpoints that
+// are out, where there is no other.
+func TestQueueOfEjected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, _ := newPool(t, limited(1, 10, time.Minute), 2)
+		a, _ := p.reach(context.Background(), &Call{})
+		b, _ := p.reach(context.Background(), &Call{})
+		got := make(chan *Endpoint)
+		go func() {
+			e, _ := p.reach(context.Background(), &Call{})
+			got <- e
+		}()
+		synctest.Wait()
+		a.report(NoConnection, p.now())
+		b.report(NoConnection, p.now())
+		a.leave()
+		if <-got != a {
+			t.Error("not served")
+		}
+	})
+}
+
 // TestQueueUnderLoad has many ask for few places while endpoints come and go:
 // nobody is forgotten, and the bound holds.
 func TestQueueUnderLoad(t *testing.T) {
