@@ -32,6 +32,7 @@ type EntrypointSection struct {
 	HTTP2          *bool       `toml:"http2"`
 	H2C            *bool       `toml:"h2c"`
 	TrustedProxies []string    `toml:"trusted_proxies"`
+	ProxyProtocol  bool        `toml:"proxy_protocol"`
 }
 
 // A KubernetesSection says where routes come from.
@@ -75,6 +76,9 @@ type Entrypoint struct {
 	HTTP HTTP
 	// Trusted lists the peers whose X-Forwarded-* fields are believed.
 	Trusted []netip.Prefix
+	// ProxyProtocol has their connections begin with a header of the PROXY
+	// protocol.
+	ProxyProtocol bool
 }
 
 // Kubernetes is a valid [l7.kubernetes]: a folder of manifests where
@@ -180,7 +184,7 @@ func (c Config) taker(listen string) string {
 }
 
 func parseEntrypoint(s EntrypointSection, key string, readFile func(string) ([]byte, error), bad func(key, problem string)) Entrypoint {
-	e := Entrypoint{Name: s.Name, Listen: s.Listen}
+	e := Entrypoint{Name: s.Name, Listen: s.Listen, ProxyProtocol: s.ProxyProtocol}
 	if s.Name == "" {
 		bad(key+".name", "missing: an entrypoint needs a name, such as \"http\"")
 	}
@@ -196,6 +200,9 @@ func parseEntrypoint(s EntrypointSection, key string, readFile func(string) ([]b
 			continue
 		}
 		e.Trusted = append(e.Trusted, prefix)
+	}
+	if s.ProxyProtocol && len(s.TrustedProxies) == 0 {
+		bad(key+".proxy_protocol", "nobody may speak it: it needs trusted_proxies, whose connections begin with it")
 	}
 	if s.TLS != nil {
 		e.TLS = parseTLS(*s.TLS, key+".tls", readFile, bad)

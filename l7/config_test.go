@@ -31,6 +31,9 @@ func TestParse(t *testing.T) {
 			"l7.ready_listen: \"x\" is no TCP address: want ADDRESS:PORT or :PORT\n" +
 				"l7.entrypoint[0].listen: \"example.com:80\" is no TCP address: want ADDRESS:PORT or :PORT\n" +
 				"l7.entrypoint[1].listen: \":99999\" is no TCP address: want ADDRESS:PORT or :PORT"},
+		{"PROXY protocol", "[[entrypoint]]\nname = 'http'\nlisten = ':80'\ntrusted_proxies = ['10.0.0.0/8']\nproxy_protocol = true", ""},
+		{"PROXY protocol of nobody", "[[entrypoint]]\nname = 'http'\nlisten = ':80'\nproxy_protocol = true",
+			"l7.entrypoint[0].proxy_protocol: nobody may speak it: it needs trusted_proxies, whose connections begin with it"},
 		{"bad network", "[[entrypoint]]\nname = 'a'\nlisten = ':80'\ntrusted_proxies = ['10.0.0.0/8', 'all']",
 			"l7.entrypoint[0].trusted_proxies[1]: \"all\" is no address and no network: want one such as \"10.0.0.0/8\""},
 		{"bad drain", "drain = '-1s'", "l7.drain: \"-1s\" is no time to wait: allowed are durations from 0s to 1h"},

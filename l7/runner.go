@@ -174,6 +174,7 @@ func (r *runner) serveEntry(e Entrypoint) func(context.Context, net.Listener) er
 		TLS:            r.tlsConfig(e.TLS, e.HTTP.protocols()),
 		H2C:            e.HTTP.H2C,
 		TrustedProxies: e.Trusted,
+		ProxyProtocol:  e.ProxyProtocol,
 	}
 	return func(ctx context.Context, l net.Listener) error { return r.l.engine.Serve(ctx, l, p) }
 }

@@ -26,13 +26,20 @@ func newClient(s *server, from net.Addr) *client {
 	c := &client{s: s, p: s.p, stats: s.p.counters.pick(), secure: s.entry.TLS != nil}
 	switch a := from.(type) {
 	case *net.TCPAddr:
-		c.peer = a.AddrPort().Addr().Unmap().WithZone("")
+		c.identify(a.AddrPort().Addr())
 	case *net.UDPAddr:
-		c.peer = a.AddrPort().Addr().Unmap().WithZone("")
+		c.identify(a.AddrPort().Addr())
+	default:
+		c.identify(netip.Addr{})
 	}
-	c.trusted = s.trusts(c.peer)
-	c.forwarded = c.appendClient(nil)
 	return c
+}
+
+// identify says from which address c asks.
+func (c *client) identify(peer netip.Addr) {
+	c.peer = peer.Unmap().WithZone("")
+	c.trusted = c.s.trusts(c.peer)
+	c.forwarded = c.appendClient(nil)
 }
 
 // appendClient appends the lines that are the same in all requests of c.

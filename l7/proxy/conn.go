@@ -28,11 +28,10 @@ type conn struct {
 }
 
 func newConn(s *server, raw net.Conn) *conn {
-	c := &conn{raw: raw}
+	c := &conn{raw: raw, rw: raw}
 	c.leash.client, c.side = newClient(s, raw.RemoteAddr()), c
-	c.rw, c.tls = s.secure(raw)
 	if tcp, ok := raw.(*net.TCPConn); ok {
-		if c.tls == nil {
+		if s.entry.TLS == nil {
 			c.tcp = tcp
 		}
 		c.fd, _ = tcp.SyscallConn()
@@ -57,6 +56,10 @@ func (c *conn) serve() {
 		putSmall(c.in.b)
 		c.stats.connections.Add(-1)
 	}()
+	if !c.introduce() {
+		return
+	}
+	c.startTLS()
 	if !c.handshake() {
 		return
 	}

@@ -77,6 +77,10 @@ type Entrypoint struct {
 	// TrustedProxies are the peers whose X-Forwarded-* and Forwarded fields
 	// are believed.
 	TrustedProxies []netip.Prefix
+	// ProxyProtocol has the connections of TrustedProxies begin with a header
+	// of the PROXY protocol, which names the client; without one they are
+	// closed.
+	ProxyProtocol bool
 }
 
 // A Proxy is the engine. New starts nothing; each Serve blocks.
@@ -89,6 +93,7 @@ type Proxy struct {
 
 	clock    clock
 	counters counters
+	refused  refused
 	// routing is nil until routes were set once.
 	routing atomic.Pointer[routing]
 

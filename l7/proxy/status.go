@@ -16,6 +16,7 @@ type Status struct {
 	Connections int64            `json:"connections"` // of clients, now
 	Tunnels     int64            `json:"tunnels"`     // now
 	Retries     uint64           `json:"retries"`
+	Refused     Refused          `json:"refused"`
 	Backends    []backend.Status `json:"backends"`
 }
 
@@ -26,6 +27,13 @@ type Responses struct {
 	Redirection uint64 `json:"3xx"`
 	ClientError uint64 `json:"4xx"`
 	ServerError uint64 `json:"5xx"`
+}
+
+// Refused counts the connections that were closed without an answer.
+type Refused struct {
+	// ProxyHeader is those of trusted proxies that did not begin with a right
+	// header of the PROXY protocol.
+	ProxyHeader uint64 `json:"proxy_header"`
 }
 
 // shards keeps processors from writing to one cache line. More than a node
@@ -66,6 +74,7 @@ func (p *Proxy) Status() Status {
 		s.Responses.ClientError += c.classes[4].Load()
 		s.Responses.ServerError += c.classes[5].Load()
 	}
+	s.Refused = Refused{ProxyHeader: p.refused.header.Load()}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, pl := range p.pools {
