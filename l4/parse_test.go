@@ -349,3 +349,12 @@ func FuzzParseKey(f *testing.F) {
 		}
 	})
 }
+
+// TestParseGuard: the guard is there unless it is switched off.
+func TestParseGuard(t *testing.T) {
+	for text, want := range map[string]bool{"": true, "guard = true\n": true, "guard = false\n": false} {
+		if cfg, faults := parse(t, text); cfg.Guard != want || len(faults) > 0 {
+			t.Errorf("%q: %v, %v", text, cfg.Guard, faults)
+		}
+	}
+}
