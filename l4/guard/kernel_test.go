@@ -128,6 +128,7 @@ func TestKernel(t *testing.T) {
 		"flush chain inet portico_guard after_ipvs",
 		"add rule inet portico_guard before_ipvs drop",
 		"add chain inet portico_guard other",
+		"add table inet portico_guard { flags dormant; }",
 		"flush set inet portico_guard peers",
 		"add element inet portico_guard services4 { 192.0.2.100 . tcp . 81 : 253 }",
 		"add element inet portico_guard services4 { 192.0.2.100 . tcp . 81 : 1 }",

@@ -41,10 +41,11 @@ func readTable() (s State, err error) {
 	if err != nil {
 		return s, cure(err)
 	}
-	s.Stands = slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Name == tableName })
-	if !s.Stands {
+	i := slices.IndexFunc(tables, func(t *nftables.Table) bool { return t.Name == tableName })
+	if i < 0 {
 		return s, nil
 	}
+	s.Stands = true
 	found, err := readChains(c)
 	if err != nil {
 		return s, err
@@ -52,7 +53,7 @@ func readTable() (s State, err error) {
 	for _, r := range found[hide].Rules {
 		s.Packets += takeCount(r)
 	}
-	s.Whole = len(found) == len(chains())
+	s.Whole = len(found) == len(chains()) && tables[i].Flags == 0 // a dormant one does nothing
 	for _, want := range chains() {
 		s.Whole = s.Whole && reflect.DeepEqual(found[want.Name], want)
 	}
