@@ -26,8 +26,8 @@ func BenchmarkRequest(b *testing.B) {
 	}{
 		{"one", serveTiny, 1},
 		{"many", serveTiny, 50},
-		{"one/xnet", serveXNet, 1},
-		{"many/xnet", serveXNet, 50},
+		{"xnet-one", serveXNet, 1},
+		{"xnet-many", serveXNet, 50},
 	} {
 		b.Run(bb.name, func(b *testing.B) { requests(b, bb.listen(b), bb.at) })
 	}
@@ -50,17 +50,24 @@ func serveTiny(t testing.TB) string {
 }
 
 func serveXNet(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	return listenXNet(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		h := w.Header()
 		h["Content-Type"] = []string{"text/plain; charset=utf-8"}
 		h["Content-Length"] = []string{"100"}
 		h["Date"] = []string{"Sat, 21 Nov 2026 08:00:00 GMT"}
 		w.Write(tinyBody)
+	}))
+}
+
+func listenXNet(t testing.TB, handler http.Handler) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	t.Cleanup(func() {
+		stop()
+		l.Close()
 	})
 	go func() {
 		for {
@@ -68,7 +75,8 @@ func serveXNet(t testing.TB) string {
 			if err != nil {
 				return
 			}
-			go (&xhttp2.Server{}).ServeConn(nc, &xhttp2.ServeConnOpts{Context: context.Background(), Handler: handler})
+			context.AfterFunc(ctx, func() { nc.Close() })
+			go (&xhttp2.Server{MaxReadFrameSize: 16 << 10}).ServeConn(nc, &xhttp2.ServeConnOpts{Context: context.Background(), Handler: handler})
 		}
 	}()
 	return l.Addr().String()
@@ -142,5 +150,63 @@ func requests(b *testing.B, addr string, at int) {
 		if n%at == 0 {
 			round(at)
 		}
+	}
+}
+
+// BenchmarkBody is a response of 1 MiB, and a request of that size, by
+// net/http's client.
+func BenchmarkBody(b *testing.B) {
+	big := make([]byte, 1<<20)
+	ours := func(s *http2.Stream) {
+		if s.HasBody {
+			piece := make([]byte, 32<<10)
+			for {
+				if _, err := s.Read(piece); err != nil {
+					break
+				}
+			}
+			s.WriteHead(200, nil, true)
+			return
+		}
+		s.WriteHead(200, nil, false)
+		for p := big; len(p) > 0; p = p[32<<10:] {
+			s.Write(p[:32<<10])
+		}
+		s.WriteEnd(nil)
+	}
+	theirs := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == "POST" {
+			io.CopyBuffer(io.Discard, struct{ io.Reader }{r.Body}, make([]byte, 32<<10))
+			return
+		}
+		for p := big; len(p) > 0; p = p[32<<10:] {
+			w.Write(p[:32<<10])
+		}
+	})
+	for _, bb := range []struct{ name, method, addr string }{
+		{"down", "GET", listen(b, http2.Settings{}, nil, ours)},
+		{"xnet-down", "GET", listenXNet(b, theirs)},
+		{"up", "POST", listen(b, http2.Settings{}, nil, ours)},
+		{"xnet-up", "POST", listenXNet(b, theirs)},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			tr := transport(b, bb.addr)
+			piece := make([]byte, 64<<10)
+			b.SetBytes(1 << 20)
+			b.ReportAllocs()
+			for b.Loop() {
+				var body io.Reader
+				if bb.method == "POST" {
+					body = bytes.NewReader(big)
+				}
+				req, _ := http.NewRequest(bb.method, "http://example.com/", body)
+				resp, err := tr.RoundTrip(req)
+				if err != nil {
+					b.Fatal(err)
+				}
+				io.CopyBuffer(struct{ io.Writer }{io.Discard}, resp.Body, piece)
+				resp.Body.Close()
+			}
+		})
 	}
 }

@@ -109,7 +109,7 @@ func (c *Conn) onData(f frame, p []byte) error {
 	padding := f.length - len(data)
 	c.credit(padding)
 	s.credit(padding)
-	s.body.write(data)
+	s.take(data)
 	if end {
 		s.endReceived()
 	} else if len(data) == 0 {
@@ -117,6 +117,16 @@ func (c *Conn) onData(f frame, p []byte) error {
 	}
 	s.wake.Broadcast()
 	return nil
+}
+
+// take hands over what came of the body, to who waits for it if anybody does.
+func (s *Stream) take(data []byte) {
+	n := 0
+	if s.body.size == 0 {
+		n = copy(s.into, data)
+		s.into = s.into[n:]
+	}
+	s.body.write(data[n:])
 }
 
 // lengthFits reports whether what came of the body can be what the

@@ -15,7 +15,7 @@ type input struct {
 
 const (
 	smallInput = 4 << 10
-	largeInput = 32 << 10
+	largeInput = 64 << 10 // a frame does not fit often that is moved to the front
 )
 
 var (

@@ -2,70 +2,76 @@ package http2
 
 import "sync"
 
-// A store holds what has come of a body and was not read yet, b[r:].
+// A store holds what has come of a body and was not read yet, in chunks; of
+// the first one r bytes have been read.
 type store struct {
-	b []byte
-	r int
+	chunks [][]byte
+	r      int
+	size   int
 }
 
-// Stores come in sizes, from a form to a stream's window.
+// Chunks come in two sizes: most bodies are forms, the others fill windows.
 const (
-	smallStore = 2 << 10
-	largeStore = 32 << 10
+	smallChunk = 2 << 10
+	largeChunk = 16 << 10
 )
 
 var (
-	smallStores = sync.Pool{New: func() any { return new([smallStore]byte) }}
-	largeStores = sync.Pool{New: func() any { return new([largeStore]byte) }}
+	smallChunks = sync.Pool{New: func() any { return new([smallChunk]byte) }}
+	largeChunks = sync.Pool{New: func() any { return new([largeChunk]byte) }}
 )
-
-func (t *store) len() int { return len(t.b) - t.r }
 
 // write appends p.
 func (t *store) write(p []byte) {
-	if t.len() == 0 {
-		t.b, t.r = t.b[:0], 0
-	}
-	if need := t.len() + len(p); len(t.b)+len(p) > cap(t.b) {
-		if need <= cap(t.b) {
-			t.b = t.b[:copy(t.b, t.b[t.r:])]
-		} else {
-			t.grow(need)
+	t.size += len(p)
+	for len(p) > 0 {
+		last := len(t.chunks) - 1
+		if last < 0 || len(t.chunks[last]) == cap(t.chunks[last]) {
+			t.chunks = append(t.chunks, newChunk(last < 0 && len(p) <= smallChunk))
+			last++
 		}
-		t.r = 0
+		c := t.chunks[last]
+		n := copy(c[len(c):cap(c)], p)
+		t.chunks[last] = c[:len(c)+n]
+		p = p[n:]
 	}
-	t.b = append(t.b, p...)
 }
 
-// grow moves what is held to a buffer with room for n bytes.
-func (t *store) grow(n int) {
-	var b []byte
-	switch {
-	case n <= smallStore:
-		b = smallStores.Get().(*[smallStore]byte)[:0]
-	case n <= largeStore:
-		b = largeStores.Get().(*[largeStore]byte)[:0]
-	default:
-		b = make([]byte, 0, max(n, 2*cap(t.b)))
+// read takes up to len(p) bytes out.
+func (t *store) read(p []byte) (n int) {
+	for n < len(p) && t.size > 0 {
+		m := copy(p[n:], t.chunks[0][t.r:])
+		n += m
+		t.size -= m
+		if t.r += m; t.r == len(t.chunks[0]) {
+			freeChunk(t.chunks[0])
+			t.chunks = t.chunks[:copy(t.chunks, t.chunks[1:])]
+			t.r = 0
+		}
 	}
-	b = append(b, t.b[t.r:]...)
-	t.free()
-	t.b = b
-}
-
-func (t *store) read(p []byte) int {
-	n := copy(p, t.b[t.r:])
-	t.r += n
 	return n
 }
 
-// free gives the buffer back, with what is in it.
+// free throws away what is held.
 func (t *store) free() {
-	switch cap(t.b) {
-	case smallStore:
-		smallStores.Put((*[smallStore]byte)(t.b[:smallStore]))
-	case largeStore:
-		largeStores.Put((*[largeStore]byte)(t.b[:largeStore]))
+	for i, c := range t.chunks {
+		freeChunk(c)
+		t.chunks[i] = nil
 	}
-	*t = store{}
+	*t = store{chunks: t.chunks[:0]}
+}
+
+func newChunk(small bool) []byte {
+	if small {
+		return smallChunks.Get().(*[smallChunk]byte)[:0]
+	}
+	return largeChunks.Get().(*[largeChunk]byte)[:0]
+}
+
+func freeChunk(c []byte) {
+	if cap(c) == smallChunk {
+		smallChunks.Put((*[smallChunk]byte)(c[:smallChunk]))
+	} else {
+		largeChunks.Put((*[largeChunk]byte)(c[:largeChunk]))
+	}
 }

@@ -15,6 +15,7 @@ type Stream struct {
 	// The following belong to c.mu.
 	wake     sync.Cond
 	body     store
+	into     []byte // where Read waits to have what comes
 	trailers []Field
 	sendable int64 // window for what we send
 	window   int64 // window for what we receive
@@ -46,7 +47,7 @@ var streams = sync.Pool{New: func() any {
 func newStream(c *Conn, id uint32) *Stream {
 	s := streams.Get().(*Stream)
 	s.Head.reset(false)
-	*s = Stream{Head: s.Head, c: c, id: id}
+	*s = Stream{Head: s.Head, c: c, id: id, body: s.body}
 	s.wake.L = &c.mu
 	return s
 }
@@ -103,7 +104,7 @@ func (s *Stream) Read(p []byte) (int, error) {
 	c := s.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for s.body.len() == 0 && !s.gotEnd && !s.deaf && s.err == nil && len(p) > 0 {
+	for s.body.size == 0 && !s.gotEnd && !s.deaf && s.err == nil && len(p) > 0 {
 		s.reading = c.now()
 		s.wait()
 		s.reading = 0
@@ -220,7 +221,7 @@ func (s *Stream) conclude() {
 	}
 	c.blocked.remove(s)
 	s.pass()
-	if n := s.body.len(); n > 0 && c.err == nil {
+	if n := s.body.size; n > 0 && c.err == nil {
 		c.credit(n)
 	}
 }
