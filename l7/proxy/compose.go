@@ -26,6 +26,7 @@ func (c *client) compose(x *exchange, head []byte) {
 		}
 		out = append(append(append(out, "Host: "...), host...), '\r', '\n')
 	}
+	x.altSvc = c.altSvc(host)
 	kept := c.believe(r)
 	out = appendFields(out, &r.Head, head)
 	out = c.appendForwarded(out, r, head, host, kept)

@@ -21,7 +21,8 @@ type exchange struct {
 	first      []byte // what of the body came with the head and is not in out
 	whole      []byte // a small body that was gathered
 	up, down   body
-	upgrade    bool // the client asks for another protocol
+	upgrade    bool   // the client asks for another protocol
+	altSvc     string // a line of the response that tells of HTTP/3
 
 	in     buffer  // from the endpoint
 	fields []field // of the response, for clients that get fields
@@ -33,8 +34,8 @@ type exchange struct {
 }
 
 // headroom is what may be put before a response head in place: "Connection:
-// keep-alive" and a cookie.
-const headroom = 64 + len("Set-Cookie: \r\n") + backend.SetCookieMost
+// keep-alive", a cookie, and where HTTP/3 is.
+const headroom = 64 + len("Set-Cookie: \r\n") + backend.SetCookieMost + altSvcMost
 
 var exchanges = sync.Pool{New: func() any {
 	return &exchange{in: buffer{b: make([]byte, largeSize), base: headroom}}

@@ -38,3 +38,25 @@ func (w way) visitHTTP3(t *testing.T, o proxy.Options, addrs ...string) *visitor
 	v.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return v
 }
+
+// TestAltSvc shows how clients learn of HTTP/3: at the port that they know.
+func TestAltSvc(t *testing.T) {
+	for _, front := range []string{"HTTP/1.1 TLS", "HTTP/2 TLS"} {
+		v := way{front: front, back: "HTTP/1.1"}.visit(t, proxy.Options{}, heads(t))
+		for _, http3 := range []bool{false, true} {
+			entry := v.entry
+			entry.HTTP3 = http3
+			e := serve(t, v.Proxy, entry)
+			for host, want := range map[string]string{"example.com": `h3=":443"; ma=86400`, "example.com:8443": `h3=":8443"; ma=86400`} {
+				if !http3 {
+					want = ""
+				}
+				r := v.request("GET", "/", nil)
+				r.URL.Host, r.Host = e.addr, host
+				if resp, _ := v.do(r); resp.StatusCode != 200 || resp.Header.Get("Alt-Svc") != want {
+					t.Errorf("%s at %s: got %v", front, host, resp)
+				}
+			}
+		}
+	}
+}

@@ -35,6 +35,9 @@ func (l *lane) respond(x *exchange, b *backend.Conn, up *upload, src source) ver
 	if cookie := b.SetCookie(&x.call, l.secure); cookie != "" {
 		x.fields = append(x.fields, field{Name: []byte("set-cookie"), Value: []byte(cookie)})
 	}
+	if x.altSvc != "" {
+		x.fields = append(x.fields, altSvcField(x.altSvc))
+	}
 	x.down = newBody(&x.resp.Head)
 	data, err := src.held(x)
 	if err != nil {

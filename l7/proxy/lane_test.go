@@ -46,8 +46,9 @@ func everyWay(t *testing.T, test func(*testing.T, way)) {
 type visitor struct {
 	*edge
 	*http.Client
-	base string
-	t    *testing.T
+	base  string
+	entry proxy.Entrypoint
+	t     *testing.T
 }
 
 // visit runs an edge in front of endpoints, and returns a client of w's kind.
@@ -76,7 +77,7 @@ func (w way) visit(t *testing.T, o proxy.Options, addrs ...string) *visitor {
 	if w.front == "HTTP/3" {
 		return w.visitHTTP3(t, o, addrs...)
 	}
-	v.edge = start(t, o, entry)
+	v.edge, v.entry = start(t, o, entry), entry
 	v.SetEndpoints(w.endpoints(addrs...))
 	t.Cleanup(tr.CloseIdleConnections)
 	v.base += v.addr

@@ -74,6 +74,8 @@ type Entrypoint struct {
 	TLS *tls.Config
 	// H2C lets clients speak HTTP/2 without TLS, from the first byte on.
 	H2C bool
+	// HTTP3 tells clients that ServeHTTP3 serves at the same port of UDP.
+	HTTP3 bool
 	// TrustedProxies are the peers whose X-Forwarded-* and Forwarded fields
 	// are believed.
 	TrustedProxies []netip.Prefix

@@ -43,6 +43,7 @@ func (c *conn) relay(x *exchange, b *backend.Conn, up *upload) verdict {
 	if cookie := b.SetCookie(&x.call, c.secure); cookie != "" {
 		line += "Set-Cookie: " + cookie + "\r\n"
 	}
+	line += x.altSvc
 	start := x.editHead(head, line)
 	c.stats.responded(r.Status)
 	whole := x.down.done
