@@ -107,8 +107,12 @@ func (x tool) measure(b *testing.B, services int) {
 	b.ReportMetric(float64(total), "reload-messages")
 	b.ReportMetric((p.CPU() - spent).Seconds(), "reload-cpu-s")
 	b.Logf("reload: %s", kinds)
-	b.ReportMetric(float64(differing(stats, counters(n))), "counters-touched")
-	b.ReportMetric(float64(differing(known, connections(n))), "connections-touched")
+	for what, lines := range map[string][]string{"counters": differing(stats, counters(n)), "connections": differing(known, connections(n))} {
+		b.ReportMetric(float64(len(lines)), what+"-touched")
+		for _, line := range lines {
+			b.Logf("%s: %s", what, line)
+		}
+	}
 	b.ReportMetric(float64(broken(conns)), "connections-broken")
 	b.ReportMetric(0, "ns/op") // not shown
 }

@@ -53,14 +53,20 @@ func connections(n *lab.Node) (list []string) {
 	return list
 }
 
-// differing counts the lines of one list that the other has not, in order.
-func differing(a, b []string) (n int) {
-	for i := range max(len(a), len(b)) {
-		if i >= len(a) || i >= len(b) || a[i] != b[i] {
-			n++
+// differing returns the lines of one list that the other has not, in order.
+func differing(before, after []string) (lines []string) {
+	at := func(list []string, i int) string {
+		if i < len(list) {
+			return strings.Join(strings.Fields(list[i]), " ")
+		}
+		return "none"
+	}
+	for i := range max(len(before), len(after)) {
+		if old, now := at(before, i), at(after, i); old != now {
+			lines = append(lines, old+" became "+now)
 		}
 	}
-	return n
+	return lines
 }
 
 // echo answers lines on all the node's addresses.
