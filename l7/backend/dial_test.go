@@ -128,7 +128,9 @@ func TestTLSDelivered(t *testing.T) {
 		} else {
 			get(t, b)
 			<-closed
-			b.sent, b.sending = b.wire.sent, 0 // as Release does
+			b.Release(true)
+			b.ep.enter(0)
+			b.ep.take(time.Hour, 0)
 			n, _ := io.WriteString(b, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 			b.Sent(int64(n))
 		}

@@ -105,6 +105,40 @@ func TestSlowStart(t *testing.T) {
 	}
 }
 
+// TestSlowReturn shows that an endpoint that was ejected rises as a new one.
+func TestSlowReturn(t *testing.T) {
+	policy := Default()
+	policy.SlowStart = 10 * time.Second
+	p, clock := newPool(t, policy, 2)
+	e := p.plan.Load().endpoints[0]
+	e.report(NoConnection, 0)
+	*clock = manual(2 * time.Second)
+	e.report(Answered, p.now())
+	if got := spread(p, 10000, any1); got[0] < 100 || got[0] > 500 {
+		t.Errorf("%v", got)
+	}
+	*clock = manual(12 * time.Second)
+	if got := spread(p, 10000, any1); !near(got, []float64{1, 1}, 0) {
+		t.Errorf("%v", got)
+	}
+}
+
+// TestSlowKeys shows that a key does not waver while an endpoint rises.
+func TestSlowKeys(t *testing.T) {
+	policy := Default()
+	policy.SlowStart = 10 * time.Second
+	policy.Balance.Strategy = Hash
+	p, clock := newPool(t, policy, 3)
+	p.Set(addrs(4))
+	*clock = manual(5 * time.Second)
+	for key := range uint64(1000) {
+		c := Call{Key: mix(key)}
+		if one(p, &c) != one(p, &c) {
+			t.Fatalf("key %d wavers", key)
+		}
+	}
+}
+
 // TestBreakerOfPool shows that an open breaker refuses, and that requests that
 // failed open it.
 func TestBreakerOfPool(t *testing.T) {

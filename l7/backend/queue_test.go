@@ -195,6 +195,34 @@ func TestQueueUnderLoad(t *testing.T) {
 	}
 }
 
+// TestQueueOrder shows that nobody who just came is served before those that
+// wait, even in the moment when a place is free.
+func TestQueueOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, _ := newPool(t, limited(1, 10, time.Minute), 1)
+		e, _ := p.reach(context.Background(), &Call{})
+		order := make(chan int, 2)
+		var group sync.WaitGroup
+		for i := range 2 {
+			if i == 1 {
+				e.inFlight.Add(-1)
+			}
+			group.Go(func() {
+				p.reach(context.Background(), &Call{})
+				order <- i
+				e.leave()
+			})
+			if i == 0 {
+				synctest.Wait()
+			}
+		}
+		group.Wait()
+		if <-order != 0 {
+			t.Error("overtaken")
+		}
+	})
+}
+
 // TestConnect shows that endpoints that take no connection are passed over,
 // that their requests in flight are not counted any more, and what is said when
 // there is no other.
@@ -222,6 +250,14 @@ func TestConnect(t *testing.T) {
 	if e := s.Endpoints[0]; e.FailedDials != 1 || e.InFlight != 0 || e.Ejected == nil || s.Retries != 1 {
 		t.Errorf("%+v", s)
 	}
+	// Listed as out, it is the only one; a dial that goes well says otherwise.
+	p, _ = poolAt(t, Default(), netip.MustParseAddrPort(l.Addr().String()))
+	p.plan.Load().endpoints[0].report(NoConnection, 0)
+	b, refusal := p.Connect(context.Background(), &Call{})
+	if refusal != 0 || p.Status().Endpoints[0].Ejected != nil {
+		t.Errorf("%v, %+v", refusal, p.Status())
+	}
+	b.Release(false)
 	p, _ = poolAt(t, Default(), dead)
 	for range 2 {
 		if _, refusal := p.Connect(context.Background(), &Call{}); refusal != Unreachable || refusal.Status() != 502 {
