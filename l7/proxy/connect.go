@@ -73,9 +73,20 @@ func cookie(r *http1.Request, head []byte, name string) []byte {
 	return nil
 }
 
-// connect returns a connection to an endpoint of pl for x.
+// connect returns a connection to an endpoint of pl for x. The pool bounds the
+// waits for one.
 func (l *leash) connect(x *exchange, pl *backend.Pool) (*backend.Conn, backend.Refusal) {
+	l.deadline.move(l.limit, busy) // a cut is found later
 	return pl.Connect(l.s.ctx, &x.call)
+}
+
+// missed is the verdict on an attempt for which there is no time.
+func (l *leash) missed(b *backend.Conn) verdict {
+	l.release(b, false)
+	if l.deadline.cut() == cutTimeout {
+		return late
+	}
+	return closes
 }
 
 // release gives a connection back to its endpoint's pool, or closes it.

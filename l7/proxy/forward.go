@@ -43,7 +43,8 @@ func (l *leash) forward(c carrier, x *exchange, pl *backend.Pool) bool {
 	for {
 		b, refusal := l.connect(x, pl)
 		if refusal != 0 {
-			return c.reject(x, refusal.Status(), refusal.String())
+			l.limit = 0
+			return l.revive(l.p.timeouts.Stall) && c.reject(x, refusal.Status(), refusal.String())
 		}
 		v := c.attempt(x, pl, b)
 		switch v {
@@ -104,8 +105,7 @@ func (x *exchange) send(b *backend.Conn) (int64, error) {
 func (l *leash) converse(c carrier, x *exchange, pl *backend.Pool, b *backend.Conn) verdict {
 	l.endpoint.Store(b)
 	if !l.arm(x.policy.Timeouts.Response) {
-		l.release(b, false)
-		return closes
+		return l.missed(b)
 	}
 	x.in.clear()
 	n, err := x.send(b)

@@ -21,8 +21,7 @@ import (
 func (l *lane) roundTrip(x *exchange, pl *backend.Pool, b *backend.Conn) verdict {
 	l.endpoint.Store(b)
 	if !l.wait(x.policy.Timeouts.Response) {
-		l.release(b, false)
-		return closes
+		return l.missed(b)
 	}
 	x.in.clear()
 	hints := hints{l: l}

@@ -251,3 +251,39 @@ func TestEjection(t *testing.T) {
 		t.Errorf("it is not back: %+v", ep)
 	}
 }
+
+// TestWaitsLonger shows that the wait for an endpoint that has room may be
+// longer than that for a head, and that the limit of a request as a whole ends
+// it.
+func TestWaitsLonger(t *testing.T) {
+	for _, whole := range []time.Duration{0, 2 * short} {
+		begun, release := make(chan bool, 2), make(chan bool)
+		ep := handler(t, func(w http.ResponseWriter, r *http.Request) {
+			begun <- true
+			<-release
+		})
+		o := with(func(p *backend.Policy) {
+			p.Limit = backend.Limit{Requests: 1, Queue: 1, Wait: time.Minute}
+			p.Timeouts.Whole = whole
+		})
+		o.Timeouts = proxy.Timeouts{Head: short, Idle: short}
+		e := start(t, o, proxy.Entrypoint{}, ep)
+		first, second := e.dial(t), e.dial(t)
+		first.say(getRoot)
+		<-begun
+		second.say("GET / HTTP/1.1\r\n")
+		time.Sleep(short / 10)
+		second.say("Host: example.com\r\n\r\n")
+		time.Sleep(4 * short)
+		close(release)
+		want := 200
+		if whole > 0 {
+			want = 504
+		}
+		for _, p := range []*peer{first, second} {
+			if r, _ := p.hear("GET"); r.StatusCode != want {
+				t.Errorf("of %v: got %v, want %d", whole, r.Status, want)
+			}
+		}
+	}
+}
