@@ -57,6 +57,7 @@ var allowed = map[string][]string{
 	"test/package":        {"test/*"},
 	"test/demo":           {"test/*"},
 	"test/bench":          {"test/*"},
+	"test/bench/l4":       {"test/lab"},
 	"test/bench/checks":   {"health", "test/lab"}, // the monitor alone, beside keepalived's checker
 }
 
