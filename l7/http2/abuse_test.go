@@ -235,7 +235,7 @@ func TestResetStreamsCount(t *testing.T) {
 func TestRapidReset(t *testing.T) {
 	inBubble(t, brief, patient, func(t *testing.T, w *world) {
 		w.hello()
-		for i := range uint32(257) {
+		for i := range uint32(513) {
 			w.open(2*i+1, true, with(get, "wait", "1"))
 			synctest.Wait()
 			w.WriteRSTStream(2*i+1, xhttp2.ErrCodeCancel)

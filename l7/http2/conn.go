@@ -89,12 +89,13 @@ func New(nc net.Conn, s Settings, serve func(*Stream)) *Conn {
 		sendable: minWindow,
 		window:   int64(s.ConnWindow),
 		odd:      newBudget(1000, 10*time.Millisecond, now),
-		aborted:  newBudget(int64(max(200, 2*s.MaxConcurrentStreams)), 50*time.Millisecond, now),
+		aborted:  newBudget(int64(max(500, 4*s.MaxConcurrentStreams)), 10*time.Millisecond, now),
 		since:    now,
 		work:     make(chan *Stream, min(maxIdle, s.MaxConcurrentStreams)),
 	}
 	c.out.room.L = &c.mu
 	c.heard.Store(now)
+	c.greet()
 	return c
 }
 
@@ -114,29 +115,31 @@ func (c *Conn) Serve(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, c.Abort)
 	defer stop()
 	defer c.in.free()
-	c.greet()
 	err := c.read()
 	var fault *ConnError
 	errors.As(err, &fault)
 	c.end(err, fault)
 	c.workers.Wait()
+	c.mu.Lock()
 	c.out.free()
-	if fault != nil && !c.cutOff() {
-		c.linger()
-	}
-	c.close()
-	if errors.Is(c.err, errOver) {
+	cause, severed := c.err, c.severed
+	c.mu.Unlock()
+	c.close(severed, errors.Is(err, io.EOF))
+	if errors.Is(cause, errOver) {
 		return nil
 	}
-	return c.err
+	return cause
 }
 
-// close closes the connection. TLS's farewell is for a client that may take
-// it.
-func (c *Conn) close() {
-	if under, ok := c.nc.(interface{ NetConn() net.Conn }); ok && c.cutOff() {
+// close closes the connection. Where the client is still there it may read
+// what was said last; TLS's farewell is for one that may take it.
+func (c *Conn) close(severed, gone bool) {
+	if under, ok := c.nc.(interface{ NetConn() net.Conn }); ok && severed {
 		under.NetConn().Close()
 		return
+	}
+	if !severed && !gone {
+		c.linger()
 	}
 	c.nc.Close()
 }
@@ -144,7 +147,7 @@ func (c *Conn) close() {
 // errOver is the cause of an orderly end.
 var errOver = errors.New("connection is over")
 
-// greet queues our SETTINGS.
+// greet queues our SETTINGS, before which nothing may be sent.
 func (c *Conn) greet() {
 	s := &c.set
 	list := []setting{
@@ -157,8 +160,6 @@ func (c *Conn) greet() {
 	if s.Connect {
 		list = append(list, setting{settingEnableConnect, 1})
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.out.push(appendSettings(c.out.take(), list...))
 	if more := s.ConnWindow - minWindow; more > 0 {
 		c.out.push(appendWindowUpdate(c.out.take(), 0, uint32(more)))
@@ -174,6 +175,7 @@ func (c *Conn) end(err error, fault *ConnError) {
 		c.flush()
 	}
 	switch {
+	case c.err != nil:
 	case errors.Is(err, io.EOF) && c.open == 0 && c.in.len() == 0:
 		c.fail(errOver)
 	case fault != nil:
@@ -224,7 +226,7 @@ func (c *Conn) cutOff() bool {
 // past is a deadline that interrupts at once.
 var past = time.Unix(1, 0)
 
-// linger lets the client read why it is refused. Closing a socket that holds
+// linger waits until the client has read what was said. Closing a socket that holds
 // unread bytes resets the connection, and the reset overtakes what was sent
 // (RFC 9112, section 9.6, which holds here as well).
 func (c *Conn) linger() {

@@ -46,9 +46,9 @@ var (
 	ErrClosed = errors.New("http2: connection closed")
 	// ErrStalled is that of a stream whose client took too long.
 	ErrStalled = errors.New("http2: client stalled")
-	// ErrEnded is that of a write behind the end of the response, or of one
-	// that does not belong where it is.
-	ErrEnded = errors.New("http2: written out of turn")
+	// ErrEnded is that of a write behind the end of the response or where it
+	// does not belong, and of a read that StopRead ended.
+	ErrEnded = errors.New("http2: out of turn")
 )
 
 // A ResetError is that of a stream that was reset.

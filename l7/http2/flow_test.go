@@ -149,13 +149,13 @@ func TestMisuse(t *testing.T) {
 	for line := range said {
 		got = append(got, line)
 	}
-	const want = `body first: http2: written out of turn
+	const want = `body first: http2: out of turn
 interim: <nil>
 head: <nil>
-head again: http2: written out of turn
-interim behind: http2: written out of turn
+head again: http2: out of turn
+interim behind: http2: out of turn
 last: <nil>
-end again: http2: written out of turn`
+end again: http2: out of turn`
 	if g := strings.Join(got, "\n"); g != want {
 		t.Errorf("got\n%s\nwant\n%s", g, want)
 	}

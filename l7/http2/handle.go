@@ -1,6 +1,9 @@
 package http2
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"time"
+)
 
 // handle handles a frame.
 func (c *Conn) handle(f frame, p []byte) error {
@@ -209,11 +212,15 @@ func (c *Conn) onRST(f frame, p []byte) error {
 	}
 	s.forget()
 	s.abort(&ResetError{Code: Code(binary.BigEndian.Uint32(p)), Remote: true})
-	if !s.headSent {
+	if !s.headSent && c.now()-s.opened < int64(patience) {
 		return c.annoyed()
 	}
 	return c.strange()
 }
+
+// patience is how long a client has waited that does not reset a stream for
+// the sake of resetting.
+const patience = time.Second
 
 func (c *Conn) onSettings(f frame, p []byte) error {
 	switch {

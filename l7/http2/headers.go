@@ -142,7 +142,7 @@ func (c *Conn) onRequest(f frame, b []byte) error {
 		return c.annoyed()
 	}
 	s.listed, s.counted, s.gotEnd = true, true, end
-	s.sendable, s.window = c.peer.window, int64(c.set.InitialWindow)
+	s.sendable, s.window, s.opened = c.peer.window, int64(c.set.InitialWindow), c.now()
 	c.streams[f.stream] = s
 	c.open++
 	c.odd.earn(2)

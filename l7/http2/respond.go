@@ -107,6 +107,7 @@ func (s *Stream) writable(headSent bool) error {
 func (s *Stream) endSent() {
 	s.sentEnd = true
 	s.c.out.wanted = true
+	s.c.aborted.earn(1) // as many may be given up as are answered
 	if s.gotEnd {
 		s.forget()
 	}

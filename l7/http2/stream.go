@@ -21,6 +21,7 @@ type Stream struct {
 	window   int64 // window for what we receive
 	consumed int64 // of it, to be given back
 	received int64 // bytes of the body
+	opened   int64 // when
 
 	listed   bool // in c.streams
 	counted  bool // in c.open
@@ -104,22 +105,26 @@ func (s *Stream) Read(p []byte) (int, error) {
 	c := s.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for s.body.size == 0 && !s.gotEnd && !s.deaf && s.err == nil && len(p) > 0 {
-		s.reading = c.now()
-		s.wait()
-		s.reading = 0
+	n := 0
+	if !s.deaf {
+		n = s.body.read(p)
 	}
+	for n == 0 && !s.gotEnd && !s.deaf && s.err == nil && len(p) > 0 {
+		s.reading, s.into = c.now(), p
+		s.wait()
+		n = len(p) - len(s.into)
+		s.reading, s.into = 0, nil
+	}
+	c.credit(n)
 	switch {
 	case s.err != nil:
 		return 0, s.err
+	case n > 0:
 	case s.deaf:
 		return 0, ErrEnded
-	}
-	n := s.body.read(p)
-	if n == 0 && s.gotEnd {
+	case s.gotEnd:
 		return 0, io.EOF
 	}
-	c.credit(n)
 	s.credit(n)
 	c.flush()
 	return n, nil

@@ -22,7 +22,7 @@ func (c *Conn) Tick() {
 	if err := c.late(now); err != nil {
 		c.cut(err)
 	}
-	if c.err != nil || c.finished {
+	if c.err != nil {
 		return
 	}
 	if c.waiting > 0 {
@@ -55,10 +55,11 @@ func (c *Conn) flushAside() {
 func (c *Conn) late(now int64) error {
 	over := func(since int64, most time.Duration) bool { return since != 0 && now-since > int64(most) }
 	switch {
-	case over(c.partial.Load(), c.set.Head):
-		return errHead
 	case over(c.writing.Load(), c.set.Stall):
 		return errWrite
+	case c.err != nil:
+	case over(c.partial.Load(), c.set.Head):
+		return errHead
 	case over(c.pinged, c.set.Ping) && over(c.heard.Load(), c.set.Ping):
 		return errPing
 	}
@@ -107,7 +108,7 @@ func (c *Conn) quiet(now int64) {
 func (c *Conn) Shutdown() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.err != nil || c.finished || c.leaving != staying {
+	if c.err != nil || c.leaving != staying {
 		return
 	}
 	c.warn()

@@ -194,7 +194,7 @@ func (s *Stream) data(p []byte, end bool) {
 	n := int64(len(p))
 	s.sendable -= n
 	c.sendable -= n
-	c.odd.earn(1 + n>>8) // clients answer with WINDOW_UPDATE
+	c.odd.earn(2 + n>>8) // clients answer with WINDOW_UPDATE
 	s.pass()
 	if end {
 		s.endSent()
