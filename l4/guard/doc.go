@@ -16,8 +16,9 @@
 // then, and sees the packet as it came.
 //
 // The other way considered was a firewall mark and an IPVS service for it with
-// this node as its only server. But IPVS looks for a connection's entry before
-// it looks at marks, so that entries of a time when this node was the owner
-// still bounce, every connection costs an entry here too, a mark has to be
-// taken out of the operator's, and ipvsadm shows services nobody wrote.
+// this node as its only server, which stops new connections from bouncing as
+// well. But IPVS looks for a connection's entry before it looks at marks, so
+// that those of a time when this node was the owner go first, every connection
+// costs an entry here too, a mark has to be taken out of the operator's, and
+// ipvsadm shows services nobody wrote.
 package guard
