@@ -192,7 +192,7 @@ func (p *Pool) pooled(c *Call, ep *Endpoint) *Conn {
 func (p *Pool) Retry(c *Call, b *Conn, delivered bool) bool {
 	r := p.Policy().Retries
 	c.attempts++
-	if c.attempts >= r.Attempts || delivered && !(c.Idempotent && p.draw(r)) {
+	if c.attempts >= r.Attempts || delivered && (!c.Idempotent || !p.draw(r)) {
 		return false
 	}
 	p.retries.Add(1)

@@ -20,12 +20,17 @@ const (
 
 // An h2conn is an HTTP/2 connection that streams of several requests share.
 type h2conn struct {
-	cc *http2.ClientConn
+	cc client
 	// most is how many streams the endpoint wants at once (RFC 9113, section
 	// 5.1.2).
 	most    int
 	streams int // ours; the endpoint's mu guards it
 }
+
+// A client is golang.org/x/net's, and not net/http's in its place, which cannot
+// ping: that is how it is known before the first request that an endpoint
+// speaks HTTP/2.
+type client = *http2.ClientConn //nolint:staticcheck // see above
 
 // A stream is one request's share of an h2conn.
 type stream struct {
@@ -97,18 +102,19 @@ func (e *Endpoint) dialH2(ctx context.Context, t Timeouts) (*h2conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	cc, err := (&http2.Transport{
+	transport := &http2.Transport{ //nolint:staticcheck // see client
 		DisableCompression: true,
 		IdleConnTimeout:    t.Idle,
 		ReadIdleTimeout:    pingAfter,
 		PingTimeout:        pingWait,
-	}).NewClientConn(b.Conn)
+	}
+	cc, err := transport.NewClientConn(b.Conn) //nolint:staticcheck // see client
 	if err != nil {
 		b.Close()
 		return nil, fmt.Errorf("http2: %w", err)
 	}
 	if err := cc.Ping(ctx); err != nil {
-		cc.Close()
+		_ = cc.Close()
 		return nil, fmt.Errorf("http2: the endpoint does not speak it: %w", err)
 	}
 	return &h2conn{cc: cc, most: max(1, int(cc.State().MaxConcurrentStreams))}, nil
@@ -145,7 +151,7 @@ func (s *stream) end(e *Endpoint) {
 	last := e.removed && s.streams == 0
 	e.mu.Unlock()
 	if last {
-		s.cc.Close()
+		_ = s.cc.Close()
 	}
 }
 
@@ -162,7 +168,7 @@ func (e *Endpoint) closeIdleH2() {
 	})
 	e.mu.Unlock()
 	for _, h := range idle {
-		h.cc.Close()
+		_ = h.cc.Close()
 	}
 }
 
