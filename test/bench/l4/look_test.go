@@ -82,6 +82,7 @@ func echo(b *testing.B, n *lab.Node, port int) {
 			}
 			go func() {
 				defer c.Close()
+				_ = c.(*net.TCPConn).SetKeepAlive(false) // see hold
 				_, _ = io.Copy(c, c)
 			}()
 		}
