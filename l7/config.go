@@ -31,6 +31,7 @@ type EntrypointSection struct {
 	TLS            *TLSSection `toml:"tls"`
 	HTTP2          *bool       `toml:"http2"`
 	H2C            *bool       `toml:"h2c"`
+	HTTP3          bool        `toml:"http3"`
 	TrustedProxies []string    `toml:"trusted_proxies"`
 	ProxyProtocol  bool        `toml:"proxy_protocol"`
 }

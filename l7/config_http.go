@@ -7,6 +7,8 @@ type HTTP struct {
 	// H2C takes HTTP/2 from clients of one without that begin with it.
 	// Default true.
 	H2C bool
+	// HTTP3 serves HTTP/3 at the same port of UDP.
+	HTTP3 bool
 }
 
 // parseHTTP checks what s says of versions.
@@ -18,9 +20,16 @@ func parseHTTP(s EntrypointSection, key string, bad func(key, problem string)) H
 	if !secure && s.HTTP2 != nil {
 		bad(key+".http2", "is HTTP/2 over TLS, which this entrypoint does not speak: its key is h2c")
 	}
+	if !secure && s.HTTP3 {
+		bad(key+".http3", "needs tls: there is no HTTP/3 in clear")
+	}
+	if s.HTTP3 && s.ProxyProtocol {
+		bad(key+".http3", "stands beside proxy_protocol: HTTP/3 comes without a header that names the client")
+	}
 	return HTTP{
 		HTTP2: secure && (s.HTTP2 == nil || *s.HTTP2),
 		H2C:   !secure && (s.H2C == nil || *s.H2C),
+		HTTP3: s.HTTP3,
 	}
 }
 

@@ -43,6 +43,10 @@ func TestParse(t *testing.T) {
 			"l7.entrypoint[0].tls.certificates[0].cert_file: open /c: file does not exist\n" +
 				"l7.entrypoint[0].tls.certificates[0].key_file: missing: a certificate needs cert_file and key_file"},
 		{"versions", "[[entrypoint]]\nname = 'a'\nlisten = ':80'\nh2c = false\n[[entrypoint]]\nname = 'b'\nlisten = ':443'\nhttp2 = false\ntls = {}", ""},
+		{"HTTP/3", "[[entrypoint]]\nname = 'a'\nlisten = ':443'\nhttp3 = true\ntls = {}", ""},
+		{"HTTP/3 where it cannot be", "[[entrypoint]]\nname = 'a'\nlisten = ':80'\nhttp3 = true\n[[entrypoint]]\nname = 'b'\nlisten = ':443'\nhttp3 = true\nproxy_protocol = true\ntrusted_proxies = ['10.0.0.0/8']\ntls = {}",
+			"l7.entrypoint[0].http3: needs tls: there is no HTTP/3 in clear\n" +
+				"l7.entrypoint[1].http3: stands beside proxy_protocol: HTTP/3 comes without a header that names the client"},
 		{"versions of the other kind", "[[entrypoint]]\nname = 'a'\nlisten = ':80'\nhttp2 = true\n[[entrypoint]]\nname = 'b'\nlisten = ':443'\nh2c = true\ntls = {}",
 			"l7.entrypoint[0].http2: is HTTP/2 over TLS, which this entrypoint does not speak: its key is h2c\n" +
 				"l7.entrypoint[1].h2c: is HTTP/2 without TLS, which this entrypoint speaks: its key is http2"},

@@ -81,6 +81,9 @@ func (l *L7) Prepare(c Config) (commit func(), err error) {
 			return nil, err
 		}
 	}
+	if err := l.tryHTTP3(c); err != nil {
+		return nil, err
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	fresh := map[string]net.Listener{}

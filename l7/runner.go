@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/portico-lb/portico/l7/certs"
 	"github.com/portico-lb/portico/l7/proxy"
 )
@@ -173,10 +175,27 @@ func (r *runner) serveEntry(e Entrypoint) func(context.Context, net.Listener) er
 		Name:           e.Name,
 		TLS:            r.tlsConfig(e.TLS, e.HTTP.protocols()),
 		H2C:            e.HTTP.H2C,
+		HTTP3:          e.HTTP.HTTP3,
 		TrustedProxies: e.Trusted,
 		ProxyProtocol:  e.ProxyProtocol,
 	}
-	return func(ctx context.Context, l net.Listener) error { return r.l.engine.Serve(ctx, l, p) }
+	if !e.HTTP.HTTP3 {
+		return func(ctx context.Context, l net.Listener) error { return r.l.engine.Serve(ctx, l, p) }
+	}
+	return func(ctx context.Context, l net.Listener) error { return r.serveBoth(ctx, l, e.Listen, p) }
+}
+
+// serveBoth serves TCP, and HTTP/3 at the same port of UDP.
+func (r *runner) serveBoth(ctx context.Context, l net.Listener, listen string, p proxy.Entrypoint) error {
+	pc, err := listenUDP(ctx, listen)
+	if err != nil {
+		l.Close()
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return r.l.engine.Serve(ctx, l, p) })
+	group.Go(func() error { return r.l.engine.ServeHTTP3(ctx, pc, p) })
+	return group.Wait()
 }
 
 func (r *runner) fail(err error) {

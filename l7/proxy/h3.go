@@ -24,13 +24,18 @@ const (
 )
 
 // ServeHTTP3 serves HTTP/3 on pc, a UDP socket, as Serve serves a listener, and
-// closes pc at the end. e.TLS is required. Requests are not taken from 0-RTT
+// closes pc at the end. Where pc was bound with SO_REUSEPORT, a socket before it
+// at the same address goes on with its connections. e.TLS is required. Requests are not taken from 0-RTT
 // data, which anybody may send again (RFC 8470).
 func (p *Proxy) ServeHTTP3(ctx context.Context, pc net.PacketConn, e Entrypoint) error {
 	defer pc.Close()
 	s, done := p.begin(ctx, e)
 	defer done()
-	transport := &quic.Transport{Conn: pc}
+	ids := newConnectionIDs()
+	if err := ids.steer(pc); err != nil {
+		p.log.Warn("connections of HTTP/3 will not survive a replacement of their entrypoint", "entrypoint", e.Name, "err", err)
+	}
+	transport := &quic.Transport{Conn: pc, ConnectionIDGenerator: ids}
 	defer transport.Close()
 	l, err := transport.ListenEarly(http3.ConfigureTLSConfig(e.TLS), p.quicConfig())
 	if err != nil {
@@ -39,8 +44,8 @@ func (p *Proxy) ServeHTTP3(ctx context.Context, pc net.PacketConn, e Entrypoint)
 	defer l.Close()
 	h := &http3.Server{
 		Handler:        http.HandlerFunc(s.serveHTTP3),
-		MaxHeaderBytes: p.limits.Head,
-		IdleTimeout:    p.timeouts.Idle,
+		MaxHeaderBytes: p.bounds.Load().Head.Head,
+		IdleTimeout:    p.bounds.Load().Timeouts.Idle,
 		ConnContext:    s.meetHTTP3,
 		Logger:         slog.New(slog.DiscardHandler), // it tells of clients' faults
 	}
@@ -52,7 +57,7 @@ func (p *Proxy) ServeHTTP3(ctx context.Context, pc net.PacketConn, e Entrypoint)
 		failed()
 	})
 	<-accepting.Done()
-	s.drainHTTP3(h)
+	s.drainHTTP3(h, l)
 	group.Wait()
 	if ctx.Err() != nil {
 		return nil
@@ -62,8 +67,8 @@ func (p *Proxy) ServeHTTP3(ctx context.Context, pc net.PacketConn, e Entrypoint)
 
 func (p *Proxy) quicConfig() *quic.Config {
 	return &quic.Config{
-		HandshakeIdleTimeout:       p.timeouts.Head,
-		MaxIdleTimeout:             p.timeouts.Idle,
+		HandshakeIdleTimeout:       p.bounds.Load().Timeouts.Head,
+		MaxIdleTimeout:             p.bounds.Load().Timeouts.Idle,
 		MaxStreamReceiveWindow:     h3StreamWindow,
 		MaxConnectionReceiveWindow: h3ConnWindow,
 		MaxIncomingStreams:         h3Streams,
@@ -71,30 +76,34 @@ func (p *Proxy) quicConfig() *quic.Config {
 	}
 }
 
-// drainHTTP3 tells all clients that the end has come, lets requests finish
-// while there is time, and closes the connections. Streams that come later are
-// refused in a way that lets a client send them to somebody else (RFC 9114,
-// section 5.2).
-func (s *server) drainHTTP3(h *http3.Server) {
+// drainHTTP3 lets handshakes end that are under way, tells all clients that the
+// end has come, lets requests finish while there is time, and closes the
+// connections. Streams that come too late are refused in a way that lets a
+// client send them to somebody else (RFC 9114, section 5.2).
+func (s *server) drainHTTP3(h *http3.Server, l *quic.EarlyListener) {
 	s.draining.Store(true)
 	over, stop := context.WithTimeout(s.ctx, s.p.drain)
 	defer stop()
+	pause(over, lastCall)
 	var group sync.WaitGroup
 	group.Go(func() { h.Shutdown(over) }) //nolint:errcheck // it says whether clients went by themselves
-	tick := time.NewTicker(s.p.grain)
-	defer tick.Stop()
-	for over.Err() == nil {
-		select {
-		case <-tick.C:
-		case <-over.Done():
-		}
-		if s.idle() {
-			break
-		}
+	for pause(over, lastCall); over.Err() == nil && !s.idle(); {
+		pause(over, s.p.grain)
 	}
+	l.Close()
 	s.each((*leash).kill)
 	h.Close()
 	group.Wait()
+}
+
+// pause waits for d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
 }
 
 // idle reports whether nothing is being done.
