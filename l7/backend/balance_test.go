@@ -62,7 +62,7 @@ func spread(p *Pool, n int, call func(i int) *Call) []int {
 	pl := p.plan.Load()
 	got := make([]int, len(pl.endpoints))
 	for i := range n {
-		e, _ := p.pick(pl, call(i), p.now())
+		e, _ := pl.pick(call(i), uint64(i), p.now())
 		got[slices.Index(pl.endpoints, e)]++
 	}
 	return got
@@ -70,7 +70,7 @@ func spread(p *Pool, n int, call func(i int) *Call) []int {
 
 // one picks for c.
 func one(p *Pool, c *Call) *Endpoint {
-	e, _ := p.pick(p.plan.Load(), c, p.now())
+	e, _ := p.plan.Load().pick(c, uint64(p.cursor.Add(1)), p.now())
 	return e
 }
 

@@ -108,13 +108,13 @@ func (p *Pool) Connect(ctx context.Context, c *Call) (*Conn, Refusal) {
 // there is none.
 func (p *Pool) reach(ctx context.Context, c *Call) (*Endpoint, Refusal) {
 	var e *Endpoint
-	f := full
+	f, turn := full, uint64(p.cursor.Add(1))
 	if p.queued.Load() == 0 { // nobody overtakes those that wait
-		e, f = p.seat(c)
+		e, f = p.seat(c, turn)
 	}
 	if f == full {
 		var refusal Refusal
-		if e, refusal = p.wait(ctx, c, p.Policy().Limit); refusal != 0 {
+		if e, refusal = p.wait(ctx, c, turn, p.Policy().Limit); refusal != 0 {
 			return nil, refusal
 		}
 	}

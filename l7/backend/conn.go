@@ -49,7 +49,7 @@ func (b *Conn) Sent(n int64) { b.sending += n }
 // afterwards.
 func (b *Conn) Interrupt() {
 	if b.stream != nil {
-		b.stream.cancel()
+		b.stream.stop()
 		return
 	}
 	b.SetDeadline(time.Unix(1, 0))

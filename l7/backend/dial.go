@@ -46,6 +46,7 @@ func (e *Endpoint) dial(ctx context.Context, t Timeouts) (*Conn, error) {
 		tcp.Close()
 		return nil, fmt.Errorf("tls: the endpoint does not speak HTTP/2, but %q", p)
 	}
+	b.sent = b.wire.sent
 	return b, nil
 }
 

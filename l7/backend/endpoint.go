@@ -114,6 +114,7 @@ func (e *Endpoint) reap(most time.Duration, now int64) {
 	}
 	old := slices.Clone(e.idle[:n])
 	e.idle = slices.Delete(e.idle, 0, n)
+	e.forgetH2()
 	e.mu.Unlock()
 	for _, b := range old {
 		b.Close()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -35,8 +36,29 @@ type client = *http2.ClientConn //nolint:staticcheck // see above
 // A stream is one request's share of an h2conn.
 type stream struct {
 	*h2conn
-	ctx    context.Context // ends with the request
-	cancel context.CancelFunc
+	mu     sync.Mutex
+	over   bool
+	cancel context.CancelFunc // of the request, once it has begun
+}
+
+// begin returns the context of a request over s.
+func (s *stream) begin(ctx context.Context) context.Context {
+	ctx, cancel := context.WithCancel(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cancel = cancel; s.over {
+		cancel()
+	}
+	return ctx
+}
+
+// stop ends the request.
+func (s *stream) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over = true; s.cancel != nil {
+		s.cancel()
+	}
 }
 
 // A dialing is an HTTP/2 connection that is being made. Whoever wants one
@@ -79,12 +101,17 @@ func (e *Endpoint) stream(ctx context.Context, t Timeouts) (*Conn, error) {
 	}
 }
 
-// roomy returns a connection that takes another stream, or nil, and forgets
-// those that never will. The caller holds mu.
-func (e *Endpoint) roomy() *h2conn {
+// forgetH2 forgets the connections that have ended. The caller holds mu.
+func (e *Endpoint) forgetH2() {
 	e.h2 = slices.DeleteFunc(e.h2, func(h *h2conn) bool {
 		return h.streams == 0 && !h.cc.CanTakeNewRequest()
 	})
+}
+
+// roomy returns a connection that takes another stream, or nil. The caller
+// holds mu.
+func (e *Endpoint) roomy() *h2conn {
+	e.forgetH2()
 	for _, h := range e.h2 {
 		if h.streams < h.most && h.cc.CanTakeNewRequest() {
 			return h
@@ -137,15 +164,13 @@ func (e *Endpoint) dialed(d *dialing, h *h2conn, err error) (*Conn, error) {
 }
 
 func (e *Endpoint) newStream(h *h2conn, reused bool) *Conn {
-	s := &stream{h2conn: h}
-	s.ctx, s.cancel = context.WithCancel(context.Background())
-	return &Conn{ep: e, reused: reused, stream: s}
+	return &Conn{ep: e, reused: reused, stream: &stream{h2conn: h}}
 }
 
 // end gives a stream back. The last one of an endpoint that was removed takes
 // the connection along.
 func (s *stream) end(e *Endpoint) {
-	s.cancel()
+	s.stop()
 	e.mu.Lock()
 	s.streams--
 	last := e.removed && s.streams == 0
@@ -155,8 +180,7 @@ func (s *stream) end(e *Endpoint) {
 	}
 }
 
-// closeIdleH2 closes the connections without a stream, and lets the others
-// take none where the endpoint was removed.
+// closeIdleH2 closes the connections without a stream.
 func (e *Endpoint) closeIdleH2() {
 	e.mu.Lock()
 	var idle []*h2conn
@@ -176,10 +200,8 @@ func (e *Endpoint) closeIdleH2() {
 // It ends with the request's context, with Interrupt and with Release,
 // whichever comes first.
 func (b *Conn) RoundTrip(r *http.Request) (*http.Response, error) {
-	ctx, cancel := context.WithCancel(r.Context())
-	context.AfterFunc(b.stream.ctx, cancel)
 	b.sending = 1
-	return b.stream.cc.RoundTrip(r.WithContext(ctx))
+	return b.stream.cc.RoundTrip(r.WithContext(b.stream.begin(r.Context())))
 }
 
 // HTTP2 reports whether the connection is a stream of an HTTP/2 connection,

@@ -18,13 +18,12 @@ const (
 	fit
 )
 
-// pick returns the endpoint whose turn it is, the fittest where that is not
-// fit; nil when all were tried.
-func (p *Pool) pick(pl *plan, c *Call, now int64) (*Endpoint, fitness) {
+// pick returns the endpoint whose turn it is, turn being a running number, and
+// the fittest where that is not fit; nil when all were tried.
+func (pl *plan) pick(c *Call, turn uint64, now int64) (*Endpoint, fitness) {
 	if len(pl.endpoints) == 0 {
 		return nil, tried
 	}
-	turn := uint64(p.cursor.Add(1))
 	for {
 		s := search{pl: pl, c: c, now: now, random: mix(turn)}
 		s.run(turn)

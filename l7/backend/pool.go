@@ -32,7 +32,7 @@ type Pool struct {
 	now     func() int64
 	random  []byte // a secret of its own, once it is needed
 	plan    atomic.Pointer[plan]
-	cursor  atomic.Uint32 // counts what was picked
+	cursor  atomic.Uint32 // counts requests, and each attempt again
 	retries atomic.Uint64
 	queued  atomic.Int32 // len(waiting)
 

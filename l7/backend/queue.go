@@ -18,7 +18,8 @@ type Limit struct {
 
 // A waiter is a request that waits for an endpoint that has room.
 type waiter struct {
-	c *Call
+	c    *Call
+	turn uint64
 	// got takes one value: an endpoint on which the request is counted, or nil
 	// when there is none left for it.
 	got chan *Endpoint
@@ -54,8 +55,8 @@ func (e *Endpoint) leave() {
 
 // wait queues for an endpoint that has room. The refusal is Busy when there is
 // none in time, or too many wait already.
-func (p *Pool) wait(ctx context.Context, c *Call, l Limit) (*Endpoint, Refusal) {
-	w := &waiter{c: c, got: make(chan *Endpoint, 1)}
+func (p *Pool) wait(ctx context.Context, c *Call, turn uint64, l Limit) (*Endpoint, Refusal) {
+	w := &waiter{c: c, turn: turn, got: make(chan *Endpoint, 1)}
 	p.mu.Lock()
 	if len(p.waiting) >= l.Queue {
 		p.rejected++
@@ -103,7 +104,7 @@ func (p *Pool) serveQueue() {
 	defer p.mu.Unlock()
 	for i := 0; i < len(p.waiting); {
 		w := p.waiting[i]
-		e, f := p.seat(w.c)
+		e, f := p.seat(w.c, w.turn)
 		switch {
 		case f != full:
 			p.dequeue(i)
@@ -118,10 +119,10 @@ func (p *Pool) serveQueue() {
 
 // seat counts a request of c on the endpoint whose turn it is. No endpoint and
 // full say that none has room, no endpoint alone that there is none.
-func (p *Pool) seat(c *Call) (*Endpoint, fitness) {
+func (p *Pool) seat(c *Call, turn uint64) (*Endpoint, fitness) {
 	for {
 		pl := p.plan.Load()
-		e, f := p.pick(pl, c, p.now())
+		e, f := pl.pick(c, turn, p.now())
 		switch {
 		case e == nil:
 			return nil, tried

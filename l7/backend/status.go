@@ -30,7 +30,7 @@ type EndpointStatus struct {
 	Protocol    string          `json:"protocol,omitempty"`
 	Requests    uint64          `json:"requests"`
 	InFlight    int             `json:"in_flight"`
-	Idle        int             `json:"idle"` // pooled connections
+	Idle        int             `json:"idle"` // pooled connections, and those of HTTP/2
 	FailedDials uint64          `json:"failed_dials"`
 	Ejected     *EjectionStatus `json:"ejected,omitempty"` // nil where it is not
 }
