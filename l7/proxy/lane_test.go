@@ -326,7 +326,7 @@ func TestWaysOfEarlyResponse(t *testing.T) {
 			io.WriteString(rw, "no")
 			http.NewResponseController(rw).Flush()
 		}))
-		var much io.Reader = endless{}
+		var much io.Reader = unending{}
 		if strings.HasPrefix(w.front, "HTTP/1.1") {
 			much = io.LimitReader(much, 150_000) // of which no end is seen before the answer
 		}
@@ -341,10 +341,10 @@ func TestWaysOfEarlyResponse(t *testing.T) {
 	})
 }
 
-// endless is a body without end.
-type endless struct{}
+// unending is a body without end.
+type unending struct{}
 
-func (endless) Read(p []byte) (int, error) { return len(p), nil }
+func (unending) Read(p []byte) (int, error) { return len(p), nil }
 
 func TestWaysOfExpect(t *testing.T) {
 	everyWay(t, func(t *testing.T, w way) {
