@@ -34,6 +34,8 @@ var (
 	ErrFraming     = &Error{400, "both content length and transfer coding"}
 	ErrOptions     = &Error{400, "malformed or too many connection options"}
 
+	ErrBodyLarge = &Error{413, "request body is too large"}
+
 	ErrChunk   = &Error{400, "malformed chunk"}
 	ErrTrailer = &Error{400, "malformed or forbidden trailer field"}
 )

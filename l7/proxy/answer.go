@@ -33,7 +33,7 @@ func (c *conn) answer(x *exchange, status int, reason string, keep bool) bool {
 		out = append(out, body...)
 	}
 	c.stats.responded(status)
-	if !c.arm(c.p.timeouts.Stall) {
+	if !c.arm(c.bounds.Timeouts.Stall) {
 		return false
 	}
 	_, err := c.rw.Write(out)
@@ -56,10 +56,16 @@ func connectionLine(x *exchange, keep bool) string {
 	return ""
 }
 
+// stays reports whether the connection may outlive the request at hand.
+func (c *conn) stays() bool {
+	most := c.bounds.Caps.Requests
+	return (most == 0 || c.requests < most) && !c.s.draining.Load()
+}
+
 // reject answers a request that is not forwarded, and reports whether the
 // connection may go on: only when the whole body is here.
 func (c *conn) reject(x *exchange, status int, reason string) bool {
-	keep := x.req.KeepAlive && x.up.done && !c.s.draining.Load()
+	keep := x.req.KeepAlive && x.up.done && c.stays()
 	ok := c.answer(x, status, reason, keep)
 	if ok && !keep && !x.up.done {
 		c.linger()
@@ -75,7 +81,7 @@ func (c *conn) refuse(err error) {
 		return
 	}
 	c.stats.requests.Add(1)
-	if c.revive(c.p.timeouts.Stall) && c.answer(nil, status, reason, false) {
+	if c.revive(c.bounds.Timeouts.Stall) && c.answer(nil, status, reason, false) {
 		c.linger()
 	}
 }

@@ -12,6 +12,8 @@ type client struct {
 	s     *server
 	p     *Proxy
 	stats *shard
+	// bounds are what the client may do.
+	bounds *Bounds
 
 	peer    netip.Addr
 	trusted bool
@@ -19,11 +21,13 @@ type client struct {
 	// forwarded are the field lines about the client that are the same in
 	// all its requests.
 	forwarded []byte
+	// counted is the source that it counts for, see gate.
+	counted netip.Addr
 }
 
 // newClient returns the client that connects to s from an address.
 func newClient(s *server, from net.Addr) *client {
-	c := &client{s: s, p: s.p, stats: s.p.counters.pick(), secure: s.entry.TLS != nil}
+	c := &client{s: s, p: s.p, stats: s.p.counters.pick(), bounds: s.p.bounds.Load(), secure: s.entry.TLS != nil}
 	switch a := from.(type) {
 	case *net.TCPAddr:
 		c.identify(a.AddrPort().Addr())

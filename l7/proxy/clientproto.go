@@ -32,7 +32,7 @@ func (c *conn) introduce() bool {
 var errTorn = errors.New("PROXY header is incomplete")
 
 func (c *conn) readIntroduction() error {
-	if !c.arm(c.p.timeouts.Head) {
+	if !c.arm(c.bounds.Timeouts.Head) {
 		return errEnded
 	}
 	for {
@@ -86,6 +86,8 @@ func (r *resumed) Read(p []byte) (int, error) {
 type refused struct {
 	header    atomic.Uint64 // no PROXY header, or a wrong one
 	headerLog muzzle
+	source    atomic.Uint64 // its source had enough
+	sourceLog muzzle
 }
 
 // A muzzle lets one of many complaints through a minute.

@@ -22,9 +22,9 @@ type conn struct {
 	tcp *net.TCPConn // raw, where nothing lies over it: it can be spliced
 	fd  syscall.RawConn
 
-	in   buffer
-	used bool // a request has been read
-	torn bool // the last response broke off
+	in       buffer
+	requests int  // that have been read
+	torn     bool // the last response broke off
 }
 
 func newConn(s *server, raw net.Conn) *conn {
@@ -56,9 +56,10 @@ func (c *conn) serve() {
 		putSmall(c.in.b)
 		c.stats.connections.Add(-1)
 	}()
-	if !c.introduce() {
+	if !c.introduce() || !c.admit() {
 		return
 	}
+	defer c.depart()
 	c.startTLS()
 	if !c.handshake() {
 		return
@@ -77,7 +78,7 @@ func (c *conn) serve() {
 			c.serveHTTP2()
 			return
 		}
-		c.used = true
+		c.requests++
 		if !c.handle(head) {
 			return
 		}
@@ -89,7 +90,7 @@ func (c *conn) handshake() bool {
 	if c.tls == nil {
 		return true
 	}
-	if !c.arm(c.p.timeouts.Head) {
+	if !c.arm(c.bounds.Timeouts.Head) {
 		return false
 	}
 	err := c.tls.Handshake()
@@ -127,7 +128,7 @@ func (c *conn) readHead() ([]byte, error) {
 			if end := http1.HeadEnd(have, searched); end > 0 {
 				return have[:end], nil
 			}
-			if err := http1.Partial(have, searched, c.p.limits); err != nil {
+			if err := http1.Partial(have, searched, c.bounds.Head); err != nil {
 				return nil, err
 			}
 			searched = len(have)
@@ -139,11 +140,11 @@ func (c *conn) readHead() ([]byte, error) {
 			}
 		case !timed:
 			timed = true
-			if !c.arm(c.p.timeouts.Head) {
+			if !c.arm(c.bounds.Timeouts.Head) {
 				return nil, errEnded
 			}
 		}
-		if _, err := c.in.fill(c.rw, c.p.limits.Head); err != nil {
+		if _, err := c.in.fill(c.rw, c.bounds.Head.Head); err != nil {
 			if searched > 0 || !c.reprieve() {
 				return nil, c.headError(searched)
 			}
@@ -175,7 +176,8 @@ func (c *conn) idle() bool {
 	if len(c.in.b) != smallSize { // grown by the last head
 		c.in = buffer{b: getSmall()}
 	}
-	if !c.deadline.move(c.until(c.p.timeouts.Idle), idle) {
+	c.bounds = c.p.bounds.Load()
+	if !c.deadline.move(c.until(c.bounds.Timeouts.Idle), idle) {
 		return c.reprieve()
 	}
 	if c.s.draining.Load() {
@@ -192,7 +194,7 @@ const lastCall = time.Second
 // reprieve lets a connection that was cut while it was idle answer what has
 // arrived nevertheless.
 func (c *conn) reprieve() bool {
-	return c.deadline.cut() != 0 && c.pending() && c.revive(c.p.timeouts.Head)
+	return c.deadline.cut() != 0 && c.pending() && c.revive(c.bounds.Timeouts.Head)
 }
 
 // pending reports whether the kernel holds bytes from the client.
@@ -217,7 +219,7 @@ func (c *conn) linger() {
 	if !ok || half.CloseWrite() != nil {
 		return
 	}
-	if !c.revive(c.p.timeouts.Stall) {
+	if !c.revive(c.bounds.Timeouts.Stall) {
 		return
 	}
 	c.raw.SetReadDeadline(time.Now().Add(lingerTime))

@@ -21,6 +21,7 @@ type exchange struct {
 	first      []byte // what of the body came with the head and is not in out
 	whole      []byte // a small body that was gathered
 	up, down   body
+	pace       pace   // of up
 	upgrade    bool   // the client asks for another protocol
 	altSvc     string // a line of the response that tells of HTTP/3
 
@@ -61,7 +62,10 @@ type body struct {
 	framing http1.Framing
 	left    int64
 	chunks  http1.ChunkReader
-	done    bool
+	// data is how much has come without a length that was announced, most how
+	// much may; 0 is no bound.
+	data, most int64
+	done       bool
 	// trailers is the trailer section that unchunk took out, whose lines are
 	// well-formed and harmless.
 	trailers []byte
@@ -83,12 +87,35 @@ func (d *body) take(b []byte) (n int, err error) {
 		n = int(min(d.left, int64(len(b))))
 		d.advance(int64(n))
 	case d.framing == http1.Chunked:
-		n, err = d.chunks.Skip(b)
-		d.done = d.chunks.Done()
+		n, err = d.skip(b)
 	default:
 		n = len(b)
 	}
 	return n, err
+}
+
+// skip steps over what of a chunked body stands in b.
+func (d *body) skip(b []byte) (n int, err error) {
+	for n < len(b) && !d.chunks.Done() {
+		data, m, err := d.chunks.Next(b[n:])
+		if err == nil {
+			err = d.count(len(data))
+		}
+		if err != nil {
+			return n, err
+		}
+		n += m
+	}
+	d.done = d.chunks.Done()
+	return n, nil
+}
+
+// count counts n bytes of data of a body whose length is not known.
+func (d *body) count(n int) error {
+	if d.data += int64(n); d.most > 0 && d.data > d.most {
+		return http1.ErrBodyLarge
+	}
+	return nil
 }
 
 // advance steps over n bytes of a body with a length.

@@ -11,13 +11,14 @@ import (
 type verdict uint8
 
 const (
-	served  verdict = iota // answered; the connection goes on
-	closes                 // answered, or beyond an answer; the connection ends
-	again                  // nothing has happened; another connection may do better
-	broken                 // the endpoint answered nothing of use
-	late                   // the endpoint took too long
-	garbled                // the request's body is malformed
-	slow                   // the request's body did not come
+	served   verdict = iota // answered; the connection goes on
+	closes                  // answered, or beyond an answer; the connection ends
+	again                   // nothing has happened; another connection may do better
+	broken                  // the endpoint answered nothing of use
+	late                    // the endpoint took too long
+	garbled                 // the request's body is malformed
+	slow                    // the request's body did not come
+	oversize                // there is more of it than may be
 )
 
 // A carrier is how a request comes from a client and a response goes back.
@@ -44,7 +45,7 @@ func (l *leash) forward(c carrier, x *exchange, pl *backend.Pool) bool {
 		b, refusal := l.connect(x, pl)
 		if refusal != 0 {
 			l.limit = 0
-			return l.revive(l.p.timeouts.Stall) && c.reject(x, refusal.Status(), refusal.String())
+			return l.revive(l.bounds.Timeouts.Stall) && c.reject(x, refusal.Status(), refusal.String())
 		}
 		v := c.attempt(x, pl, b)
 		switch v {
@@ -61,7 +62,7 @@ func (l *leash) forward(c carrier, x *exchange, pl *backend.Pool) bool {
 // not waited for.
 func (l *leash) apologise(c carrier, x *exchange, v verdict) bool {
 	l.limit = 0
-	if !l.revive(l.p.timeouts.Stall) {
+	if !l.revive(l.bounds.Timeouts.Stall) {
 		return false
 	}
 	switch v {
@@ -70,6 +71,10 @@ func (l *leash) apologise(c carrier, x *exchange, v verdict) bool {
 	case garbled:
 		x.up.done = false
 		return c.reject(x, 400, "malformed chunk")
+	case oversize:
+		x.up.done = false
+		status, reason := refusal(http1.ErrBodyLarge)
+		return c.reject(x, status, reason)
 	case slow:
 		// To a client that went away this says nothing.
 		return c.reject(x, 408, "request body took too long")
@@ -135,6 +140,8 @@ func (l *leash) judge(x *exchange, pl *backend.Pool, b *backend.Conn, up *upload
 	switch {
 	case up != nil && up.failed == failedChunk:
 		return garbled
+	case up != nil && up.failed == failedLarge:
+		return oversize
 	case up != nil && up.failed == failedClient && l.deadline.cut() == 0:
 		return closes
 	case l.deadline.cut() == cutTimeout && up != nil && !up.complete:

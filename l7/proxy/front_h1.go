@@ -53,6 +53,7 @@ func newConnFront(c *conn, x *exchange) *connFront {
 	if f.raw == nil {
 		f.raw = x.out[http1.HeadEnd(x.out, 0):] // see pack
 	}
+	x.up.data = 0 // what is here is read, and counted, once more
 	return f
 }
 
@@ -145,7 +146,7 @@ func appendHead(dst []byte, status int, fields []field) []byte {
 
 func (f *connFront) respond(status int, fields []field, end, whole bool) error {
 	x := f.x
-	f.keep = x.req.KeepAlive && whole && !f.c.s.draining.Load()
+	f.keep = x.req.KeepAlive && whole && f.c.stays()
 	length := x.resp.Framing == http1.Length
 	if length && !end && x.req.Minor == 1 && slices.ContainsFunc(fields, announcesTrailers) {
 		// Only the chunked coding carries them.

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"sync/atomic"
 
 	"github.com/portico-lb/portico/l7/http2"
 )
@@ -15,13 +16,18 @@ func (c *conn) speaksHTTP2() bool {
 // (RFC 9113, section 3.3), where that is let in. Only the first head of a
 // connection can be.
 func (c *conn) isPreface(head []byte) bool {
-	return c.s.entry.H2C && c.tls == nil && !c.used && bytes.HasPrefix([]byte(http2.Preface), head)
+	return c.s.entry.H2C && c.tls == nil && c.requests == 0 && bytes.HasPrefix([]byte(http2.Preface), head)
 }
 
 // serveHTTP2 serves the connection as one of HTTP/2. What has been read of it
 // lies in the input.
 func (c *conn) serveHTTP2() {
-	h := http2.New(c.rw, c.p.http2Settings(), func(s *http2.Stream) {
+	var requests atomic.Int64
+	var h *http2.Conn
+	h = http2.New(c.rw, c.http2Settings(), func(s *http2.Stream) {
+		if requests.Add(1) == int64(c.bounds.Caps.Requests) {
+			h.Shutdown()
+		}
 		c.s.carry(c.client, &streamFront{Stream: s, group: &c.s.group})
 	})
 	h.Unread(c.in.bytes())
@@ -37,14 +43,14 @@ func (c *conn) serveHTTP2() {
 	}
 }
 
-func (p *Proxy) http2Settings() http2.Settings {
+func (c *client) http2Settings() http2.Settings {
 	return http2.Settings{
-		MaxHeaderList: p.limits.Head,
-		MaxFields:     p.limits.Fields,
-		Now:           p.clock.now,
-		Idle:          p.timeouts.Idle,
-		Head:          p.timeouts.Head,
-		Stall:         p.timeouts.Stall,
+		MaxHeaderList: c.bounds.Head.Head,
+		MaxFields:     c.bounds.Head.Fields,
+		Now:           c.p.clock.now,
+		Idle:          c.bounds.Timeouts.Idle,
+		Head:          c.bounds.Timeouts.Head,
+		Stall:         c.bounds.Timeouts.Stall,
 	}
 }
 

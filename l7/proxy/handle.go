@@ -14,7 +14,7 @@ func (c *conn) handle(head []byte) bool {
 	c.in.r += len(head) // the bytes stay until the next fill
 	x := getExchange()
 	defer putExchange(x)
-	if err := x.req.Parse(head, c.p.limits); err != nil {
+	if err := x.req.Parse(head, c.bounds.Head); err != nil {
 		c.refuse(err)
 		return false
 	}
@@ -68,10 +68,11 @@ func (c *conn) gather(x *exchange) bool {
 	x.makeWhole()
 	copy(x.whole, x.first)
 	for have < len(x.whole) {
-		if !c.arm(c.p.timeouts.Stall) {
+		if !c.await(x, false) {
 			return false
 		}
 		n, err := c.rw.Read(x.whole[have:])
+		x.pace.end(c.p.clock.now(), n)
 		if have += n; n == 0 && err != nil {
 			return false
 		}
@@ -99,8 +100,11 @@ func (c *client) understand(x *exchange, head []byte) (status int, reason string
 	} else if x.path, err = route.CanonicalPath(x.path[:0], r.Path.Of(head)); err != nil {
 		return 400, err.Error()
 	}
-	x.up = newBody(&r.Head)
-	return 0, ""
+	x.up, x.pace = newBody(&r.Head), pace{}
+	if x.up.most = c.bounds.Caps.Body; x.up.most > 0 && r.Length > x.up.most {
+		status, reason = refusal(http1.ErrBodyLarge)
+	}
+	return status, reason
 }
 
 // begin takes what of the request's body came with its head.
@@ -108,9 +112,10 @@ func (c *conn) begin(x *exchange) (status int, reason string) {
 	have := c.in.bytes()
 	n, err := x.up.take(have)
 	if err != nil {
-		return 400, err.Error()
+		return refusal(err)
 	}
 	x.first = have[:n]
+	x.pace.got = int64(n)
 	c.in.r += n
 	return 0, ""
 }

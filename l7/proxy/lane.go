@@ -48,7 +48,7 @@ func (l *lane) handle(x *exchange) {
 	l.stats.requests.Add(1)
 	var err error
 	if x.head, err = l.front.head(x.head[:0]); err == nil {
-		err = x.req.Parse(x.head, l.p.limits)
+		err = x.req.Parse(x.head, l.bounds.Head)
 	}
 	if err != nil {
 		x.req.Method = http1.OtherMethod
@@ -80,10 +80,11 @@ func (l *lane) handle(x *exchange) {
 func (l *lane) gather(x *exchange) bool {
 	x.makeWhole()
 	for have := 0; have < len(x.whole); {
-		if !l.arm(l.p.timeouts.Stall) {
+		if !l.await(x, false) {
 			return false
 		}
 		n, err := l.front.read(x.whole[have:])
+		x.pace.end(l.p.clock.now(), n)
 		if have += n; n == 0 && err != nil {
 			return false
 		}
@@ -101,6 +102,14 @@ func (l *lane) wait(d time.Duration) bool {
 		return l.deadline.move(l.limit, busy)
 	}
 	return l.arm(d)
+}
+
+// await is that of leash, with the freedom of gRPC.
+func (l *lane) await(x *exchange, answered bool) bool {
+	if l.grpc {
+		return l.wait(0)
+	}
+	return l.leash.await(x, answered)
 }
 
 // interrupt ends the waits for the client. A response that has not begun can

@@ -43,7 +43,7 @@ func (l *lane) reject(x *exchange, status int, reason string) bool {
 	x.fields = fields
 	l.stats.responded(status)
 	l.begun.Store(true)
-	if !l.arm(l.p.timeouts.Stall) {
+	if !l.arm(l.bounds.Timeouts.Stall) {
 		return false
 	}
 	err := l.front.respond(status, fields, len(body) == 0, x.up.done)

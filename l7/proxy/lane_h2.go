@@ -217,10 +217,11 @@ func (u *streamUpload) Read(p []byte) (int, error) {
 			return 0, u.fail(failedClient)
 		}
 	}
-	if !u.l.wait(u.l.p.timeouts.Stall) {
+	if !u.l.await(u.x, u.answered.Load()) {
 		return 0, u.fail(failedClient)
 	}
 	n, err := u.l.front.read(p)
+	u.x.pace.end(u.l.p.clock.now(), n)
 	if n > 0 && !u.whole {
 		u.consumed.Store(true)
 	}
@@ -235,16 +236,10 @@ func (u *streamUpload) Read(p []byte) (int, error) {
 		u.end(failedNot)
 	case err != nil:
 		return n, u.fail(u.unless(failureOf(err)))
+	case u.x.up.framing == http1.Chunked && u.x.up.count(n) != nil:
+		return 0, u.fail(failedLarge)
 	}
 	return n, err
-}
-
-// failureOf tells a malformed body from one that does not come.
-func failureOf(err error) failure {
-	if _, ok := err.(*http1.Error); ok { //nolint:errorlint // as the parser gives it
-		return failedChunk
-	}
-	return failedClient
 }
 
 // fail ends the upload, and is the error that makes the stream be reset.

@@ -46,6 +46,7 @@ func (l *lane) respond(x *exchange, b *backend.Conn, up *upload, src source) ver
 		return broken
 	}
 	uploaded := up.finished()
+	up.markAnswered()
 	released := x.down.done && uploaded
 	if released {
 		// Not after the write: a slow client need not hold it.
@@ -71,7 +72,7 @@ func (l *lane) respond(x *exchange, b *backend.Conn, up *upload, src source) ver
 // send sends head and body, of which data is here.
 func (l *lane) send(x *exchange, src source, data []byte, uploaded bool) error {
 	end := x.down.done && len(data) == 0 && len(src.trailers(x)) == 0
-	if !l.arm(l.p.timeouts.Stall) {
+	if !l.arm(l.bounds.Timeouts.Stall) {
 		return errEnded
 	}
 	if err := l.front.respond(x.resp.Status, x.fields, end, uploaded); err != nil || end {
@@ -91,7 +92,7 @@ func (l *lane) send(x *exchange, src source, data []byte, uploaded bool) error {
 		if err == nil {
 			data, err = src.next(x)
 		}
-		if err == nil && !l.arm(l.p.timeouts.Stall) {
+		if err == nil && !l.arm(l.bounds.Timeouts.Stall) {
 			err = errEnded
 		}
 		if err != nil {

@@ -51,10 +51,11 @@ func (u *laneUpload) run() failure {
 	buf := getLarge()
 	defer putLarge(buf)
 	for d := &u.x.up; !d.done; {
-		if !u.l.wait(u.l.p.timeouts.Stall) {
+		if !u.l.await(u.x, u.answered.Load()) {
 			return failedClient
 		}
 		n, err := u.l.front.read(buf[chunkBefore : len(buf)-chunkBehind])
+		u.x.pace.end(u.l.p.clock.now(), n)
 		if n > 0 {
 			u.consumed.Store(true)
 			if f := u.pass(d, buf, n); f != failedNot {
@@ -87,6 +88,9 @@ func (u *laneUpload) pass(d *body, buf []byte, n int) failure {
 		}
 		d.advance(int64(n))
 		return u.write(data)
+	}
+	if d.count(n) != nil {
+		return failedLarge
 	}
 	var size [chunkBefore]byte
 	line := append(strconv.AppendUint(size[:0], uint64(n), 16), '\r', '\n')

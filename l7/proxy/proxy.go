@@ -11,6 +11,7 @@
 package proxy
 
 import (
+	"cmp"
 	"crypto/tls"
 	"log/slog"
 	"net/netip"
@@ -28,9 +29,13 @@ type Options struct {
 	Log *slog.Logger
 	// Drain is how long requests and tunnels may go on once Serve's context
 	// has ended. 0 cuts them at once.
-	Drain    time.Duration
+	Drain time.Duration
+	// Timeouts, Limits and Caps are the first Bounds. Limits are those of
+	// endpoints' heads, too, and the shortest of Timeouts says how closely all
+	// that come later are kept.
 	Timeouts Timeouts
 	Limits   http1.Limits
+	Caps     Caps
 	// Policy is that of backends without one of their own; the zero Policy
 	// means backend.Default.
 	Policy backend.Policy
@@ -87,11 +92,12 @@ type Entrypoint struct {
 
 // A Proxy is the engine. New starts nothing; each Serve blocks.
 type Proxy struct {
-	log      *slog.Logger
-	drain    time.Duration
-	timeouts Timeouts
-	grain    time.Duration
-	limits   http1.Limits
+	log    *slog.Logger
+	drain  time.Duration
+	grain  time.Duration
+	limits http1.Limits // of endpoints' heads
+	bounds atomic.Pointer[Bounds]
+	gate   *gate
 
 	clock    clock
 	counters counters
@@ -114,20 +120,18 @@ type routing struct {
 // New returns a Proxy that answers 503 until SetRoutes was called.
 func New(o Options) *Proxy {
 	p := &Proxy{
-		log:      o.Log,
-		drain:    o.Drain,
-		timeouts: o.Timeouts.withDefaults(),
-		limits:   o.Limits,
-		pools:    make(map[route.Backend]*backend.Pool),
-	}
-	if p.limits == (http1.Limits{}) {
-		p.limits = http1.DefaultLimits
+		log:    o.Log,
+		drain:  o.Drain,
+		gate:   newGate(),
+		limits: cmp.Or(o.Limits, http1.DefaultLimits),
+		pools:  make(map[route.Backend]*backend.Pool),
 	}
 	if o.Policy == (backend.Policy{}) {
 		o.Policy = backend.Default()
 	}
 	p.policies = policies{common: o.Policy}
-	p.grain = p.timeouts.grain(o.Policy.Timeouts)
+	p.SetBounds(Bounds{o.Timeouts, o.Limits, o.Caps})
+	p.grain = p.bounds.Load().Timeouts.grain(o.Policy.Timeouts)
 	p.clock.start = time.Now()
 	return p
 }

@@ -35,7 +35,8 @@ func (c *conn) relay(x *exchange, b *backend.Conn, up *upload) verdict {
 		return broken
 	}
 	uploaded := up.finished()
-	keep := x.req.KeepAlive && uploaded && r.Framing != http1.Close && !plain && !c.s.draining.Load()
+	up.markAnswered()
+	keep := x.req.KeepAlive && uploaded && r.Framing != http1.Close && !plain && c.stays()
 	if plain {
 		r.Discard(r.Field(http1.TransferEncoding))
 	}
@@ -51,7 +52,7 @@ func (c *conn) relay(x *exchange, b *backend.Conn, up *upload) verdict {
 		// Not after the write: a slow client need not hold it.
 		c.release(b, r.KeepAlive && x.in.len() == 0)
 	}
-	if c.arm(c.p.timeouts.Stall) {
+	if c.arm(c.bounds.Timeouts.Stall) {
 		_, err = c.rw.Write(x.in.b[start : head+r.Size+n])
 	} else {
 		err = errEnded
@@ -110,7 +111,7 @@ func (c *conn) stream(x *exchange, b *backend.Conn, plain bool) error {
 		if err != nil {
 			return err
 		}
-		if !c.arm(c.p.timeouts.Stall) {
+		if !c.arm(c.bounds.Timeouts.Stall) {
 			return errEnded
 		}
 		if _, err := c.rw.Write(x.in.b[from : from+size]); err != nil {
@@ -122,7 +123,7 @@ func (c *conn) stream(x *exchange, b *backend.Conn, plain bool) error {
 
 // spliceDown moves a part of a large body.
 func (c *conn) spliceDown(x *exchange, b *backend.Conn) error {
-	if !c.arm(max(c.p.timeouts.Stall, x.policy.Timeouts.Response)) {
+	if !c.arm(max(c.bounds.Timeouts.Stall, x.policy.Timeouts.Response)) {
 		return errEnded
 	}
 	x.part = io.LimitedReader{R: b.TCP, N: min(x.down.left, spliceMost)}

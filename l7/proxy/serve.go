@@ -88,6 +88,7 @@ func (p *Proxy) leave() {
 func (s *server) accept(ctx context.Context, l net.Listener) error {
 	var pause time.Duration
 	for {
+		s.p.gate.wait(ctx)
 		raw, err := l.Accept()
 		switch {
 		case err == nil:
@@ -111,7 +112,9 @@ func (s *server) accept(ctx context.Context, l net.Listener) error {
 func (s *server) start(raw net.Conn) {
 	c := newConn(s, raw)
 	s.watch(&c.leash)
+	s.p.gate.enter()
 	s.group.Go(func() {
+		defer s.p.gate.leave()
 		defer s.unwatch(&c.leash)
 		c.serve()
 	})

@@ -34,6 +34,8 @@ type Refused struct {
 	// ProxyHeader is those of trusted proxies that did not begin with a right
 	// header of the PROXY protocol.
 	ProxyHeader uint64 `json:"proxy_header"`
+	// Source is those above the limit of their source.
+	Source uint64 `json:"source"`
 }
 
 // shards keeps processors from writing to one cache line. More than a node
@@ -74,7 +76,7 @@ func (p *Proxy) Status() Status {
 		s.Responses.ClientError += c.classes[4].Load()
 		s.Responses.ServerError += c.classes[5].Load()
 	}
-	s.Refused = Refused{ProxyHeader: p.refused.header.Load()}
+	s.Refused = Refused{ProxyHeader: p.refused.header.Load(), Source: p.refused.source.Load()}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, pl := range p.pools {

@@ -23,6 +23,7 @@ type upload struct {
 	// halt is set by stop, so that what stop breaks is no failure.
 	halt     atomic.Bool
 	consumed atomic.Bool // bytes have been taken from the client
+	answered atomic.Bool // the client gets a response
 
 	// Valid once over is closed.
 	complete bool // the body went out whole
@@ -36,8 +37,21 @@ const (
 	failedNot     failure = iota
 	failedClient          // the client went away or took too long
 	failedChunk           // the client's chunked coding is broken
+	failedLarge           // it is longer than it may be
 	failedBackend         // the endpoint takes no more; it may have answered
 )
+
+// failureOf tells a body that is wrong from one that does not come.
+func failureOf(err error) failure {
+	var bad *http1.Error
+	switch {
+	case errors.Is(err, http1.ErrBodyLarge):
+		return failedLarge
+	case errors.As(err, &bad):
+		return failedChunk
+	}
+	return failedClient
+}
 
 // start runs carry in a goroutine that g waits for. tear closes the endpoint's
 // connection: the endpoint shall not take a torn body for a whole one, and
@@ -48,7 +62,7 @@ func (u *upload) start(g *sync.WaitGroup, carry func() failure, tear func()) {
 		defer close(u.over)
 		u.failed = carry()
 		u.complete = u.failed == failedNot
-		if u.failed == failedClient || u.failed == failedChunk {
+		if u.failed != failedNot && u.failed != failedBackend {
 			tear()
 		}
 	})
@@ -69,6 +83,13 @@ func (u *upload) finished() bool {
 
 // consumedAny reports whether the request can no longer be sent again.
 func (u *upload) consumedAny() bool { return u != nil && u.consumed.Load() }
+
+// markAnswered says that the client gets its response while the body comes.
+func (u *upload) markAnswered() {
+	if u != nil {
+		u.answered.Store(true)
+	}
+}
 
 // stop ends the upload and waits for it. What it breaks by that are the
 // connection to the endpoint, which cannot be used again, and nothing else.
@@ -96,6 +117,9 @@ type connUpload struct {
 	c *conn
 	x *exchange
 	b *backend.Conn
+	// full is whether the client sends as fast as it is read. Of one that does
+	// not, a part of a splice would not come within its time.
+	full bool
 }
 
 // startUpload begins to carry what of x's body is not here yet.
@@ -123,7 +147,7 @@ func (u *connUpload) run() failure {
 	in := buffer{b: getLarge()}
 	defer putLarge(in.b)
 	for d := &u.x.up; !d.done; {
-		if d.framing == http1.Length && d.left >= spliceFrom && u.c.tcp != nil && u.b.TCP != nil {
+		if u.full && d.framing == http1.Length && d.left >= spliceFrom && u.c.tcp != nil && u.b.TCP != nil {
 			if f := u.splice(d); f != failedNot {
 				return f
 			}
@@ -144,7 +168,7 @@ func (u *connUpload) run() failure {
 
 // copy carries what one read yields.
 func (u *connUpload) copy(d *body, in *buffer) failure {
-	if !u.c.arm(u.c.p.timeouts.Stall) {
+	if !u.c.await(u.x, u.answered.Load()) {
 		return failedClient
 	}
 	most := len(in.b)
@@ -152,6 +176,8 @@ func (u *connUpload) copy(d *body, in *buffer) failure {
 		most = int(min(int64(most), d.left))
 	}
 	n, err := u.c.rw.Read(in.b[:most])
+	u.x.pace.end(u.c.p.clock.now(), n)
+	u.full = n == len(in.b)
 	in.r, in.w = 0, n
 	if n == 0 && err != nil {
 		return u.unless(failedClient)
@@ -159,7 +185,7 @@ func (u *connUpload) copy(d *body, in *buffer) failure {
 	u.consumed.Store(true)
 	size, err := d.take(in.bytes())
 	if err != nil {
-		return failedChunk
+		return failureOf(err)
 	}
 	if _, err := u.b.Write(in.b[:size]); err != nil {
 		return failedBackend
@@ -171,11 +197,14 @@ func (u *connUpload) copy(d *body, in *buffer) failure {
 
 // splice carries a part of a large body through a pipe of the kernel's.
 func (u *connUpload) splice(d *body) failure {
-	if !u.c.arm(u.c.p.timeouts.Stall) {
+	if !u.c.await(u.x, u.answered.Load()) {
 		return failedClient
 	}
+	began := u.x.pace.waited
 	part := &io.LimitedReader{R: u.c.tcp, N: min(d.left, spliceMost)}
 	n, err := u.b.TCP.ReadFrom(part)
+	u.x.pace.end(u.c.p.clock.now(), int(n))
+	u.full = u.x.pace.waited-began < int64(time.Second)
 	if n > 0 {
 		u.consumed.Store(true)
 		u.b.Sent(n)
