@@ -106,7 +106,7 @@ func TestRoundRobin(t *testing.T) {
 	}
 	p.Set(addrs(4))
 	third := p.plan.Load().endpoints[2]
-	third.report(NoConnection, 0)
+	third.report(NoConnection, nil, 0)
 	if got := spread(p, 4000, any1); !near(got, []float64{1, 1, 0, 1}, 0.1) {
 		t.Errorf("without the third: %v", got)
 	}
@@ -114,7 +114,7 @@ func TestRoundRobin(t *testing.T) {
 	if got := spread(p, 4000, any1); got[2] != 1 {
 		t.Errorf("not one request to try the third: %v", got)
 	}
-	third.report(Answered, p.now())
+	third.report(Answered, nil, p.now())
 	if got := spread(p, 4000, any1); !near(got, []float64{1, 1, 1, 1}, 0) {
 		t.Errorf("with the third again: %v", got)
 	}
@@ -127,7 +127,7 @@ func TestTried(t *testing.T) {
 		policy := Default()
 		policy.Balance.Strategy = s
 		p, _ := newPool(t, policy, 4)
-		p.plan.Load().endpoints[1].report(NoConnection, 0)
+		p.plan.Load().endpoints[1].report(NoConnection, nil, 0)
 		for key := range uint64(20) {
 			c := Call{Key: mix(key)}
 			for e := one(p, &c); e != nil; e = one(p, &c) {

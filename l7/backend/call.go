@@ -96,7 +96,6 @@ func (p *Pool) Connect(ctx context.Context, c *Call) (*Conn, Refusal) {
 		if ctx.Err() != nil {
 			return nil, Unreachable
 		}
-		p.log.Debug("endpoint does not take connections", "backend", p.backend, "endpoint", e.Addr(), "err", err)
 		if failed = p.unreachable(c, e, err); c.attempts >= p.Policy().Retries.Attempts {
 			p.record(false, p.now())
 			return nil, failed
@@ -132,7 +131,7 @@ func (p *Pool) reach(ctx context.Context, c *Call) (*Endpoint, Refusal) {
 func (p *Pool) unreachable(c *Call, e *Endpoint, err error) Refusal {
 	p.retries.Add(1)
 	c.tried = append(c.tried, e)
-	e.report(NoConnection, p.now())
+	e.report(NoConnection, err, p.now())
 	e.mu.Lock()
 	e.unmade++
 	e.mu.Unlock()

@@ -1,5 +1,7 @@
 package backend
 
+import "time"
+
 // The word that says until when an endpoint is out: a clock time, with the
 // lowest bit for responses as the reason; 0 is not out.
 func outWord(j *judge) int64 {
@@ -24,36 +26,50 @@ func (e *Endpoint) claim(now int64) bool {
 	return e.out.CompareAndSwap(out, until(now+trialTime)|out&1)
 }
 
-// judged lets act tell the judge what happened.
-func (e *Endpoint) judged(now int64, act func(*judge)) {
+// judged lets act tell the judge what happened, and logs what comes of it, with
+// err where the reason is known.
+func (e *Endpoint) judged(now int64, err error, act func(*judge)) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	before := e.judge.out
 	act(&e.judge)
-	e.troubled.Store(!e.judge.untroubled())
-	if e.judge.out == before {
+	after := e.judge
+	e.troubled.Store(!after.untroubled())
+	if after.out != before {
+		if after.out == 0 {
+			e.rising.Store(now | 1)
+		}
+		e.out.Store(outWord(&after))
+	}
+	e.mu.Unlock()
+	if after.out == before {
 		return
 	}
-	if e.judge.out == 0 {
-		e.rising.Store(now | 1)
+	log := e.pool.log.With("backend", e.pool.backend.String(), "endpoint", e.Addr())
+	if after.out == 0 {
+		log.Info("endpoint is used again")
+		return
 	}
-	e.out.Store(outWord(&e.judge))
+	if err != nil {
+		log = log.With("err", err)
+	}
+	log.Warn("endpoint is asked last", "why", after.why.String(), "for", time.Duration(after.length))
 }
 
-// report takes note of what became of a request.
-func (e *Endpoint) report(o Outcome, now int64) {
+// report takes note of what became of a request, err being the reason where it
+// is known.
+func (e *Endpoint) report(o Outcome, err error, now int64) {
 	if o != Answered {
 		ejection := e.pool.Policy().Ejection
-		e.judged(now, func(j *judge) { j.ill(o, now, ejection) })
+		e.judged(now, err, func(j *judge) { j.ill(o, now, ejection) })
 	} else if e.troubled.Load() {
-		e.judged(now, func(j *judge) { j.well(now) })
+		e.judged(now, nil, func(j *judge) { j.well(now) })
 	}
 }
 
 // connected takes note of a dial that went well.
 func (e *Endpoint) connected(now int64) {
 	if e.troubled.Load() {
-		e.judged(now, func(j *judge) { j.connected(now) })
+		e.judged(now, nil, func(j *judge) { j.connected(now) })
 	}
 }
 
@@ -65,7 +81,7 @@ func (b *Conn) Report(o Outcome) {
 	}
 	p := b.ep.pool
 	now := p.now()
-	b.ep.report(o, now)
+	b.ep.report(o, nil, now)
 	p.record(o == Answered, now)
 }
 

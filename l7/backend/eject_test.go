@@ -9,7 +9,7 @@ import (
 // fail has an endpoint fail as often as is needed to be ejected.
 func fail(p *Pool, e *Endpoint) {
 	for range p.Policy().Ejection.Failures {
-		e.report(GatewayError, p.now())
+		e.report(GatewayError, nil, p.now())
 	}
 }
 
@@ -30,7 +30,7 @@ func TestPanic(t *testing.T) {
 	p, _ = newPool(t, Default(), 5)
 	eps = p.plan.Load().endpoints
 	for i := range 4 {
-		eps[i].report(NoConnection, 0)
+		eps[i].report(NoConnection, nil, 0)
 	}
 	if got := spread(p, 5000, any1); got[4] != 5000 {
 		t.Errorf("those without a connection: %v", got)
@@ -111,9 +111,9 @@ func TestSlowReturn(t *testing.T) {
 	policy.SlowStart = 10 * time.Second
 	p, clock := newPool(t, policy, 2)
 	e := p.plan.Load().endpoints[0]
-	e.report(NoConnection, 0)
+	e.report(NoConnection, nil, 0)
 	*clock = manual(2 * time.Second)
-	e.report(Answered, p.now())
+	e.report(Answered, nil, p.now())
 	if got := spread(p, 10000, any1); got[0] < 100 || got[0] > 500 {
 		t.Errorf("%v", got)
 	}

@@ -151,8 +151,8 @@ func TestQueueOfEjected(t *testing.T) {
 			got <- e
 		}()
 		synctest.Wait()
-		a.report(NoConnection, p.now())
-		b.report(NoConnection, p.now())
+		a.report(NoConnection, nil, p.now())
+		b.report(NoConnection, nil, p.now())
 		a.leave()
 		if <-got != a {
 			t.Error("not served")
@@ -252,7 +252,7 @@ func TestConnect(t *testing.T) {
 	}
 	// Listed as out, it is the only one; a dial that goes well says otherwise.
 	p, _ = poolAt(t, Default(), netip.MustParseAddrPort(l.Addr().String()))
-	p.plan.Load().endpoints[0].report(NoConnection, 0)
+	p.plan.Load().endpoints[0].report(NoConnection, nil, 0)
 	b, refusal := p.Connect(context.Background(), &Call{})
 	if refusal != 0 || p.Status().Endpoints[0].Ejected != nil {
 		t.Errorf("%v, %+v", refusal, p.Status())
