@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"bytes"
+	"crypto/rand"
+	"encoding/base64"
 
 	"github.com/portico-lb/portico/l7/http1"
 	"github.com/portico-lb/portico/l7/http2"
@@ -107,6 +109,17 @@ func (in *intake) append(name, value []byte) {
 		in.err = http1.ErrFieldValue
 	}
 	in.out = appendLine(in.out, name, value)
+}
+
+// upgrade asks for a websocket as HTTP/1.1 does it, on behalf of a client that
+// has done so in the way of RFC 8441. The key proves that a server means it;
+// those who are asked in that way need not.
+func (in *intake) upgrade() {
+	var key [16]byte
+	rand.Read(key[:]) //nolint:errcheck // never fails
+	in.append([]byte("Connection"), []byte("Upgrade"))
+	in.append([]byte("Upgrade"), []byte("websocket"))
+	in.append([]byte("Sec-WebSocket-Key"), base64.StdEncoding.AppendEncode(nil, key[:]))
 }
 
 // end completes the head and returns it. body is whether a body comes.

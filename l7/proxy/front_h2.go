@@ -25,15 +25,22 @@ func (f *streamFront) notify(gone func()) {
 func (f *streamFront) head(dst []byte) ([]byte, error) {
 	f.Patient() // the lane watches over the body
 	in := intake{out: dst}
-	path := f.Path
-	if path == nil {
+	method, path := f.Method, f.Path
+	websocket := string(f.Protocol) == "websocket"
+	switch {
+	case websocket:
+		method = []byte("GET")
+	case path == nil || f.Protocol != nil:
 		path = []byte("*") // CONNECT, which is refused
 	}
-	in.line(f.Method, path, f.Authority)
+	in.line(method, path, f.Authority)
 	for i := range f.Fields {
 		in.field(f.Fields[i].Name, f.Fields[i].Value)
 	}
-	return in.end(f.HasBody)
+	if websocket {
+		in.upgrade()
+	}
+	return in.end(f.HasBody && !websocket)
 }
 
 func (f *streamFront) read(p []byte) (int, error) { return f.Read(p) }

@@ -47,6 +47,7 @@ func (c *client) http2Settings() http2.Settings {
 	return http2.Settings{
 		MaxHeaderList: c.bounds.Head.Head,
 		MaxFields:     c.bounds.Head.Fields,
+		Connect:       true,
 		Now:           c.p.clock.now,
 		Idle:          c.bounds.Timeouts.Idle,
 		Head:          c.bounds.Timeouts.Head,

@@ -66,7 +66,7 @@ func (l *lane) handle(x *exchange) {
 		l.reject(x, status, reason)
 		return
 	}
-	x.upgrade, x.first = false, nil
+	x.upgrade, x.first = upgrades(&x.req, x.head), nil
 	l.compose(x, x.head)
 	if x.gathers() && !l.gather(x) {
 		l.apologise(l, x, slow)

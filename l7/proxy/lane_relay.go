@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"io"
+	"net/http"
 
 	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/http1"
@@ -9,6 +10,9 @@ import (
 
 // relay passes on the response whose head is at the start of x.in.
 func (l *lane) relay(x *exchange, b *backend.Conn, up *upload) verdict {
+	if x.resp.Status == http.StatusSwitchingProtocols {
+		return l.tunnel(x, b)
+	}
 	return l.respond(x, b, up, &plainSource{l: l, b: b})
 }
 
