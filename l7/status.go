@@ -70,7 +70,11 @@ func (l *L7) Status() Status {
 		Engine:            l.engine.Status(),
 	}
 	for _, e := range s.endpoints {
-		out.Endpoints += len(e)
+		for _, ep := range e {
+			if !ep.Leaving {
+				out.Endpoints++
+			}
+		}
 	}
 	if s.source != nil {
 		source := s.source.Status()

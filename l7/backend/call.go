@@ -13,6 +13,9 @@ type Call struct {
 	// Idempotent says that the request may be executed twice (RFC 9110,
 	// section 9.2.2).
 	Idempotent bool
+	// Streams says that the request's body goes out as it comes, so that what
+	// was sent of it cannot be sent again, whatever the method.
+	Streams bool
 	// Key is the KeyHash of what decides under the strategy Hash.
 	Key uint64
 	// Token is the value of the sticky cookie that came with the request.
@@ -169,7 +172,7 @@ const youth = time.Second / 2
 func (p *Pool) pooled(c *Call, ep *Endpoint) *Conn {
 	most := p.Policy().Timeouts.Idle
 	switch {
-	case c.fresh:
+	case c.fresh, c.Streams:
 		most = -1
 	case !c.Idempotent:
 		most = min(most, youth)

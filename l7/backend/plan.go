@@ -12,6 +12,7 @@ type plan struct {
 	policy    Policy
 	specs     []route.Endpoint
 	endpoints []*Endpoint // of specs, each address once
+	leaving   []*Endpoint // those that only clients with their tokens get to
 	weights   []int       // of endpoints
 	turns     []int32     // indices of endpoints, nil for one after the other
 	tokens    map[string]*Endpoint
@@ -24,14 +25,17 @@ func (p *Pool) apply(specs []route.Endpoint, policy Policy) {
 	want := &plan{policy: policy, specs: specs, endpoints: make([]*Endpoint, 0, len(specs))}
 	byAddr := make(map[route.Endpoint]*Endpoint, len(have.endpoints))
 	if policy.Protocol == have.policy.Protocol && policy.TLS == have.policy.TLS {
-		for _, e := range have.endpoints {
+		for _, e := range have.all() {
 			byAddr[e.spec] = e
 		}
 	}
 	for _, spec := range specs {
-		weight := max(1, spec.Weight)
-		spec.Weight = 0
-		if slices.ContainsFunc(want.endpoints, func(e *Endpoint) bool { return e.spec.Addr == spec.Addr }) {
+		weight, leaving := max(1, spec.Weight), spec.Leaving
+		spec.Weight, spec.Leaving = 0, false
+		if leaving && policy.Sticky.Cookie == "" {
+			continue
+		}
+		if slices.ContainsFunc(want.all(), func(e *Endpoint) bool { return e.spec.Addr == spec.Addr }) {
 			continue
 		}
 		e := byAddr[spec]
@@ -41,6 +45,10 @@ func (p *Pool) apply(specs []route.Endpoint, policy Policy) {
 				e.rising.Store(p.now() | 1)
 			}
 		}
+		if leaving {
+			want.leaving = append(want.leaving, e)
+			continue
+		}
 		want.endpoints = append(want.endpoints, e)
 		want.weights = append(want.weights, weight)
 	}
@@ -48,11 +56,20 @@ func (p *Pool) apply(specs []route.Endpoint, policy Policy) {
 	p.stick(want)
 	p.plan.Store(want)
 	p.serveQueue()
-	for _, e := range have.endpoints {
-		if !slices.Contains(want.endpoints, e) {
+	kept := want.all()
+	for _, e := range have.all() {
+		if !slices.Contains(kept, e) {
 			e.remove()
 		}
 	}
+}
+
+// all returns the endpoints, those that are leaving last.
+func (pl *plan) all() []*Endpoint {
+	if len(pl.leaving) == 0 {
+		return pl.endpoints
+	}
+	return slices.Concat(pl.endpoints, pl.leaving)
 }
 
 // stick gives each endpoint of pl its cookie.
@@ -64,8 +81,8 @@ func (p *Pool) stick(pl *plan) {
 		}
 		return
 	}
-	pl.tokens = make(map[string]*Endpoint, len(pl.endpoints))
-	for _, e := range pl.endpoints {
+	pl.tokens = make(map[string]*Endpoint)
+	for _, e := range pl.all() {
 		a := p.affinity(e.spec, s)
 		e.affinity.Store(a)
 		pl.tokens[a.token] = e

@@ -79,14 +79,14 @@ func (p *Pool) SetPolicy(policy Policy) {
 // several times a second.
 func (p *Pool) Reap() {
 	pl, now := p.plan.Load(), p.now()
-	for _, e := range pl.endpoints {
+	for _, e := range pl.all() {
 		e.reap(pl.policy.Timeouts.Idle, now)
 	}
 }
 
 // CloseIdle closes all pooled connections.
 func (p *Pool) CloseIdle() {
-	for _, e := range p.plan.Load().endpoints {
+	for _, e := range p.plan.Load().all() {
 		e.closeIdle()
 	}
 }

@@ -28,6 +28,7 @@ type Status struct {
 type EndpointStatus struct {
 	Addr        netip.AddrPort  `json:"addr"`
 	Protocol    string          `json:"protocol,omitempty"`
+	Leaving     bool            `json:"leaving,omitempty"` // only for clients with its cookie
 	Requests    uint64          `json:"requests"`
 	InFlight    int             `json:"in_flight"`
 	Idle        int             `json:"idle"` // pooled connections, and those of HTTP/2
@@ -55,8 +56,11 @@ func (p *Pool) Status() Status {
 		Rejected:        p.rejected,
 	}
 	p.mu.Unlock()
-	for _, e := range p.plan.Load().endpoints {
-		s.Endpoints = append(s.Endpoints, e.status(p.now()))
+	pl := p.plan.Load()
+	for i, e := range pl.all() {
+		es := e.status(p.now())
+		es.Leaving = i >= len(pl.endpoints)
+		s.Endpoints = append(s.Endpoints, es)
 	}
 	return s
 }

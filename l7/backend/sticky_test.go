@@ -2,6 +2,7 @@ package backend
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +49,19 @@ func TestSticky(t *testing.T) {
 	p.SetPolicy(policy)
 	if e := one(p, &c); e != first {
 		t.Error("left because the policy changed")
+	}
+	leaving := slices.Clone(eps[:3])
+	for i := range leaving {
+		leaving[i].Leaving = p.plan.Load().endpoints[i] == first
+	}
+	p.Set(leaving)
+	for range 10 {
+		if one(p, &Call{}) == first {
+			t.Error("a new client is sent to one that is leaving")
+		}
+	}
+	if one(p, &c) != first || len(p.Status().Endpoints) != 3 || !p.Status().Endpoints[2].Leaving {
+		t.Error("cut off from one that is leaving")
 	}
 	// The same address, another Pod.
 	eps[0].ID, eps[1].ID, eps[2].ID = "x", "y", "z"

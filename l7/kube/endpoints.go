@@ -19,9 +19,10 @@ import (
 //
 // Ready endpoints are used. Where there is none, those are that still serve
 // while they terminate, as kube-proxy does (KEP-1669): the last Pod of a
-// rolling update answers until its successor can. Of a Service with two
-// address families the first one in its ipFamilies that has an endpoint is
-// used, so that no Pod counts twice.
+// rolling update answers until its successor can. Beside ready ones they are
+// leaving: clients that belong there may stay. Of a Service with two address
+// families the first one in its ipFamilies that has an endpoint is used, so
+// that no Pod counts twice.
 func Endpoints(o *Objects, backends []route.Backend) (map[route.Backend][]route.Endpoint, []Problem) {
 	x := index(o, backends)
 	out := make(map[route.Backend][]route.Endpoint, len(backends))
@@ -197,14 +198,23 @@ func (c *candidates) best(families []corev1.IPFamily) []route.Endpoint {
 	if len(families) > 0 && families[0] == corev1.IPv6Protocol {
 		slices.Reverse(order)
 	}
-	for _, byFamily := range c {
+	for rank, byFamily := range c {
 		for _, f := range order {
-			if found := byFamily[f]; len(found) > 0 {
-				slices.SortFunc(found, func(a, b route.Endpoint) int {
-					return cmp.Or(a.Addr.Addr().Compare(b.Addr.Addr()), cmp.Compare(a.Addr.Port(), b.Addr.Port()))
-				})
-				return slices.CompactFunc(found, func(a, b route.Endpoint) bool { return a.Addr == b.Addr })
+			found := byFamily[f]
+			if len(found) == 0 {
+				continue
 			}
+			if rank == 0 {
+				for _, e := range c[1][f] {
+					e.Leaving = true
+					found = append(found, e)
+				}
+			}
+			// Stable: who is ready stands before the same one leaving.
+			slices.SortStableFunc(found, func(a, b route.Endpoint) int {
+				return cmp.Or(a.Addr.Addr().Compare(b.Addr.Addr()), cmp.Compare(a.Addr.Port(), b.Addr.Port()))
+			})
+			return slices.CompactFunc(found, func(a, b route.Endpoint) bool { return a.Addr == b.Addr })
 		}
 	}
 	return nil

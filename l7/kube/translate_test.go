@@ -116,7 +116,7 @@ func translateText(name string, data []byte, change func(*Objects)) string {
 	return b.String()
 }
 
-// endpointText is ADDRESS:PORT, and PROTOCOL and =ID where they are known.
+// endpointText is ADDRESS:PORT, and what else is known.
 func endpointText(e route.Endpoint) string {
 	s := e.Addr.String()
 	if e.Protocol != 0 {
@@ -124,6 +124,9 @@ func endpointText(e route.Endpoint) string {
 	}
 	if e.ID != "" {
 		s += "=" + e.ID
+	}
+	if e.Leaving {
+		s += " (leaving)"
 	}
 	return s
 }

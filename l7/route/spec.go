@@ -88,4 +88,6 @@ type Endpoint struct {
 	// ID names what listens there beyond its address: a Pod's UID. It may be
 	// empty.
 	ID string `json:"id,omitempty"`
+	// Leaving says that it still serves, but nobody new is to be sent there.
+	Leaving bool `json:"leaving,omitempty"`
 }
