@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/portico-lb/portico/l7/backend"
+	"github.com/portico-lb/portico/l7/proxy"
 )
 
 // A Section is [l7] as the operator writes it.
@@ -20,6 +21,7 @@ type Section struct {
 	Drain       string              `toml:"drain"`
 	Entrypoint  []EntrypointSection `toml:"entrypoint"`
 	TLS         TicketSection       `toml:"tls"`
+	Client      ClientSection       `toml:"client"`
 	Backend     BackendSection      `toml:"backend"`
 	Kubernetes  KubernetesSection   `toml:"kubernetes"`
 }
@@ -63,6 +65,8 @@ type Config struct {
 	// TicketKey is the secret that session tickets are sealed with, nil for
 	// the certificates' own keys (see certs.Tickets).
 	TicketKey []byte
+	// Client is what clients may do and take.
+	Client proxy.Bounds
 	// Backend is how the endpoints of all backends are used.
 	Backend    backend.Policy
 	Kubernetes Kubernetes
@@ -107,6 +111,7 @@ func Parse(s Section, readFile func(string) ([]byte, error), bad func(key, probl
 		StopDelay:   parseWait(s.StopDelay, "l7.stop_delay", 8*time.Second, bad),
 		Drain:       parseWait(s.Drain, "l7.drain", 30*time.Second, bad),
 		TicketKey:   parseTicketKey(s.TLS, readFile, bad),
+		Client:      parseClient(s.Client, bad),
 		Backend:     parseBackend(s.Backend, readFile, bad),
 		Kubernetes:  s.Kubernetes.Parse(bad),
 	}

@@ -58,14 +58,8 @@ type BackendSection struct {
 	} `toml:"sticky"`
 }
 
-// A backendParser reads a BackendSection.
-type backendParser struct {
-	readFile func(string) ([]byte, error)
-	bad      func(key, problem string)
-}
-
 func parseBackend(s BackendSection, readFile func(string) ([]byte, error), bad func(key, problem string)) backend.Policy {
-	p := backendParser{readFile, func(key, problem string) { bad("l7.backend."+key, problem) }}
+	p := parser{readFile, func(key, problem string) { bad("l7.backend."+key, problem) }}
 	out := backend.Default()
 	out.Protocol = route.Protocol(p.choice(s.Protocol, "protocol", route.Protocols[1:]) + 1)
 	out.Balance = p.balance(s)
@@ -103,7 +97,7 @@ func parseBackend(s BackendSection, readFile func(string) ([]byte, error), bad f
 	return out
 }
 
-func (p backendParser) balance(s BackendSection) backend.Balance {
+func (p parser) balance(s BackendSection) backend.Balance {
 	b := backend.Default().Balance
 	b.Strategy = backend.Strategy(max(0, p.choice(s.Balance, "balance", []string{"round_robin", "least_requests", "hash"})))
 	b.Bound = number(p, s.HashBound, "hash_bound", b.Bound, 0, 1000)
@@ -127,7 +121,7 @@ func (p backendParser) balance(s BackendSection) backend.Balance {
 // hashKeys are the names of the keys, in their order.
 var hashKeys = []string{"source", "uri", "header", "cookie"}
 
-func (p backendParser) tls(s *BackendSection, t *backend.TLS) {
+func (p parser) tls(s *BackendSection, t *backend.TLS) {
 	t.ServerName, t.Insecure = s.TLS.ServerName, s.TLS.InsecureSkipVerify
 	if s.TLS.CAFile == "" {
 		return
@@ -144,7 +138,7 @@ func (p backendParser) tls(s *BackendSection, t *backend.TLS) {
 	t.CA = string(pem)
 }
 
-func (p backendParser) sticky(s BackendSection) backend.Sticky {
+func (p parser) sticky(s BackendSection) backend.Sticky {
 	out := backend.Sticky{Cookie: s.Sticky.Cookie}
 	out.MaxAge = p.span(s.Sticky.MaxAge, "sticky.max_age", 0, 0, 10*365*24*time.Hour)
 	sites := []string{"Lax", "Strict", "None"}
@@ -174,33 +168,3 @@ func token(s string) bool {
 }
 
 // choice returns the index of s among allowed, -1 where s is empty or wrong.
-func (p backendParser) choice(s, key string, allowed []string) int {
-	i := slices.Index(allowed, s)
-	if i < 0 && s != "" {
-		p.bad(key, fmt.Sprintf("%q is not allowed: want one of %s", s, strings.Join(allowed, ", ")))
-	}
-	return i
-}
-
-func (p backendParser) span(s, key string, otherwise, least, most time.Duration) time.Duration {
-	if s == "" {
-		return otherwise
-	}
-	d, err := time.ParseDuration(s)
-	if err != nil || d < least || d > most {
-		p.bad(key, fmt.Sprintf("%q is no duration for this: allowed are %v to %v", s, least, most))
-		return otherwise
-	}
-	return d
-}
-
-func number[T int | float64](p backendParser, n *T, key string, otherwise, least, most T) T {
-	if n == nil {
-		return otherwise
-	}
-	if *n < least || *n > most {
-		p.bad(key, fmt.Sprintf("%v is out of range: allowed are %v to %v", *n, least, most))
-		return otherwise
-	}
-	return *n
-}

@@ -39,7 +39,7 @@ type runner struct {
 // serving is one goroutine that serves a listener.
 type serving struct {
 	entry Entrypoint
-	stop  context.CancelFunc
+	stop  context.CancelCauseFunc
 }
 
 func newRunner(l *L7, told func()) *runner {
@@ -54,6 +54,7 @@ func (r *runner) apply(ctx context.Context, c Config) {
 	r.applySource(ctx, c.Kubernetes)
 	r.config = c
 	r.tickets.Share(c.TicketKey)
+	r.l.engine.SetBounds(c.Client)
 	r.l.engine.SetPolicies(c.Backend, nil)
 	r.rebuildAll()
 	if r.opened || !r.l.successor || r.coming == nil {
@@ -72,12 +73,12 @@ func (r *runner) open(ctx context.Context) {
 		// same socket, so no connection is refused in between.
 		r.entries[e.Name] = r.serve(ctx, e, r.serveEntry(e))
 		if old != nil {
-			old.stop()
+			old.stop(proxy.ErrReplaced)
 		}
 	}
 	for name, s := range r.entries {
 		if !r.config.has(name) {
-			s.stop()
+			s.stop(nil)
 			delete(r.entries, name)
 			r.l.log.Info("entrypoint removed", "entrypoint", name, "listen", s.entry.Listen)
 		}
@@ -109,7 +110,7 @@ func (r *runner) openReady(ctx context.Context, listen string) {
 		r.ready = r.serve(ctx, Entrypoint{Name: "ready", Listen: listen}, r.l.serveReady)
 	}
 	if old != nil {
-		old.stop()
+		old.stop(nil)
 	}
 }
 
@@ -154,7 +155,7 @@ func (r *runner) applySource(ctx context.Context, k Kubernetes) {
 
 // serve runs f on a socket of its own that shares e's address.
 func (r *runner) serve(ctx context.Context, e Entrypoint, f func(context.Context, net.Listener) error) *serving {
-	ctx, stop := context.WithCancel(context.WithoutCancel(ctx)) // ended by stop, in its order
+	ctx, stop := context.WithCancelCause(context.WithoutCancel(ctx)) // ended by stop, in its order
 	s := &serving{entry: e, stop: stop}
 	l, err := r.l.share(e.Listen)
 	if err != nil {
@@ -223,12 +224,13 @@ func (r *runner) tell() <-chan time.Time {
 func (r *runner) stop() {
 	r.l.publish(func(s *state) { s.stopping = true })
 	for _, s := range r.entries {
-		s.stop()
+		s.stop(nil)
 	}
+	r.l.engine.Stop()
 	r.coming.stop()
 	r.source.stop()
 	if r.ready != nil {
-		r.ready.stop()
+		r.ready.stop(nil)
 	}
 	r.l.forget(nil)
 	r.group.Wait()

@@ -119,8 +119,16 @@ type clientKey struct{}
 // meetHTTP3 gives a new connection its client.
 func (s *server) meetHTTP3(ctx context.Context, conn *quic.Conn) context.Context {
 	c := newClient(s, conn.RemoteAddr())
+	if s.p.gate.full() || !c.admit() {
+		conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeExcessiveLoad), "too many connections")
+	}
+	s.p.gate.enter()
 	c.stats.connections.Add(1)
-	context.AfterFunc(conn.Context(), func() { c.stats.connections.Add(-1) })
+	context.AfterFunc(conn.Context(), func() {
+		c.depart()
+		s.p.gate.leave()
+		c.stats.connections.Add(-1)
+	})
 	return context.WithValue(ctx, clientKey{}, c)
 }
 
