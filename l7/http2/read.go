@@ -113,7 +113,7 @@ func (c *Conn) need(n int) error {
 // what it sent before goes out first.
 func (c *Conn) fill(n int) error {
 	c.mu.Lock()
-	c.makeRoom(nil)
+	c.makeRoom(replyMost)
 	c.flush()
 	c.leave()
 	quiet := c.in.len() == 0 && len(c.in.b) > smallInput && c.running == 0

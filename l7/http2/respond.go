@@ -6,7 +6,7 @@ func (s *Stream) WriteInterim(status int, fields []Field) error {
 	c := s.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := s.writable(false); err != nil {
+	if err := s.mayWrite(false); err != nil {
 		return err
 	}
 	c.headers(s.id, status, fields, false)
@@ -22,10 +22,7 @@ func (s *Stream) WriteHead(status int, fields []Field, end bool) error {
 	c := s.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := s.writable(false); err != nil {
-		return err
-	}
-	if err := c.makeRoom(s); err != nil {
+	if err := s.mayWrite(false); err != nil {
 		return err
 	}
 	s.headSent = true
@@ -54,7 +51,7 @@ func (s *Stream) Flush() error {
 	c := s.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := s.writable(true); err != nil {
+	if err := s.mayWrite(true); err != nil {
 		return err
 	}
 	c.out.wanted = true
@@ -69,10 +66,7 @@ func (s *Stream) WriteEnd(trailers []Field) error {
 	c := s.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := s.writable(true); err != nil {
-		return err
-	}
-	if err := c.makeRoom(s); err != nil {
+	if err := s.mayWrite(true); err != nil {
 		return err
 	}
 	c.headers(s.id, 0, trailers, true)
@@ -92,8 +86,10 @@ func (s *Stream) Reset(code Code) {
 	}
 }
 
-// writable reports why nothing can be sent. The caller holds c.mu.
-func (s *Stream) writable(headSent bool) error {
+// mayWrite waits for room and reports why nothing can be sent. headSent is
+// whether the head must have been. The caller holds c.mu.
+func (s *Stream) mayWrite(headSent bool) error {
+	s.c.makeRoom(outputMost)
 	switch {
 	case s.err != nil:
 		return s.err
@@ -120,10 +116,7 @@ func (s *Stream) write(p []byte, end bool) (n int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
-		if err := s.writable(true); err != nil {
-			return n, err
-		}
-		if err := c.makeRoom(s); err != nil {
+		if err := s.mayWrite(true); err != nil {
 			return n, err
 		}
 		m := s.part(len(p) - n)

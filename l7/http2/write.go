@@ -17,7 +17,10 @@ type output struct {
 
 const (
 	outputSize = 64 << 10 // of a buffer: what is held, and a frame
-	outputMost = 48 << 10 // is held before those wait who have more to say
+	outputMost = 48 << 10 // is held before streams wait that have more to say
+	// replyMost is for the reader, which must not wait for a client that writes
+	// before it reads: answers to odd frames alone fill this.
+	replyMost = 4 * outputMost
 )
 
 var outputs = sync.Pool{New: func() any { return new([outputSize]byte) }}
@@ -83,11 +86,10 @@ func (c *Conn) flush() error {
 	return nil
 }
 
-// makeRoom waits until what is pending is not too much. s is the stream that
-// has more, nil for the reader. The caller holds c.mu.
-func (c *Conn) makeRoom(s *Stream) error {
+// makeRoom waits until less than most bytes are pending. The caller holds c.mu.
+func (c *Conn) makeRoom(most int) {
 	o := &c.out
-	for len(o.pending) >= outputMost && !o.broken && c.err == nil {
+	for len(o.pending) >= most && !o.broken && c.err == nil {
 		if o.sending {
 			o.room.Wait()
 			continue
@@ -95,10 +97,6 @@ func (c *Conn) makeRoom(s *Stream) error {
 		o.wanted = true
 		c.flush()
 	}
-	if s != nil && s.err != nil {
-		return s.err
-	}
-	return nil
 }
 
 // rst queues RST_STREAM. The caller holds c.mu.
