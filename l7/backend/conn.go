@@ -4,10 +4,11 @@ import (
 	"errors"
 	"io"
 	"net"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/portico-lb/portico/l7/socket"
 )
 
 // A Conn is a connection to an endpoint. It belongs to one request at a time,
@@ -19,9 +20,9 @@ type Conn struct {
 	// spliced, and nil elsewhere.
 	TCP *net.TCPConn
 
-	raw    syscall.RawConn
-	wire   *wire   // what is under TLS
-	stream *stream // of HTTP/2, which has nothing of the above
+	sock   *socket.Conn // what is at the bottom
+	wire   *wire        // what is under TLS
+	stream *stream      // of HTTP/2, which has nothing of the above
 	ep     *Endpoint
 	// reused is whether an earlier request has used it.
 	reused bool
@@ -30,10 +31,6 @@ type Conn struct {
 	// sent counts the bytes written to the wire before the request at hand,
 	// sending those of the request.
 	sent, sending int64
-
-	// peek is kept, so that looking allocates nothing.
-	peek  func(fd uintptr) bool
-	quiet bool
 }
 
 // Endpoint is where the connection leads.
@@ -81,7 +78,7 @@ func (b *Conn) Release(fit bool) {
 // nothing has come in that no request asked for, such as the 408 that some
 // servers send before they close.
 func (b *Conn) fit() bool {
-	return b.raw.Read(b.peek) == nil && b.quiet
+	return b.sock.Quiet()
 }
 
 // Delivered reports whether the endpoint may have got anything of the request,
@@ -103,11 +100,14 @@ func (b *Conn) Delivered(err error) bool {
 		return true
 	}
 	acked := int64(1 << 62)
-	cerr := b.raw.Control(func(fd uintptr) {
-		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
-			acked = int64(info.Bytes_acked)
-		}
-	})
+	raw, cerr := b.sock.SyscallConn()
+	if cerr == nil {
+		cerr = raw.Control(func(fd uintptr) {
+			if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+				acked = int64(info.Bytes_acked)
+			}
+		})
+	}
 	// The SYN counts for one byte (RFC 9293, section 3.4).
 	return cerr != nil || acked > b.sent+1
 }

@@ -122,25 +122,16 @@ func TestFit(t *testing.T) {
 		t.Error("open and silent: not fit")
 	}
 	other.Write([]byte("x"))
-	for wait(b) {
+	for b.sock.Quiet() {
 	}
 	if b.fit() {
 		t.Error("said something unasked: fit")
 	}
 	b.Read(make([]byte, 1))
 	other.Close()
-	for wait(b) {
+	for b.sock.Quiet() {
 	}
 	if b.fit() {
 		t.Error("closed: fit")
 	}
-}
-
-// wait reports whether nothing has come over b yet.
-func wait(b *Conn) (quiet bool) {
-	b.raw.Control(func(fd uintptr) {
-		_, err := Peek(fd)
-		quiet = err != nil
-	})
-	return quiet
 }

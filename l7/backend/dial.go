@@ -8,9 +8,8 @@ import (
 	"net"
 	"net/netip"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/portico-lb/portico/l7/route"
+	"github.com/portico-lb/portico/l7/socket"
 )
 
 // dial connects to e, which counts a request in flight already.
@@ -20,20 +19,16 @@ func (e *Endpoint) dial(ctx context.Context, t Timeouts) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Conn{Conn: tcp, TCP: tcp, ep: e}
-	if b.raw, err = tcp.SyscallConn(); err != nil {
+	sock, err := socket.New(tcp)
+	if err != nil {
 		tcp.Close()
 		return nil, err
 	}
-	b.peek = func(fd uintptr) bool {
-		_, err := Peek(fd)
-		b.quiet = err == unix.EAGAIN //nolint:errorlint // an errno as the kernel gave it, once a request
-		return true
-	}
+	b := &Conn{Conn: sock, TCP: tcp, sock: sock, ep: e}
 	if e.tls == nil {
 		return b, nil
 	}
-	b.wire = &wire{TCPConn: tcp}
+	b.wire = &wire{Conn: sock}
 	secure := tls.Client(b.wire, e.tls)
 	b.Conn, b.TCP = secure, nil
 	ctx, cancel := context.WithTimeout(ctx, t.Dial)
@@ -52,13 +47,13 @@ func (e *Endpoint) dial(ctx context.Context, t Timeouts) (*Conn, error) {
 
 // A wire counts the bytes that go out under TLS.
 type wire struct {
-	*net.TCPConn
+	*socket.Conn
 	sent int64
 }
 
 // Write writes b and counts it.
 func (w *wire) Write(b []byte) (int, error) {
-	n, err := w.TCPConn.Write(b)
+	n, err := w.Conn.Write(b)
 	w.sent += int64(n)
 	return n, err
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/pem"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -341,7 +342,7 @@ func TestProtocolChange(t *testing.T) {
 	if p.plan.Load().endpoints[0] == e || len(e.idle) != 0 {
 		t.Error("connections in clear are kept for TLS")
 	}
-	if b.raw.Control(func(uintptr) {}) == nil {
+	if _, err := b.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
 		t.Error("the idle connection is open")
 	}
 }

@@ -5,22 +5,21 @@ import (
 	"errors"
 	"net"
 	"runtime/debug"
-	"syscall"
 	"time"
 
-	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/http1"
+	"github.com/portico-lb/portico/l7/socket"
 )
 
 // A conn is one client connection. One goroutine serves it; the sweeper and
 // the drain reach in through its leash.
 type conn struct {
 	leash
-	raw net.Conn     // as accepted
-	rw  net.Conn     // raw, or the TLS connection over it
-	tls *tls.Conn    // nil without TLS
-	tcp *net.TCPConn // raw, where nothing lies over it: it can be spliced
-	fd  syscall.RawConn
+	raw  net.Conn     // as accepted
+	rw   net.Conn     // raw, or the TLS connection over it
+	tls  *tls.Conn    // nil without TLS
+	tcp  *net.TCPConn // raw, where nothing lies over it: it can be spliced
+	sock *socket.Conn // raw, where it is of TCP
 
 	in       buffer
 	requests int  // that have been read
@@ -30,11 +29,15 @@ type conn struct {
 func newConn(s *server, raw net.Conn) *conn {
 	c := &conn{raw: raw, rw: raw}
 	c.leash.client, c.side = newClient(s, raw.RemoteAddr()), c
-	if tcp, ok := raw.(*net.TCPConn); ok {
-		if s.entry.TLS == nil {
-			c.tcp = tcp
-		}
-		c.fd, _ = tcp.SyscallConn()
+	tcp, ok := raw.(*net.TCPConn)
+	if !ok {
+		return c
+	}
+	if sock, err := socket.New(tcp); err == nil {
+		c.raw, c.rw, c.sock = sock, sock, sock
+	}
+	if s.entry.TLS == nil {
+		c.tcp = tcp
 	}
 	return c
 }
@@ -199,12 +202,7 @@ func (c *conn) reprieve() bool {
 
 // pending reports whether the kernel holds bytes from the client.
 func (c *conn) pending() bool {
-	if c.fd == nil {
-		return false
-	}
-	n := 0
-	err := c.fd.Control(func(fd uintptr) { n, _ = backend.Peek(fd) })
-	return err == nil && n > 0
+	return c.sock != nil && c.sock.Pending()
 }
 
 func (c *conn) interrupt() { c.raw.SetDeadline(past()) }
