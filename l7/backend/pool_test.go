@@ -2,6 +2,7 @@ package backend
 
 import (
 	"log/slog"
+	"net"
 	"net/netip"
 	"testing"
 
@@ -19,7 +20,7 @@ func (m *manual) now() int64 { return int64(*m) }
 
 // newPool returns a pool with endpoints at 192.0.2.1, 192.0.2.2, ..., which
 // nobody dials, and its clock.
-func newPool(t *testing.T, policy Policy, n int) (*Pool, *manual) {
+func newPool(t testing.TB, policy Policy, n int) (*Pool, *manual) {
 	t.Helper()
 	clock := new(manual)
 	p := New(route.Backend{Namespace: "a", Service: "b", Port: "80"},
@@ -77,5 +78,24 @@ func TestRetry(t *testing.T) {
 	}
 	if n != 3 {
 		t.Errorf("%d attempts", n)
+	}
+}
+
+// TestStreams: a body that cannot be sent again takes no connection that its
+// endpoint may be about to close.
+func TestStreams(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p, _ := poolAt(t, Default(), netip.MustParseAddrPort(l.Addr().String()))
+	defer p.CloseIdle()
+	for _, tc := range []struct{ streams, reused bool }{{false, false}, {false, true}, {true, false}, {false, true}} {
+		b, refusal := p.Connect(t.Context(), &Call{Idempotent: true, Streams: tc.streams})
+		if refusal != 0 || b.Reused() != tc.reused {
+			t.Fatalf("%+v: %v, reused %v", tc, refusal, b.Reused())
+		}
+		b.Release(true)
 	}
 }
