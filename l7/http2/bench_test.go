@@ -2,7 +2,6 @@ package http2_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"io"
 	"net"
@@ -26,8 +25,8 @@ func BenchmarkRequest(b *testing.B) {
 	}{
 		{"one", serveTiny, 1},
 		{"many", serveTiny, 50},
-		{"xnet-one", serveXNet, 1},
-		{"xnet-many", serveXNet, 50},
+		{"nethttp-one", serveNetHTTP, 1},
+		{"nethttp-many", serveNetHTTP, 50},
 	} {
 		b.Run(bb.name, func(b *testing.B) { requests(b, bb.listen(b), bb.at) })
 	}
@@ -49,8 +48,8 @@ func serveTiny(t testing.TB) string {
 	})
 }
 
-func serveXNet(t testing.TB) string {
-	return listenXNet(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+func serveNetHTTP(t testing.TB) string {
+	return listenNetHTTP(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		h := w.Header()
 		h["Content-Type"] = []string{"text/plain; charset=utf-8"}
 		h["Content-Length"] = []string{"100"}
@@ -59,26 +58,23 @@ func serveXNet(t testing.TB) string {
 	}))
 }
 
-func listenXNet(t testing.TB, handler http.Handler) string {
+func listenNetHTTP(t testing.TB, handler http.Handler) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	t.Cleanup(func() {
-		stop()
-		l.Close()
-	})
+	// Frames of a megabyte, as it takes otherwise, are nothing that browsers
+	// or a TLS record would send.
+	s := &http.Server{Handler: handler, Protocols: unencrypted(), HTTP2: &http.HTTP2Config{MaxReadFrameSize: 16 << 10}}
+	over := make(chan struct{})
 	go func() {
-		for {
-			nc, err := l.Accept()
-			if err != nil {
-				return
-			}
-			context.AfterFunc(ctx, func() { nc.Close() })
-			go (&xhttp2.Server{MaxReadFrameSize: 16 << 10}).ServeConn(nc, &xhttp2.ServeConnOpts{Context: context.Background(), Handler: handler})
-		}
+		defer close(over)
+		s.Serve(l)
 	}()
+	t.Cleanup(func() {
+		s.Close()
+		<-over
+	})
 	return l.Addr().String()
 }
 
@@ -185,9 +181,9 @@ func BenchmarkBody(b *testing.B) {
 	})
 	for _, bb := range []struct{ name, method, addr string }{
 		{"down", "GET", listen(b, http2.Settings{}, nil, ours)},
-		{"xnet-down", "GET", listenXNet(b, theirs)},
+		{"nethttp-down", "GET", listenNetHTTP(b, theirs)},
 		{"up", "POST", listen(b, http2.Settings{}, nil, ours)},
-		{"xnet-up", "POST", listenXNet(b, theirs)},
+		{"nethttp-up", "POST", listenNetHTTP(b, theirs)},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
 			tr := transport(b, bb.addr)

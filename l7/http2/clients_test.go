@@ -3,7 +3,6 @@ package http2_test
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -14,8 +13,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	xhttp2 "golang.org/x/net/http2"
 
 	"github.com/portico-lb/portico/l7/http2"
 )
@@ -57,15 +54,22 @@ func echo(s *http2.Stream) {
 }
 
 // transport speaks HTTP/2 in clear to addr.
-func transport(t testing.TB, addr string) *xhttp2.Transport {
-	tr := &xhttp2.Transport{
-		AllowHTTP: true,
-		DialTLSContext: func(ctx context.Context, _, _ string, _ *tls.Config) (net.Conn, error) {
+func transport(t testing.TB, addr string) *http.Transport {
+	tr := &http.Transport{
+		Protocols: unencrypted(),
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", addr)
 		},
 	}
 	t.Cleanup(tr.CloseIdleConnections)
 	return tr
+}
+
+// unencrypted is HTTP/2 in clear.
+func unencrypted() *http.Protocols {
+	p := new(http.Protocols)
+	p.SetUnencryptedHTTP2(true)
+	return p
 }
 
 func TestTransport(t *testing.T) {

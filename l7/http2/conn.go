@@ -216,19 +216,12 @@ func (c *Conn) cut(err error) {
 	c.nc.SetDeadline(past)
 }
 
-// cutOff reports whether nothing more can be sent.
-func (c *Conn) cutOff() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.severed
-}
-
 // past is a deadline that interrupts at once.
 var past = time.Unix(1, 0)
 
-// linger waits until the client has read what was said. Closing a socket that holds
-// unread bytes resets the connection, and the reset overtakes what was sent
-// (RFC 9112, section 9.6, which holds here as well).
+// linger waits until the client has read what was said. Closing a socket that
+// holds unread bytes resets the connection, and the reset overtakes what was
+// sent (RFC 9112, section 9.6, which holds here as well).
 func (c *Conn) linger() {
 	const most = 256 << 10
 	half, ok := c.nc.(interface{ CloseWrite() error })
@@ -236,7 +229,7 @@ func (c *Conn) linger() {
 		return
 	}
 	c.nc.SetReadDeadline(time.Now().Add(lingerTime))
-	io.CopyN(io.Discard, c.nc, most)
+	_, _ = io.CopyN(io.Discard, c.nc, most) // ends in an error, mostly the client's end
 }
 
 // lingerTime is how long a client may take to notice.

@@ -10,8 +10,7 @@ func (s *Stream) WriteInterim(status int, fields []Field) error {
 		return err
 	}
 	c.headers(s.id, status, fields, false)
-	c.out.wanted = true
-	return c.flush()
+	return c.send()
 }
 
 // WriteHead begins the response; end is whether it has no body. Names of
@@ -31,7 +30,7 @@ func (s *Stream) WriteHead(status int, fields []Field, end bool) error {
 		return nil
 	}
 	s.endSent()
-	return c.flush()
+	return c.send()
 }
 
 // Write sends a part of the body. It blocks while the client takes no more,
@@ -54,8 +53,7 @@ func (s *Stream) Flush() error {
 	if err := s.mayWrite(true); err != nil {
 		return err
 	}
-	c.out.wanted = true
-	return c.flush()
+	return c.send()
 }
 
 // WriteEnd ends the response, with trailers if there are any.
@@ -71,7 +69,7 @@ func (s *Stream) WriteEnd(trailers []Field) error {
 	}
 	c.headers(s.id, 0, trailers, true)
 	s.endSent()
-	return c.flush()
+	return c.send()
 }
 
 // Reset ends the stream where it is. The client sees the code.
@@ -102,7 +100,6 @@ func (s *Stream) mayWrite(headSent bool) error {
 // endSent notes that END_STREAM is on its way. The caller holds c.mu.
 func (s *Stream) endSent() {
 	s.sentEnd = true
-	s.c.out.wanted = true
 	s.c.aborted.earn(1) // as many may be given up as are answered
 	if s.gotEnd {
 		s.forget()
@@ -121,8 +118,7 @@ func (s *Stream) write(p []byte, end bool) (n int, err error) {
 		}
 		m := s.part(len(p) - n)
 		if m == 0 && n < len(p) {
-			c.out.wanted = true
-			if err := c.flush(); err != nil {
+			if err := c.send(); err != nil {
 				return n, err
 			}
 			// c.mu was free meanwhile.
@@ -139,8 +135,7 @@ func (s *Stream) write(p []byte, end bool) (n int, err error) {
 			break
 		}
 	}
-	c.out.wanted = true
-	return n, c.flush()
+	return n, c.send()
 }
 
 // part returns how many of n bytes may be sent now in one frame. The caller

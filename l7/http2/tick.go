@@ -54,13 +54,13 @@ func (c *Conn) flushAside() {
 // late says why the connection is given up.
 func (c *Conn) late(now int64) error {
 	over := func(since int64, most time.Duration) bool { return since != 0 && now-since > int64(most) }
+	lives := c.err == nil // what is over may still be written
 	switch {
 	case over(c.writing.Load(), c.set.Stall):
 		return errWrite
-	case c.err != nil:
-	case over(c.partial.Load(), c.set.Head):
+	case lives && over(c.partial.Load(), c.set.Head):
 		return errHead
-	case over(c.pinged, c.set.Ping) && over(c.heard.Load(), c.set.Ping):
+	case lives && over(c.pinged, c.set.Ping) && over(c.heard.Load(), c.set.Ping):
 		return errPing
 	}
 	return nil

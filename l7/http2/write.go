@@ -48,10 +48,10 @@ func (o *output) free() {
 
 // flush sends what is pending and wanted, unless somebody is at it. The caller
 // holds c.mu, which is free meanwhile.
-func (c *Conn) flush() error {
+func (c *Conn) flush() {
 	o := &c.out
 	if o.sending {
-		return nil
+		return
 	}
 	o.sending = true
 	if c.running > 1 && o.wanted {
@@ -80,7 +80,13 @@ func (c *Conn) flush() error {
 		o.room.Broadcast()
 	}
 	o.sending, o.wanted = false, false
-	if o.broken {
+}
+
+// send is flush of what is pending, wanted or not, for those who want to know
+// whether it can be sent.
+func (c *Conn) send() error {
+	c.out.wanted = true
+	if c.flush(); c.out.broken {
 		return ErrClosed
 	}
 	return nil
