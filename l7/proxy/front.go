@@ -13,9 +13,9 @@ import (
 // version of HTTP it speaks. One goroutine may read while another one writes;
 // stopReading and abort, which do not block, may be called at any time.
 type front interface {
-	// notify has gone called, once at most, when the client has given the
-	// request up or is away. Behind notify(nil) it is not called any more.
-	notify(gone func())
+	// notify has l killed when the client has given the request up or is away.
+	// Behind notify(nil) that is not begun any more.
+	notify(l *leash)
 	// head appends the request to dst as the head of an HTTP/1.1 request: see
 	// intake.
 	head(dst []byte) ([]byte, error)

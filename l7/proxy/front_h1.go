@@ -79,7 +79,7 @@ func (f *connFront) end(v verdict) verdict {
 	return c.ended(f.x, f.keep, nil)
 }
 
-func (f *connFront) notify(func()) {} // nobody reads while an endpoint thinks
+func (f *connFront) notify(*leash) {} // nobody reads while an endpoint thinks
 
 func (f *connFront) head([]byte) ([]byte, error) { return nil, errEnded } // it was HTTP/1.1 before
 

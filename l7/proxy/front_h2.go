@@ -1,28 +1,21 @@
 package proxy
 
-import (
-	"sync"
-
-	"github.com/portico-lb/portico/l7/http2"
-)
+import "github.com/portico-lb/portico/l7/http2"
 
 // A streamFront is a stream of HTTP/2.
-type streamFront struct {
-	*http2.Stream
-	group *sync.WaitGroup
-}
+type streamFront struct{ *http2.Stream }
 
-func (f *streamFront) notify(gone func()) {
-	if gone == nil {
+func (f streamFront) notify(l *leash) {
+	if l == nil {
 		f.Notify(nil)
 		return
 	}
 	// Not from here: the stream's connection is locked now, and a cut of the
 	// lane locks it behind the lane.
-	f.Notify(func() { f.group.Go(gone) })
+	f.Notify(func() { l.s.group.Go(l.kill) })
 }
 
-func (f *streamFront) head(dst []byte) ([]byte, error) {
+func (f streamFront) head(dst []byte) ([]byte, error) {
 	f.Patient() // the lane watches over the body
 	in := intake{out: dst}
 	method, path := f.Method, f.Path
@@ -43,26 +36,26 @@ func (f *streamFront) head(dst []byte) ([]byte, error) {
 	return in.end(f.HasBody && !websocket)
 }
 
-func (f *streamFront) read(p []byte) (int, error) { return f.Read(p) }
-func (f *streamFront) trailers() []field          { return f.Trailers() }
-func (f *streamFront) stopReading()               { f.StopRead(true) }
-func (f *streamFront) resumeReading()             { f.StopRead(false) }
-func (f *streamFront) flush() error               { return f.Flush() }
+func (f streamFront) read(p []byte) (int, error) { return f.Read(p) }
+func (f streamFront) trailers() []field          { return f.Trailers() }
+func (f streamFront) stopReading()               { f.StopRead(true) }
+func (f streamFront) resumeReading()             { f.StopRead(false) }
+func (f streamFront) flush() error               { return f.Flush() }
 
-func (f *streamFront) interim(status int, fields []field) error {
+func (f streamFront) interim(status int, fields []field) error {
 	return f.WriteInterim(status, fields)
 }
 
-func (f *streamFront) respond(status int, fields []field, end, _ bool) error {
+func (f streamFront) respond(status int, fields []field, end, _ bool) error {
 	return f.WriteHead(status, fields, end)
 }
 
-func (f *streamFront) write(p []byte) error {
+func (f streamFront) write(p []byte) error {
 	_, err := f.Write(p)
 	return err
 }
 
-func (f *streamFront) finish(p []byte, trailers []field) error {
+func (f streamFront) finish(p []byte, trailers []field) error {
 	if len(trailers) == 0 {
 		return f.WriteLast(p)
 	}
@@ -74,4 +67,4 @@ func (f *streamFront) finish(p []byte, trailers []field) error {
 	return f.WriteEnd(trailers)
 }
 
-func (f *streamFront) abort() { f.Abort(http2.InternalError) }
+func (f streamFront) abort() { f.Abort(http2.InternalError) }

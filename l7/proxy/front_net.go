@@ -37,9 +37,9 @@ func (s *server) serveNet(c *client, w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (f *netFront) notify(gone func()) {
-	if gone != nil {
-		f.stop = context.AfterFunc(f.r.Context(), gone)
+func (f *netFront) notify(l *leash) {
+	if l != nil {
+		f.stop = context.AfterFunc(f.r.Context(), l.kill)
 		return
 	}
 	f.stop()

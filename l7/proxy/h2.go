@@ -28,7 +28,7 @@ func (c *conn) serveHTTP2() {
 		if requests.Add(1) == int64(c.bounds.Caps.Requests) {
 			h.Shutdown()
 		}
-		c.s.carry(c.client, &streamFront{Stream: s, group: &c.s.group})
+		c.s.carry(c.client, streamFront{s})
 	})
 	h.Unread(c.in.bytes())
 	c.in.clear()

@@ -19,7 +19,8 @@ type lane struct {
 	// begun is whether the client has got anything of the final response.
 	begun atomic.Bool
 	// grpc is whether it is a call of gRPC.
-	grpc bool
+	grpc  bool
+	plain plainSource // what relay uses
 }
 
 // carry carries the request of f, a front of client c.
@@ -29,7 +30,7 @@ func (s *server) carry(c *client, f front) {
 	s.watch(&l.leash)
 	defer s.unwatch(&l.leash)
 	defer l.part()
-	f.notify(l.kill)
+	f.notify(&l.leash)
 	defer f.notify(nil)
 	defer func() {
 		if v := recover(); v != nil {
@@ -46,6 +47,7 @@ func (s *server) carry(c *client, f front) {
 // handle reads the request's head and answers it.
 func (l *lane) handle(x *exchange) {
 	l.stats.requests.Add(1)
+	l.arm(l.bounds.Timeouts.Head) // a front may look for the begin of a body
 	var err error
 	if x.head, err = l.front.head(x.head[:0]); err == nil {
 		err = x.req.Parse(x.head, l.bounds.Head)

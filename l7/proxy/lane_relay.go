@@ -13,7 +13,8 @@ func (l *lane) relay(x *exchange, b *backend.Conn, up *upload) verdict {
 	if x.resp.Status == http.StatusSwitchingProtocols {
 		return l.tunnel(x, b)
 	}
-	return l.respond(x, b, up, &plainSource{l: l, b: b})
+	l.plain = plainSource{l: l, b: b}
+	return l.respond(x, b, up, &l.plain)
 }
 
 // A source is where a response's body comes from.
