@@ -3,6 +3,7 @@ package l4_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"strings"
@@ -318,4 +319,54 @@ func TestRunSlowStart(t *testing.T) {
 			t.Errorf("weight %d after %d steps", have, sets)
 		}
 	})
+}
+
+// A service that the kernel refuses says nothing about the others: their
+// servers drain when they leave, and what another tool adds does not.
+func TestDrainsBesideARefusal(t *testing.T) {
+	for _, before := range []bool{false, true} {
+		t.Run(fmt.Sprintf("a pass without it before %v", before), func(t *testing.T) { drainsBesideARefusal(t, before) })
+	}
+}
+
+func drainsBesideARefusal(t *testing.T, before bool) {
+	n := newNode(t)
+	n.kernel.Refuse(func(op l4.Op) error {
+		if op.Service.Scheduler == "dh" {
+			return errors.New("no such scheduler")
+		}
+		return nil
+	})
+	if before {
+		n.configure(draining("10.0.0.1"))
+		n.learn("10.0.0.1=up")
+		n.sync(t)
+	}
+	refused := service("dh", vip6, "2001:db8::1")
+	refused.Name = "refused"
+	pass := func(servers ...string) {
+		t.Helper()
+		n.configure(draining(servers...), refused)
+		n.learn("10.0.0.1=up 10.0.0.2=up 2001:db8::1=up")
+		if err := n.Sync(t.Context()); err == nil || !strings.Contains(err.Error(), "no such scheduler") {
+			t.Errorf("got %v", err)
+		}
+	}
+	pass("10.0.0.1")
+	op := l4.Op{Kind: l4.AddDest, Service: l4.VirtualService{Key: key(80)}, Dest: l4.Destination{Addr: server("10.0.0.9").Addr, Forward: l4.DirectRoute, Weight: 1}}
+	if err := n.kernel.Apply(op); err != nil {
+		t.Fatal(err)
+	}
+	both := `-A -t 192.0.2.10:80 -s wlc
+-a -t 192.0.2.10:80 -r 10.0.0.2:80 -g -w 1
+-a -t 192.0.2.10:80 -r 10.0.0.1:80 -g -w 1
+`
+	pass("10.0.0.1", "10.0.0.2")
+	n.holds(t, "one came, and another tool's went", both)
+	n.kernel.Count(key(80), server("10.0.0.2").Addr, 1, 0)
+	pass("10.0.0.1")
+	n.holds(t, "removed", strings.Replace(both, "-w 1", "-w 0", 1))
+	if log := n.log.String(); strings.Contains(log, "another tool") {
+		t.Errorf("what the kernel refuses is taken for another tool's change:\n%s", log)
+	}
 }

@@ -14,7 +14,7 @@ type memory struct {
 	rec *record
 	// bases are the latest weights that were not 0, as seen and as set.
 	bases map[ServerKey]int
-	// want is what the latest pass without an error wanted.
+	// want is what the latest pass wanted that could read the dataplane.
 	want State
 	// missing are the wanted sysctls this kernel has not.
 	missing map[string]bool
@@ -76,11 +76,14 @@ func (r *Reconciler) apply(cfg Config) (have, want State, err error) {
 		r.known.want = want
 		return have, want, nil
 	}
-	log := r.opt.Log.With("ops", len(ops))
-	if reflect.DeepEqual(want, r.known.want) {
-		log.Warn("dataplane was changed by another tool, putting it right", "first", ops[0].String())
-	} else {
-		log.Info("dataplane changes", "first", ops[0].String())
+	log := r.opt.Log.With("ops", len(ops), "first", ops[0].String())
+	switch {
+	case !reflect.DeepEqual(want, r.known.want):
+		log.Info("dataplane changes")
+	case r.known.fault != "":
+		log.Debug("dataplane changes, what was refused is tried again")
+	default:
+		log.Warn("dataplane was changed by another tool, putting it right")
 	}
 
 	// Before, and with what is to come: a crash in the middle leaves nothing
@@ -88,8 +91,9 @@ func (r *Reconciler) apply(cfg Config) (have, want State, err error) {
 	r.remember(have, want, in.Leaving, true)
 	if err = r.run(ops); err == nil {
 		r.remember(have, want, in.Leaving, false)
-		r.known.want = want
 	}
+	// Also where something was refused: what stands of it is ours.
+	r.known.want = want
 	return have, want, err
 }
 
