@@ -346,3 +346,26 @@ func TestProtocolChange(t *testing.T) {
 		t.Error("the idle connection is open")
 	}
 }
+
+// TestHTTP2TLS shows a request to an endpoint of HTTP/2 over TLS.
+func TestHTTP2TLS(t *testing.T) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, r.Proto+" "+r.TLS.ServerName)
+	}))
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	policy := Default()
+	policy.Protocol, policy.TLS.Insecure = route.H2, true
+	p, _ := poolAt(t, policy, netip.MustParseAddrPort(s.Listener.Addr().String()))
+	for range 2 {
+		b, refusal := p.Connect(context.Background(), &Call{})
+		if refusal != 0 {
+			t.Fatal(refusal)
+		}
+		if got, err := ask(b, "/"); got != "HTTP/2.0 b.a.svc" {
+			t.Errorf("got %q, %v", got, err)
+		}
+		b.Release(true)
+	}
+}
