@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -238,5 +239,52 @@ func TestDrainEnds(t *testing.T) {
 	e.wait(t)
 	if d := time.Since(begin); d < short/2 || d > 20*short {
 		t.Errorf("took %v", d)
+	}
+}
+
+// TestReplaced shows that what another Serve replaces may take its time, until
+// the process ends.
+func TestReplaced(t *testing.T) {
+	ep := script(t, func(c net.Conn, r *bufio.Reader) {
+		http.ReadRequest(r)
+		io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+		io.Copy(c, r)
+	})
+	e := &edge{Proxy: proxy.New(proxy.Options{Log: logger(t), Drain: short})}
+	e.SetRoutes(table(t))
+	e.SetEndpoints(endpoints(ep))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.addr = l.Addr().String()
+	ctx, replace := context.WithCancelCause(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- e.Serve(ctx, l, proxy.Entrypoint{}) }()
+	c := e.dial(t)
+	c.say("GET / HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+	if r, err := http.ReadResponse(c.Reader, nil); err != nil || r.StatusCode != 101 {
+		t.Fatalf("got %v, %v", r, err)
+	}
+	replace(proxy.ErrReplaced)
+	for begin := time.Now(); time.Since(begin) < 3*short; {
+		c.say("x")
+		if b, err := c.Reader.ReadByte(); err != nil || b != 'x' {
+			t.Fatalf("%q, %v after %v", b, err, time.Since(begin))
+		}
+	}
+	select {
+	case err := <-done:
+		t.Fatalf("Serve returned before its tunnel ended: %v", err)
+	default:
+	}
+	e.Stop()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("Serve does not return after Stop")
 	}
 }

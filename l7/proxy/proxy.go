@@ -12,6 +12,7 @@ package proxy
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"log/slog"
 	"net/netip"
@@ -98,6 +99,8 @@ type Proxy struct {
 	limits http1.Limits // of endpoints' heads
 	bounds atomic.Pointer[Bounds]
 	gate   *gate
+	life   context.Context // until Stop
+	stop   func()
 
 	clock    clock
 	counters counters
@@ -126,6 +129,7 @@ func New(o Options) *Proxy {
 		limits: cmp.Or(o.Limits, http1.DefaultLimits),
 		pools:  make(map[route.Backend]*backend.Pool),
 	}
+	p.life, p.stop = context.WithCancel(context.Background())
 	if o.Policy == (backend.Policy{}) {
 		o.Policy = backend.Default()
 	}

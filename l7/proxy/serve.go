@@ -31,6 +31,14 @@ type server struct {
 	group  sync.WaitGroup
 }
 
+// ErrReplaced, as the cause by which the context of a Serve ends, says that
+// another one takes its place: what has begun may take the time that it needs,
+// up to Options.Drain after Stop.
+var ErrReplaced = errors.New("replaced")
+
+// Stop says that no Serve comes any more.
+func (p *Proxy) Stop() { p.stop() }
+
 // Serve accepts connections from l until ctx ends, then closes l and the idle
 // connections, waits until all requests have been answered and all tunnels
 // have ended, but no longer than Options.Drain, and returns when every
@@ -44,7 +52,7 @@ func (p *Proxy) Serve(ctx context.Context, l net.Listener, e Entrypoint) error {
 	if stop() {
 		l.Close()
 	}
-	s.drain()
+	s.drain(ctx)
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -163,7 +171,7 @@ func (s *server) each(do func(*leash)) {
 
 // drain ends every connection as soon as it has nothing to answer, and all of
 // them when the time is over.
-func (s *server) drain() {
+func (s *server) drain(ctx context.Context) {
 	// First the flag, then the walk: a connection becomes idle first and looks
 	// at the flag then, so that one of the two sees the other.
 	s.draining.Store(true)
@@ -171,12 +179,28 @@ func (s *server) drain() {
 		w.deadline.hurry(w.until(lastCall))
 	})
 	s.eachTended((*http2.Conn).Shutdown)
-	over := time.AfterFunc(s.p.drain, func() {
+	over, stop := s.respite(ctx)
+	defer stop()
+	cut := context.AfterFunc(over, func() {
 		s.end()
 		s.each((*leash).kill)
 	})
 	s.group.Wait()
-	over.Stop()
+	cut()
+}
+
+// respite returns a context that ends when the time is over for what was begun
+// before ctx ended.
+func (s *server) respite(ctx context.Context) (over context.Context, stop func()) {
+	if !errors.Is(context.Cause(ctx), ErrReplaced) {
+		return context.WithTimeout(s.ctx, s.p.drain)
+	}
+	over, end := context.WithCancel(s.ctx)
+	release := context.AfterFunc(s.p.life, func() { time.AfterFunc(s.p.drain, end) })
+	return over, func() {
+		release()
+		end()
+	}
 }
 
 // trusts reports whether what a peer says about others is believed.
