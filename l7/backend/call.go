@@ -16,6 +16,8 @@ type Call struct {
 	// Streams says that the request's body goes out as it comes, so that what
 	// was sent of it cannot be sent again, whatever the method.
 	Streams bool
+	// Until is the clock time at which the request must be over, 0 for never.
+	Until int64
 	// Key is the KeyHash of what decides under the strategy Hash.
 	Key uint64
 	// Token is the value of the sticky cookie that came with the request.

@@ -54,7 +54,8 @@ func (e *Endpoint) leave() {
 }
 
 // wait queues for an endpoint that has room. The refusal is Busy when there is
-// none in time, or too many wait already.
+// none in time, or too many wait already, and Late when it is the call's time
+// that is over.
 func (p *Pool) wait(ctx context.Context, c *Call, turn uint64, l Limit) (*Endpoint, Refusal) {
 	w := &waiter{c: c, turn: turn, got: make(chan *Endpoint, 1)}
 	p.mu.Lock()
@@ -68,6 +69,10 @@ func (p *Pool) wait(ctx context.Context, c *Call, turn uint64, l Limit) (*Endpoi
 	p.mu.Unlock()
 	p.serveQueue()
 
+	refusal := Busy
+	if left := time.Duration(c.Until - p.now()); c.Until != 0 && left < l.Wait {
+		l.Wait, refusal = left, Late
+	}
 	timer := time.NewTimer(l.Wait)
 	defer timer.Stop()
 	select {
@@ -76,11 +81,11 @@ func (p *Pool) wait(ctx context.Context, c *Call, turn uint64, l Limit) (*Endpoi
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	return p.giveUp(w)
+	return p.giveUp(w, refusal)
 }
 
-// giveUp takes w out of the queue, unless it was served meanwhile.
-func (p *Pool) giveUp(w *waiter) (*Endpoint, Refusal) {
+// giveUp takes w out of the queue for a reason, unless it was served meanwhile.
+func (p *Pool) giveUp(w *waiter, r Refusal) (*Endpoint, Refusal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	i := slices.Index(p.waiting, w)
@@ -89,7 +94,7 @@ func (p *Pool) giveUp(w *waiter) (*Endpoint, Refusal) {
 	}
 	p.dequeue(i)
 	p.rejected++
-	return nil, Busy
+	return nil, r
 }
 
 // dequeue takes out the waiter at i. The caller holds mu.

@@ -102,6 +102,18 @@ func TestQueueEnds(t *testing.T) {
 	}
 }
 
+// TestQueueUntil shows that nobody waits beyond the time of the request.
+func TestQueueUntil(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, _ := newPool(t, limited(1, 10, time.Minute), 1)
+		p.reach(context.Background(), &Call{})
+		begun := time.Now()
+		if _, refusal := p.reach(context.Background(), &Call{Until: int64(time.Second)}); refusal != Late || time.Since(begun) != time.Second {
+			t.Errorf("%v after %v", refusal, time.Since(begun))
+		}
+	})
+}
+
 // TestQueueOfSticky shows that a client waits for its endpoint while another one
 // has room, which others are given meanwhile.
 func TestQueueOfSticky(t *testing.T) {

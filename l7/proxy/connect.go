@@ -22,6 +22,7 @@ func (l *leash) aim(x *exchange, pl *backend.Pool, head []byte) {
 	}
 	if whole := x.policy.Timeouts.Whole; whole > 0 {
 		l.limit = l.until(whole)
+		x.call.Until = l.limit
 	}
 }
 
