@@ -17,10 +17,9 @@ type Conn struct {
 	serve func(*Stream)
 
 	// The reader's own.
-	in      input
-	dec     decoder
-	block   block
-	scratch Head // of header blocks that open no stream
+	in    input
+	dec   decoder
+	block block
 
 	partial atomic.Int64 // since when the reader waits for the rest of a header block, a frame or the preface; 0: it does not
 	heard   atomic.Int64 // when something was last read
@@ -131,22 +130,6 @@ func (c *Conn) Serve(ctx context.Context) error {
 	return cause
 }
 
-// close closes the connection. Where the client is still there it may read
-// what was said last; TLS's farewell is for one that may take it.
-func (c *Conn) close(severed, gone bool) {
-	if under, ok := c.nc.(interface{ NetConn() net.Conn }); ok && severed {
-		under.NetConn().Close()
-		return
-	}
-	if !severed && !gone {
-		c.linger()
-	}
-	c.nc.Close()
-}
-
-// errOver is the cause of an orderly end.
-var errOver = errors.New("connection is over")
-
 // greet queues our SETTINGS, before which nothing may be sent.
 func (c *Conn) greet() {
 	s := &c.set
@@ -165,75 +148,6 @@ func (c *Conn) greet() {
 		c.out.push(appendWindowUpdate(c.out.take(), 0, uint32(more)))
 	}
 }
-
-// end tells the client why the connection is over, and all streams that it is.
-func (c *Conn) end(err error, fault *ConnError) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if fault != nil && c.err == nil {
-		c.out.push(appendGoAway(c.out.take(), c.max, fault.Code, fault.Reason))
-		c.flush()
-	}
-	switch {
-	case c.err != nil:
-	case errors.Is(err, io.EOF) && c.open == 0 && c.in.len() == 0:
-		c.fail(errOver)
-	case fault != nil:
-		c.fail(err)
-	default:
-		c.cut(err)
-	}
-	c.finished = true
-	for ; c.idle > 0; c.idle-- {
-		c.work <- nil
-	}
-}
-
-// fail ends all streams. The caller holds c.mu.
-func (c *Conn) fail(err error) {
-	if c.err != nil {
-		return
-	}
-	c.err = err
-	for _, s := range c.streams {
-		s.abort(ErrClosed)
-	}
-	c.out.room.Broadcast()
-}
-
-// Abort cuts the connection off. It does not block and may be called at any
-// time.
-func (c *Conn) Abort() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.cut(context.Canceled)
-}
-
-// cut ends reads and writes, and thereby Serve. The caller holds c.mu.
-func (c *Conn) cut(err error) {
-	c.fail(err)
-	c.severed = true
-	c.nc.SetDeadline(past)
-}
-
-// past is a deadline that interrupts at once.
-var past = time.Unix(1, 0)
-
-// linger waits until the client has read what was said. Closing a socket that
-// holds unread bytes resets the connection, and the reset overtakes what was
-// sent (RFC 9112, section 9.6, which holds here as well).
-func (c *Conn) linger() {
-	const most = 256 << 10
-	half, ok := c.nc.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil {
-		return
-	}
-	c.nc.SetReadDeadline(time.Now().Add(lingerTime))
-	_, _ = io.CopyN(io.Discard, c.nc, most) // ends in an error, mostly the client's end
-}
-
-// lingerTime is how long a client may take to notice.
-const lingerTime = time.Second
 
 // now is the time, never 0.
 func (c *Conn) now() int64 { return c.set.Now() | 1 }

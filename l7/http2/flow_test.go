@@ -184,3 +184,48 @@ func TestUnfinished(t *testing.T) {
 		p.await(fmt.Sprintf("RST_STREAM %d %s", id, tt.want))
 	}
 }
+
+// TestStopRead checks that a body can be left and taken up again, and that an
+// aborted stream tells the client the code.
+func TestStopRead(t *testing.T) {
+	said := make(chan string, 10)
+	serve := func(s *http2.Stream) {
+		s.Patient()
+		read := func() {
+			n, err := s.Read(make([]byte, 10))
+			said <- fmt.Sprintf("%d %v", n, err)
+		}
+		go func() {
+			time.Sleep(15 * time.Second) // longer than others may stall
+			s.StopRead(true)
+		}()
+		read()
+		read()
+		s.StopRead(false)
+		read()
+		go func() {
+			time.Sleep(15 * time.Second)
+			s.Abort(http2.EnhanceYourCalm)
+		}()
+		read()
+	}
+	inBubble(t, brief, serve, func(t *testing.T, w *world) {
+		w.hello()
+		w.open(1, false, post)
+		time.Sleep(18 * time.Second)
+		w.WriteData(1, false, []byte("body"))
+		w.await("RST_STREAM 1 ENHANCE_YOUR_CALM")
+		close(said)
+		want := []string{"0 http2: out of turn", "0 http2: out of turn", "4 <nil>",
+			"0 http2: stream reset: ENHANCE_YOUR_CALM"}
+		for got := range said {
+			if len(want) == 0 || got != want[0] {
+				t.Fatalf("got %s, want %q", got, want)
+			}
+			want = want[1:]
+		}
+		if len(want) > 0 {
+			t.Errorf("missing: %q", want)
+		}
+	})
+}

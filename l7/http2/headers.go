@@ -1,9 +1,6 @@
 package http2
 
-import (
-	"bytes"
-	"errors"
-)
+import "errors"
 
 // A block is a header block of which not all frames have come.
 type block struct {
@@ -75,8 +72,7 @@ func (c *Conn) onBlock(f frame, b []byte) error {
 	case fresh:
 		return c.onRequest(f, b)
 	}
-	c.scratch.reset(true)
-	if err := c.decode(&c.scratch, b); err != nil && !isMalformed(err) {
+	if _, err := c.trailers(b); err != nil && !isMalformed(err) {
 		return err
 	}
 	c.mu.Lock()
@@ -160,9 +156,7 @@ func (c *Conn) full() bool {
 
 // onTrailers ends a request with a trailer section.
 func (c *Conn) onTrailers(f frame, b []byte) error {
-	h := &c.scratch
-	h.reset(true)
-	err := c.decode(h, b)
+	h, err := c.trailers(b)
 	if err != nil && !isMalformed(err) {
 		return err
 	}
@@ -177,19 +171,17 @@ func (c *Conn) onTrailers(f frame, b []byte) error {
 	case err != nil || h.large || !f.has(flagEndStream) || !s.lengthFits(true):
 		return c.fault(s, ProtocolError)
 	}
-	s.trailers = h.clone()
+	s.trailers = h.Fields
 	s.endReceived()
 	s.wake.Broadcast()
 	return nil
 }
 
-// clone returns h's fields in memory of their own.
-func (h *Head) clone() []Field {
-	fields := make([]Field, len(h.Fields))
-	for i, f := range h.Fields {
-		fields[i] = Field{Name: bytes.Clone(f.Name), Value: bytes.Clone(f.Value)}
-	}
-	return fields
+// trailers decodes a block that opens no stream.
+func (c *Conn) trailers(b []byte) (*Head, error) {
+	h := new(Head)
+	h.reset(true)
+	return h, c.decode(h, b)
 }
 
 // recent remembers the streams that we reset last: the client may have sent
