@@ -95,21 +95,23 @@ func (f *connFront) read(p []byte) (int, error) {
 			}
 			f.raw = f.buf[:n]
 		}
-		part := f.raw[:min(len(f.raw), len(p))]
-		n, err := copy(p, part), error(nil)
-		size := n
-		if f.body.framing == http1.Chunked {
-			size, n, err = f.body.unchunk(p[:n])
-		} else {
-			n, err = f.body.take(part)
-			size = n
-		}
+		size, n, err := f.decode(p[:copy(p, f.raw)])
 		f.raw = f.raw[n:]
 		if err != nil || size > 0 {
 			return size, err
 		}
 	}
 	return 0, io.EOF
+}
+
+// decode moves what is data of p to its front, and returns how much that is and
+// how much of p was read.
+func (f *connFront) decode(p []byte) (size, n int, err error) {
+	if f.body.framing == http1.Chunked {
+		return f.body.unchunk(p)
+	}
+	n, err = f.body.take(p)
+	return n, n, err
 }
 
 // cutShort is the error of a body that does not come to its end.

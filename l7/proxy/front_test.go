@@ -54,7 +54,7 @@ func TestIntake(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, _, err := takeIn([]byte(tc.method), []byte(tc.path), []byte(tc.authority), []byte(tc.fname), []byte(tc.val), false)
-			if err != tc.want { //nolint:errorlint // sentinels of the parser
+			if err != tc.want {
 				t.Errorf("got %v, want %v", err, tc.want)
 			}
 		})

@@ -36,12 +36,12 @@ func (p *Proxy) ServeHTTP3(ctx context.Context, pc net.PacketConn, e Entrypoint)
 		p.log.Warn("connections of HTTP/3 will not survive a replacement of their entrypoint", "entrypoint", e.Name, "err", err)
 	}
 	transport := &quic.Transport{Conn: pc, ConnectionIDGenerator: ids}
-	defer transport.Close()
+	defer transport.Close() //nolint:errcheck // it is over
 	l, err := transport.ListenEarly(http3.ConfigureTLSConfig(e.TLS), p.quicConfig())
 	if err != nil {
 		return fmt.Errorf("listen for quic on %s: %w", pc.LocalAddr(), err)
 	}
-	defer l.Close()
+	defer l.Close() //nolint:errcheck // it is over
 	h := &http3.Server{
 		Handler:        http.HandlerFunc(s.serveHTTP3),
 		MaxHeaderBytes: p.bounds.Load().Head.Head,
@@ -90,9 +90,9 @@ func (s *server) drainHTTP3(h *http3.Server, l *quic.EarlyListener) {
 	for pause(over, lastCall); over.Err() == nil && !s.idle(); {
 		pause(over, s.p.grain)
 	}
-	l.Close()
+	l.Close() //nolint:errcheck // it is over
 	s.each((*leash).kill)
-	h.Close()
+	h.Close() //nolint:errcheck // it is over
 	group.Wait()
 }
 
@@ -120,7 +120,7 @@ type clientKey struct{}
 func (s *server) meetHTTP3(ctx context.Context, conn *quic.Conn) context.Context {
 	c := newClient(s, conn.RemoteAddr())
 	if s.p.gate.full() || !c.admit() {
-		conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeExcessiveLoad), "too many connections")
+		conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeExcessiveLoad), "too many connections") //nolint:errcheck // it is over
 	}
 	s.p.gate.enter()
 	c.stats.connections.Add(1)

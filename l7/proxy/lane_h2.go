@@ -93,7 +93,7 @@ func (l *lane) netRequest(x *exchange, b *backend.Conn) (*http.Request, *upload)
 	u.over = make(chan struct{})
 	u.interrupt = func() {
 		b.Interrupt()
-		u.Close()
+		u.let()
 	}
 	u.resume = l.resumeReading
 	r.Body = u
@@ -179,7 +179,7 @@ func (s *streamSource) next(x *exchange) ([]byte, error) {
 			_, err = s.resp.Body.Read(buf[n:])
 		}
 	}
-	if err == io.EOF { //nolint:errorlint // as a reader gives it
+	if err == io.EOF {
 		x.down.done = true
 		err = nil
 	}
@@ -259,13 +259,18 @@ func (u *streamUpload) end(f failure) {
 
 // Close ends the upload. Once it has returned nothing is read any more.
 func (u *streamUpload) Close() error {
+	u.let()
+	return nil
+}
+
+// let lets go of the body.
+func (u *streamUpload) let() {
 	if !u.mu.TryLock() { // somebody waits for the client
 		u.l.front.stopReading()
 		u.mu.Lock()
 	}
 	defer u.mu.Unlock()
 	u.end(failedBackend)
-	return nil
 }
 
 // hints passes interim responses on. They come from the goroutine that reads

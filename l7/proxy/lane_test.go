@@ -220,10 +220,8 @@ func TestWaysOfHeads(t *testing.T) {
 				fmt.Fprintf(rw, "%s: %s\n", n, strings.Join(r.Header[n], "|"))
 			}
 		}))
-		scheme, port, _ := strings.Cut(v.base, "://")
-		if port = "80"; scheme == "https" {
-			port = "443"
-		}
+		scheme, _, _ := strings.Cut(v.base, "://")
+		port := map[string]string{"http": "80", "https": "443"}[scheme]
 		r := v.request("GET", "/a/./b?q=%20x", nil)
 		r.Header = http.Header{
 			"Accept": {"x"}, "User-Agent": {"t"}, "Cookie": {"a=b; c=d"}, "X-Many": {"1", "2"},
