@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/cookiejar"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -14,7 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/proxy"
+	"github.com/portico-lb/portico/l7/route"
 )
 
 // TestRoundRobin also shows that a new list of endpoints changes nothing for
@@ -232,13 +235,37 @@ func TestKeepAliveRace(t *testing.T) {
 // TestRollingUpdate replaces endpoints under load as a rollout does: a new one
 // is listed, an old one is delisted, and some time later it stops.
 func TestRollingUpdate(t *testing.T) {
+	for name, change := range map[string]func(*backend.Policy){
+		"default":        func(*backend.Policy) {},
+		"least requests": func(p *backend.Policy) { p.Balance.Strategy = backend.LeastRequests },
+		"hash":           func(p *backend.Policy) { p.Balance.Strategy = backend.Hash },
+		"sticky":         func(p *backend.Policy) { p.Sticky.Cookie = "edge" },
+		"slow start":     func(p *backend.Policy) { p.SlowStart = time.Minute },
+		"queue":          func(p *backend.Policy) { p.Limit = backend.Limit{Requests: 1, Queue: 100, Wait: time.Minute} },
+		"breaker":        func(p *backend.Policy) { p.Breaker = backend.Breaker{Share: 0.1, Requests: 1, Open: time.Minute} },
+		"HTTP/2":         func(p *backend.Policy) { p.Protocol = route.H2C },
+	} {
+		t.Run(name, func(t *testing.T) {
+			policy := backend.Default()
+			change(&policy)
+			rollingUpdate(t, policy)
+		})
+	}
+}
+
+func rollingUpdate(t *testing.T, policy backend.Policy) {
 	var serial atomic.Int64
 	pod := func() *httptest.Server {
 		n := serial.Add(1)
-		return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			b, _ := io.ReadAll(r.Body)
 			fmt.Fprintf(w, "%d %d", n, len(b))
 		}))
+		s.Config.Protocols = new(http.Protocols)
+		s.Config.Protocols.SetHTTP1(policy.Protocol != route.H2C)
+		s.Config.Protocols.SetUnencryptedHTTP2(policy.Protocol == route.H2C)
+		s.Start()
+		return s
 	}
 	pods := []*httptest.Server{pod(), pod(), pod()}
 	list := func() (out []string) {
@@ -247,12 +274,13 @@ func TestRollingUpdate(t *testing.T) {
 		}
 		return out
 	}
-	e := start(t, proxy.Options{}, proxy.Entrypoint{}, list()...)
+	e := start(t, proxy.Options{Policy: policy}, proxy.Entrypoint{}, list()...)
 	var group sync.WaitGroup
 	stop := make(chan bool)
 	var requests atomic.Int64
 	for i := range 8 {
 		c := client(t, nil)
+		c.Jar, _ = cookiejar.New(nil) // never fails
 		group.Go(func() {
 			for {
 				select {
@@ -279,7 +307,7 @@ func TestRollingUpdate(t *testing.T) {
 			}
 		})
 	}
-	for range 30 {
+	for range 15 {
 		had := requests.Load()
 		old := pods[0]
 		pods = append(pods[1:], pod())
