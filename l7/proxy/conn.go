@@ -183,8 +183,8 @@ func (c *conn) idle() bool {
 	if !c.deadline.move(c.until(c.bounds.Timeouts.Idle), idle) {
 		return c.reprieve()
 	}
-	if c.s.draining.Load() {
-		c.deadline.hurry(c.until(lastCall))
+	if c.s.draining.Load() && !c.s.patient {
+		c.leash.lastCall()
 	}
 	return true
 }

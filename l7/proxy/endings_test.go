@@ -246,7 +246,10 @@ func TestDrainEnds(t *testing.T) {
 // the process ends.
 func TestReplaced(t *testing.T) {
 	ep := script(t, func(c net.Conn, r *bufio.Reader) {
-		http.ReadRequest(r)
+		if req, err := http.ReadRequest(r); err != nil || req.Header.Get("Upgrade") == "" {
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+			return
+		}
 		io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
 		io.Copy(c, r)
 	})
@@ -261,17 +264,21 @@ func TestReplaced(t *testing.T) {
 	ctx, replace := context.WithCancelCause(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- e.Serve(ctx, l, proxy.Entrypoint{}) }()
-	c := e.dial(t)
+	c, idle := e.dial(t), e.dial(t)
+	idle.say(getRoot).hear("GET")
 	c.say("GET / HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
 	if r, err := http.ReadResponse(c.Reader, nil); err != nil || r.StatusCode != 101 {
 		t.Fatalf("got %v, %v", r, err)
 	}
 	replace(proxy.ErrReplaced)
-	for begin := time.Now(); time.Since(begin) < 3*short; {
+	for begin := time.Now(); time.Since(begin) < 8*short; { // longer than lastCall
 		c.say("x")
 		if b, err := c.Reader.ReadByte(); err != nil || b != 'x' {
 			t.Fatalf("%q, %v after %v", b, err, time.Since(begin))
 		}
+	}
+	if r, _ := idle.say(getRoot).hear("GET"); r.StatusCode != 200 || !r.Close {
+		t.Errorf("got %v", r)
 	}
 	select {
 	case err := <-done:

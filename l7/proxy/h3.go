@@ -57,7 +57,7 @@ func (p *Proxy) ServeHTTP3(ctx context.Context, pc net.PacketConn, e Entrypoint)
 		failed()
 	})
 	<-accepting.Done()
-	s.drainHTTP3(h, l)
+	s.drainHTTP3(ctx, h, l)
 	group.Wait()
 	if ctx.Err() != nil {
 		return nil
@@ -80,9 +80,9 @@ func (p *Proxy) quicConfig() *quic.Config {
 // end has come, lets requests finish while there is time, and closes the
 // connections. Streams that come too late are refused in a way that lets a
 // client send them to somebody else (RFC 9114, section 5.2).
-func (s *server) drainHTTP3(h *http3.Server, l *quic.EarlyListener) {
+func (s *server) drainHTTP3(ctx context.Context, h *http3.Server, l *quic.EarlyListener) {
 	s.draining.Store(true)
-	over, stop := context.WithTimeout(s.ctx, s.p.drain)
+	over, stop := s.respite(ctx)
 	defer stop()
 	pause(over, lastCall)
 	var group sync.WaitGroup

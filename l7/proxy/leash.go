@@ -39,6 +39,9 @@ func (l *leash) arm(d time.Duration) bool {
 	return l.deadline.move(until, busy)
 }
 
+// lastCall shortens the wait for a request.
+func (l *leash) lastCall() { l.deadline.hurry(l.until(lastCall)) }
+
 // revive takes a cut back, to say something before the end.
 func (l *leash) revive(d time.Duration) bool {
 	l.mu.Lock()

@@ -23,6 +23,9 @@ type server struct {
 	ctx      context.Context
 	end      func()
 	draining atomic.Bool
+	// patient is whether a drain waits for idle connections; valid once
+	// draining is set.
+	patient bool
 
 	mu    sync.Mutex
 	works map[*leash]struct{}
@@ -33,7 +36,8 @@ type server struct {
 
 // ErrReplaced, as the cause by which the context of a Serve ends, says that
 // another one takes its place: what has begun may take the time that it needs,
-// up to Options.Drain after Stop.
+// up to Options.Drain after Stop, and connections may be idle as long as ever,
+// though the next response on them is the last one.
 var ErrReplaced = errors.New("replaced")
 
 // Stop says that no Serve comes any more.
@@ -172,12 +176,13 @@ func (s *server) each(do func(*leash)) {
 // drain ends every connection as soon as it has nothing to answer, and all of
 // them when the time is over.
 func (s *server) drain(ctx context.Context) {
+	s.patient = replaced(ctx)
 	// First the flag, then the walk: a connection becomes idle first and looks
 	// at the flag then, so that one of the two sees the other.
 	s.draining.Store(true)
-	s.each(func(w *leash) {
-		w.deadline.hurry(w.until(lastCall))
-	})
+	if !s.patient {
+		s.each((*leash).lastCall)
+	}
 	s.eachTended((*http2.Conn).Shutdown)
 	over, stop := s.respite(ctx)
 	defer stop()
@@ -189,14 +194,20 @@ func (s *server) drain(ctx context.Context) {
 	cut()
 }
 
+// replaced reports why ctx has ended.
+func replaced(ctx context.Context) bool { return errors.Is(context.Cause(ctx), ErrReplaced) }
+
 // respite returns a context that ends when the time is over for what was begun
 // before ctx ended.
 func (s *server) respite(ctx context.Context) (over context.Context, stop func()) {
-	if !errors.Is(context.Cause(ctx), ErrReplaced) {
+	if !replaced(ctx) {
 		return context.WithTimeout(s.ctx, s.p.drain)
 	}
 	over, end := context.WithCancel(s.ctx)
-	release := context.AfterFunc(s.p.life, func() { time.AfterFunc(s.p.drain, end) })
+	release := context.AfterFunc(s.p.life, func() {
+		s.each((*leash).lastCall)
+		time.AfterFunc(s.p.drain, end)
+	})
 	return over, func() {
 		release()
 		end()
