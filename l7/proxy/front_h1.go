@@ -24,12 +24,16 @@ func (c *conn) attempt(x *exchange, pl *backend.Pool, b *backend.Conn) verdict {
 	}
 	f := newConnFront(c, x)
 	l := &lane{front: f}
-	l.leash.client, l.side = c.client, l
-	c.s.watch(&l.leash)
-	v := l.attempt(x, pl, b)
-	c.s.unwatch(&l.leash)
-	l.part()
-	return f.end(v)
+	l.leash.client, l.side, l.limit = c.client, l, c.limit
+	return f.end(l.once(x, pl, b))
+}
+
+// once is attempt for a lane that is made for it.
+func (l *lane) once(x *exchange, pl *backend.Pool, b *backend.Conn) verdict {
+	l.s.watch(&l.leash)
+	defer l.s.unwatch(&l.leash)
+	defer l.part()
+	return l.attempt(x, pl, b)
 }
 
 // A connFront is a request that came over HTTP/1.1 and goes on in another

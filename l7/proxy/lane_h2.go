@@ -30,14 +30,15 @@ func (l *lane) roundTrip(x *exchange, pl *backend.Pool, b *backend.Conn) verdict
 		Got1xxResponse: hints.got,
 	})))
 	hints.Wait()
+	src := &streamSource{l: l, b: b, r: r, resp: resp}
 	if err == nil {
 		if err = x.writeHead(resp, l.p.limits); err == nil {
 			b.Report(backend.OutcomeOf(resp.StatusCode))
-			return l.respond(x, b, up, &streamSource{l: l, b: b, resp: resp})
+			return l.respond(x, b, up, src)
 		}
-		resp.Body.Close()
 	}
 	up.stop()
+	src.close()
 	died := resp == nil && l.deadline.cut() == 0
 	delivered := b.Delivered(err)
 	l.release(b, false)
@@ -82,6 +83,7 @@ func (l *lane) netRequest(x *exchange, b *backend.Conn) (*http.Request, *upload)
 	case h.Framing == http1.Length:
 		r.ContentLength = h.Length
 	default:
+		x.up.data = 0 // the front reads it from its begin
 		r.ContentLength = -1
 		r.Trailer = make(http.Header)
 	}
@@ -100,7 +102,7 @@ func (l *lane) netRequest(x *exchange, b *backend.Conn) (*http.Request, *upload)
 	return r, &u.upload
 }
 
-// A heldBody is a body that is here. Once Close has returned nobody reads it.
+// A heldBody is a body that is here.
 type heldBody struct {
 	mu sync.Mutex
 	b  []byte
@@ -117,7 +119,7 @@ func (h *heldBody) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close lets go of the body.
+// Close lets go of the body: once it has returned nobody reads it.
 func (h *heldBody) Close() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -154,7 +156,8 @@ func (x *exchange) writeHead(r *http.Response, lim http1.Limits) error {
 type streamSource struct {
 	l    *lane
 	b    *backend.Conn
-	resp *http.Response
+	r    *http.Request
+	resp *http.Response // nil where none came
 }
 
 // held waits for the end of a body that is known to be empty: calls of gRPC
@@ -189,8 +192,19 @@ func (s *streamSource) next(x *exchange) ([]byte, error) {
 func (s *streamSource) trailers(*exchange) []field { return appendHeader(nil, s.resp.Trailer) }
 
 func (s *streamSource) release(_ *exchange, fit bool) {
-	s.resp.Body.Close()
+	s.close()
 	s.l.release(s.b, fit)
+}
+
+// close ends what the client of HTTP/2 may still do: once it has returned,
+// nothing of the exchange is used.
+func (s *streamSource) close() {
+	if s.resp != nil {
+		s.resp.Body.Close()
+	}
+	if s.r.Body != nil {
+		s.r.Body.Close()
+	}
 }
 
 // A streamUpload is a request's body as the client of HTTP/2 reads it.
@@ -208,8 +222,11 @@ type streamUpload struct {
 func (u *streamUpload) Read(p []byte) (int, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.ended {
+	if u.ended && u.complete {
 		return 0, io.EOF
+	}
+	if u.ended {
+		return 0, errEnded
 	}
 	if u.x.req.Expect {
 		u.x.req.Expect = false
