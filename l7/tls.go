@@ -23,6 +23,8 @@ func (r *runner) tlsConfig(t *TLS, protocols []string) *tls.Config {
 		NextProtos:     protocols,
 		ClientAuth:     t.ClientAuth,
 		GetCertificate: r.l.certs.GetCertificate,
+		// Small records at first would each be a system call.
+		DynamicRecordSizingDisabled: true,
 	}
 	if t.StrictSNI {
 		c.GetCertificate = strictly(r.l.certs)
