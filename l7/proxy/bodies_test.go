@@ -75,7 +75,8 @@ func TestBodies(t *testing.T) {
 				})
 			}
 		}
-		if s := e.Status().Backends[0].Endpoints[0]; s.InFlight != 0 || s.Idle == 0 {
+		e.settle(t)
+		if s := e.Status().Backends[0].Endpoints[0]; s.Idle == 0 {
 			t.Errorf("%+v", s)
 		}
 	}

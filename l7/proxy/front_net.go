@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -49,6 +50,9 @@ func (f *netFront) head(dst []byte) ([]byte, error) {
 	in := intake{out: dst}
 	in.line([]byte(f.r.Method), []byte(f.r.RequestURI), []byte(f.r.Host))
 	for name, values := range f.r.Header {
+		if name == "Cookie" { // RFC 9114, section 4.2.1
+			values = []string{strings.Join(values, "; ")}
+		}
 		for _, v := range values {
 			in.field([]byte(name), []byte(v))
 		}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -103,6 +104,20 @@ func (e *edge) wait(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// settle waits until no endpoint of the first backend has anything in flight:
+// a client may have its answer a moment before.
+func (e *edge) settle(t testing.TB) {
+	t.Helper()
+	busy := func(s backend.EndpointStatus) bool { return s.InFlight != 0 }
+	for range 500 {
+		if !slices.ContainsFunc(e.Status().Backends[0].Endpoints, busy) {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Errorf("still in flight: %+v", e.Status().Backends[0])
 }
 
 func logger(t testing.TB) *slog.Logger {

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/proxy"
 	"github.com/portico-lb/portico/l7/route"
 )
@@ -30,7 +31,7 @@ type way struct {
 // The kinds of clients and endpoints.
 var (
 	fronts = []string{"HTTP/1.1", "HTTP/1.1 TLS", "HTTP/2", "HTTP/2 TLS", "HTTP/3"}
-	backs  = []string{"HTTP/1.1", "HTTP/2"}
+	backs  = []string{"HTTP/1.1", "HTTP/1.1 TLS", "HTTP/2", "HTTP/2 TLS"}
 )
 
 // everyWay runs test for every kind of client with every kind of endpoint.
@@ -54,6 +55,10 @@ type visitor struct {
 // visit runs an edge in front of endpoints, and returns a client of w's kind.
 func (w way) visit(t *testing.T, o proxy.Options, addrs ...string) *visitor {
 	t.Helper()
+	if o.Policy == (backend.Policy{}) {
+		o.Policy = backend.Default()
+	}
+	o.Policy.TLS.Insecure = true // what the endpoints show is not the subject
 	var entry proxy.Entrypoint
 	server, config := certificate(t)
 	tr := &http.Transport{TLSClientConfig: config, DisableCompression: true, Protocols: new(http.Protocols)}
@@ -110,25 +115,13 @@ func (v *visitor) do(r *http.Request) (*http.Response, string) {
 	return resp, string(b)
 }
 
-// settle waits until the endpoint has nothing in flight.
-func (v *visitor) settle() {
-	v.t.Helper()
-	for range 500 {
-		if s := v.Status().Backends[0].Endpoints[0]; s.InFlight == 0 {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-	v.t.Errorf("still in flight: %+v", v.Status().Backends[0])
-}
-
 // endpoints are those of web, of w's kind.
 func (w way) endpoints(addrs ...string) map[route.Backend][]route.Endpoint {
 	m := endpoints(addrs...)
 	for i := range m[web] {
-		if w.back == "HTTP/2" {
-			m[web][i].Protocol = route.H2C
-		}
+		m[web][i].Protocol = map[string]route.Protocol{
+			"HTTP/1.1": route.HTTP, "HTTP/1.1 TLS": route.HTTPS, "HTTP/2": route.H2C, "HTTP/2 TLS": route.H2,
+		}[w.back]
 	}
 	return m
 }
@@ -138,9 +131,15 @@ func (w way) endpoint(t testing.TB, h http.HandlerFunc) string {
 	t.Helper()
 	s := httptest.NewUnstartedServer(h)
 	s.Config.Protocols = new(http.Protocols)
-	s.Config.Protocols.SetHTTP1(w.back == "HTTP/1.1")
+	s.Config.Protocols.SetHTTP1(strings.HasPrefix(w.back, "HTTP/1.1"))
 	s.Config.Protocols.SetUnencryptedHTTP2(w.back == "HTTP/2")
-	s.Start()
+	s.Config.Protocols.SetHTTP2(w.back == "HTTP/2 TLS")
+	if strings.HasSuffix(w.back, "TLS") {
+		s.EnableHTTP2 = w.back == "HTTP/2 TLS"
+		s.StartTLS()
+	} else {
+		s.Start()
+	}
 	t.Cleanup(func() {
 		s.CloseClientConnections()
 		s.Close()
@@ -192,7 +191,7 @@ func TestWaysOfBodies(t *testing.T) {
 				}
 			}
 		}
-		v.settle()
+		v.settle(t)
 		if s := v.Status(); s.Responses.Success != 16 || s.Requests != 16 {
 			t.Errorf("status %+v", s)
 		}
@@ -245,7 +244,7 @@ func TestWaysOfHeads(t *testing.T) {
 		if resp, body := v.do(v.request("HEAD", "/", nil)); resp.StatusCode != 200 || body != "" {
 			t.Errorf("HEAD: %v", resp)
 		}
-		v.settle()
+		v.settle(t)
 	})
 }
 
@@ -310,7 +309,7 @@ func TestWaysOfStreaming(t *testing.T) {
 		if rest, err := io.ReadAll(answer); err != nil || len(rest) > 0 {
 			t.Errorf("got %q, %v", rest, err)
 		}
-		v.settle()
+		v.settle(t)
 	})
 }
 
@@ -332,7 +331,7 @@ func TestWaysOfEarlyResponse(t *testing.T) {
 		if resp.StatusCode != 413 || body != "no" {
 			t.Errorf("got %v %q", resp, body)
 		}
-		v.settle()
+		v.settle(t)
 		if resp, _ := v.do(v.request("GET", "/", nil)); resp.StatusCode != 413 {
 			t.Errorf("then got %v", resp)
 		}
@@ -393,7 +392,7 @@ func TestWaysOfFailing(t *testing.T) {
 		v.SetEndpoints(w.endpoints(w.endpoint(t, func(http.ResponseWriter, *http.Request) { <-release })))
 		ask("example.com", "/", 504)
 		close(release)
-		v.settle()
+		v.settle(t)
 		r := v.request("TRACE", "/", nil)
 		if resp, _ := v.do(r); resp.StatusCode != 501 {
 			t.Errorf("TRACE: %v", resp)
@@ -438,7 +437,7 @@ func TestWaysOfBreaking(t *testing.T) {
 		if err := <-whole; err == nil {
 			t.Error("a torn request looks whole")
 		}
-		v.settle()
+		v.settle(t)
 	})
 }
 
@@ -489,7 +488,7 @@ func TestWaysOfLeaving(t *testing.T) {
 				t.Fatalf("%s: the endpoint goes on", path)
 			}
 		}
-		v.settle()
+		v.settle(t)
 	})
 }
 
@@ -509,7 +508,7 @@ func TestWaysOfRetry(t *testing.T) {
 		if v.Status().Retries == 0 {
 			t.Error("nothing was tried again")
 		}
-		v.settle()
+		v.settle(t)
 	})
 }
 
