@@ -93,6 +93,12 @@ func TestParseDefaults(t *testing.T) {
 	if e := c.Entrypoints[0]; e.TLS == nil || e.TLS.MinVersion != tls.VersionTLS12 {
 		t.Errorf("an empty tls table gives %+v", e)
 	}
+	if v := c.Entrypoints[0].HTTP; v != (l7.HTTP{HTTP2: true}) {
+		t.Errorf("with TLS: %+v", v)
+	}
+	if c, _ = parse(t, "[[entrypoint]]\nname = 'http'\nlisten = ':80'"); c.Entrypoints[0].HTTP != (l7.HTTP{H2C: true}) {
+		t.Errorf("without TLS: %+v", c.Entrypoints[0].HTTP)
+	}
 	if c, _ = parse(t, "ready_listen = ''"); c.ReadyListen != "" {
 		t.Errorf("an empty ready_listen gives %q, want off", c.ReadyListen)
 	}
