@@ -67,6 +67,14 @@ func (p *Pool) Set(eps []route.Endpoint) {
 	}
 }
 
+// Retire ends the pool's use: no connection is kept any more. Requests that
+// found it before still get one.
+func (p *Pool) Retire() {
+	for _, e := range p.plan.Load().endpoints {
+		e.remove()
+	}
+}
+
 // SetPolicy makes policy that of the requests that begin from now on. What is
 // known of the endpoints stays, unless they are to be spoken to in another way.
 func (p *Pool) SetPolicy(policy Policy) {

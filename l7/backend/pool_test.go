@@ -99,3 +99,27 @@ func TestStreams(t *testing.T) {
 		b.Release(true)
 	}
 }
+
+// TestRetire: a pool that is not used any more serves those that come late.
+func TestRetire(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p, _ := poolAt(t, Default(), netip.MustParseAddrPort(l.Addr().String()))
+	for range 2 {
+		b, refusal := p.Connect(t.Context(), new(Call))
+		if refusal != 0 {
+			t.Fatal(refusal)
+		}
+		if b.Reused() {
+			t.Error("a connection was kept")
+		}
+		p.Retire()
+		b.Release(true)
+	}
+	if s := p.Status().Endpoints[0]; s.Idle != 0 || s.InFlight != 0 {
+		t.Errorf("%+v", s)
+	}
+}

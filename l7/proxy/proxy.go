@@ -118,6 +118,7 @@ type Proxy struct {
 type routing struct {
 	table *route.Table
 	pools map[*route.Route]*backend.Pool
+	used  map[*backend.Pool]bool // the values of pools
 }
 
 // New returns a Proxy that answers 503 until SetRoutes was called.
@@ -144,18 +145,20 @@ func New(o Options) *Proxy {
 func (p *Proxy) SetRoutes(t *route.Table) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r := &routing{table: t, pools: make(map[*route.Route]*backend.Pool)}
+	r := &routing{table: t, pools: make(map[*route.Route]*backend.Pool), used: make(map[*backend.Pool]bool)}
 	for _, rt := range t.Routes() {
-		r.pools[rt] = p.pool(rt.Backend)
+		pl := p.pool(rt.Backend)
+		r.pools[rt], r.used[pl] = pl, true
 	}
 	p.routing.Store(r)
 	p.forget()
 }
 
-// SetEndpoints makes the endpoints of each backend those of m, and leaves a
-// backend that m does not name without any. An endpoint that stays keeps its
-// connections; one that leaves gets no new request from now on, its idle
-// connections are closed, and what it has in flight finishes.
+// SetEndpoints makes the endpoints of each backend those of m. A backend that m
+// does not name has none, or is forgotten where no route leads to it. An
+// endpoint that stays keeps its connections; one that leaves gets no new request
+// from now on, its idle connections are closed, and what it has in flight
+// finishes.
 func (p *Proxy) SetEndpoints(m map[route.Backend][]route.Endpoint) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -163,8 +166,13 @@ func (p *Proxy) SetEndpoints(m map[route.Backend][]route.Endpoint) {
 		p.pool(b).Set(eps)
 	}
 	for b, pl := range p.pools {
-		if _, ok := m[b]; !ok {
+		switch _, named := m[b]; {
+		case named:
+		case p.leadsTo(pl):
 			pl.Set(nil)
+		default:
+			pl.Retire() // not emptied: a request may have just found the way here
+			delete(p.pools, b)
 		}
 	}
 	p.forget()
@@ -204,17 +212,17 @@ func (p *Proxy) pool(b route.Backend) *backend.Pool {
 	return pl
 }
 
+// leadsTo reports whether a route leads to pl.
+func (p *Proxy) leadsTo(pl *backend.Pool) bool {
+	r := p.routing.Load()
+	return r != nil && r.used[pl]
+}
+
 // forget drops the pools that have no endpoint and no route. The caller holds
 // mu.
 func (p *Proxy) forget() {
-	used := make(map[*backend.Pool]bool)
-	if r := p.routing.Load(); r != nil {
-		for _, pl := range r.pools {
-			used[pl] = true
-		}
-	}
 	for b, pl := range p.pools {
-		if !used[pl] && pl.Empty() {
+		if !p.leadsTo(pl) && pl.Empty() {
 			delete(p.pools, b)
 		}
 	}
