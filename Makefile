@@ -6,12 +6,12 @@ LINT      = GOLANGCI_LINT_CACHE=$(CURDIR)/bin/lint $(GO) run github.com/golangci
 # Packages whose tests need a kernel with ip_vs, and run inside the guest.
 KERNEL    = ./l4/ipvs ./test/vm/guest ./test/lab ./test/scenario
 # Packages that have a target of their own.
-APART     = /l4/ipvs$$|/test/(scenario|scenario/apiserver|scenario/kubeproxy|scenario/nodes|package|cluster|vm|vm/guest|demo)$$
+APART     = /l4/ipvs$$|/test/(scenario|scenario/apiserver|scenario/kubeproxy|scenario/nodes|never|package|cluster|vm|vm/guest|demo)$$
 UNIT      = $(shell $(GO) list ./... | grep -v -E '$(APART)')
 
 export CGO_ENABLED ?= 0
 
-.PHONY: all help build deps generate test test-unit test-kernel test-cluster test-package lint package bench bench-failover bench-checks bench-l4 demo clean
+.PHONY: all help build deps generate test test-unit test-never test-kernel test-cluster test-package lint package bench bench-failover bench-checks bench-detect bench-l4 demo clean
 
 all: build
 
@@ -20,6 +20,7 @@ help:
 	@echo 'demo          three edge nodes and a take-over; HOLD=1 keeps them up'
 	@echo 'test          everything below, as CI runs it; needs root'
 	@echo 'test-unit     packages by themselves, under the race detector'
+	@echo 'test-never    the proxy at full load while everything around it changes'
 	@echo 'test-cluster  against a real kube-apiserver and etcd'
 	@echo 'test-kernel   IPVS and whole edges, in a real kernel under qemu'
 	@echo 'test-package  deb and rpm in a Debian with systemd, under qemu'
@@ -28,6 +29,7 @@ help:
 	@echo 'bench         CPU time beside nginx and HAProxy'
 	@echo 'bench-failover  what clients see of a failover, beside keepalived'
 	@echo 'bench-checks  CPU time and lateness of 5,000 checks; of 500 beside keepalived'
+	@echo 'bench-detect  how long a failed server gets clients, beside keepalived'
 	@echo 'bench-l4      start, rest and reload of 500 and 1,000 services, beside keepalived'
 	@echo 'generate      generated files; clean: what was built'
 
@@ -40,10 +42,13 @@ deps:
 generate:
 	$(GO) generate ./...
 
-test: deps lint test-unit test-cluster test-kernel test-package
+test: deps lint test-unit test-never test-cluster test-kernel test-package
 
 test-unit: deps
 	PORTICO_LAB=1 CGO_ENABLED=1 $(GO) test -race $(UNIT)
+
+test-never: deps build
+	PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v ./test/never
 
 test-kernel: deps build bin/vm
 	PORTICO_LAB=1 $(GO) test -count=1 ./test/vm
@@ -71,6 +76,9 @@ bench: build
 bench-checks: deps bin/vm
 	$(GO) test -run '^$$' -bench . -benchtime 1x ./test/bench/checks
 	PORTICO_CHECKS=500 $(GO) test -run '^$$' -bench . -benchtime 1x -exec '$(CURDIR)/bin/vm' ./test/bench/checks
+
+bench-detect: deps build bin/vm
+	PORTICO_BENCH=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -run FailureDetection -exec '$(CURDIR)/bin/vm' ./test/scenario
 
 bench-l4: deps build bin/vm
 	PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m -exec '$(CURDIR)/bin/vm -timeout 60m' ./test/bench/l4
