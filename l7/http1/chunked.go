@@ -11,6 +11,7 @@ const (
 // body that arrives in pieces. The zero value stands at the body's start.
 type ChunkReader struct {
 	left    int64 // bytes of data to come in this chunk
+	data    int64 // bytes of data so far
 	line    int   // bytes of this size line so far
 	trailer int   // bytes of the trailer section so far
 	state   chunkState
@@ -55,11 +56,8 @@ func (c *ChunkReader) Next(b []byte) (data []byte, n int, err error) {
 	inTrailers := c.InTrailers()
 	for n < len(b) && c.state != atDone && c.InTrailers() == inTrailers {
 		if c.state == atData {
-			size := min(c.left, int64(len(b)-n))
-			if c.left -= size; c.left == 0 {
-				c.state = atDataCR
-			}
-			return b[n : n+int(size)], n + int(size), nil
+			size := c.advance(len(b) - n)
+			return b[n : n+size], n + size, nil
 		}
 		if err := c.step(b[n]); err != nil {
 			return nil, n, err
@@ -69,18 +67,45 @@ func (c *ChunkReader) Next(b []byte) (data []byte, n int, err error) {
 	return nil, n, nil
 }
 
-// Skip reads on in b up to the end of the body or of b and returns how much
-// that was.
-func (c *ChunkReader) Skip(b []byte) (n int, err error) {
+// Strip reads on in b up to the end of the body or of b, and returns how much
+// that was. What is to be passed on of it moves to the front of b, size bytes:
+// all but chunk extensions, which are for the recipient alone (RFC 9112,
+// section 7.1.1) and which not all read alike.
+func (c *ChunkReader) Strip(b []byte) (size, n int, err error) {
 	for n < len(b) && c.state != atDone {
-		_, m, err := c.Next(b[n:])
-		if err != nil {
-			return n, err
+		if c.state == atData {
+			run := c.advance(len(b) - n)
+			if size != n {
+				copy(b[size:], b[n:n+run])
+			}
+			size += run
+			n += run
+			continue
 		}
-		n += m
+		if err := c.step(b[n]); err != nil {
+			return size, n, err
+		}
+		if c.state != atExtension {
+			b[size] = b[n]
+			size++
+		}
+		n++
 	}
-	return n, nil
+	return size, n, nil
 }
+
+// advance steps over what of n bytes are data of this chunk.
+func (c *ChunkReader) advance(n int) int {
+	size := min(c.left, int64(n))
+	c.data += size
+	if c.left -= size; c.left == 0 {
+		c.state = atDataCR
+	}
+	return int(size)
+}
+
+// Data returns how many bytes of data there have been.
+func (c *ChunkReader) Data() int64 { return c.data }
 
 // step reads one byte that is not data.
 func (c *ChunkReader) step(b byte) error {

@@ -90,6 +90,38 @@ func TestChunked(t *testing.T) {
 	}
 }
 
+// strip reads body in pieces of a size and returns what is passed on, up to an
+// error.
+func strip(body string, piece int) (out string, end int, err error) {
+	var c http1.ChunkReader
+	at := 0
+	for at < len(body) && !c.Done() {
+		b := []byte(body[at:min(at+piece, len(body))])
+		size, n, err := c.Strip(b)
+		out += string(b[:size])
+		at += n
+		if err != nil {
+			return out, at, err
+		}
+	}
+	return out, at, nil
+}
+
+func TestStrip(t *testing.T) {
+	for in, want := range map[string]string{
+		"3\r\nabc\r\n0\r\n\r\n":                             "3\r\nabc\r\n0\r\n\r\n",
+		"3;a=\"b\";c\r\n;;;\r\n0;x\r\nA: ;b\r\n\r\n":        "3\r\n;;;\r\n0\r\nA: ;b\r\n\r\n",
+		"1;\r\na\r\n2;;\r\nbc\r\n3\r\ndef\r\n00; x\r\n\r\n": "1\r\na\r\n2\r\nbc\r\n3\r\ndef\r\n00\r\n\r\n",
+	} {
+		for _, piece := range []int{1, 2, 3, 5, 100} {
+			got, end, err := strip(in+"next", piece)
+			if err != nil || got != want || end != len(in) {
+				t.Errorf("%q in pieces of %d: %q up to %d, %v; want %q", in, piece, got, end, err, want)
+			}
+		}
+	}
+}
+
 // twin is the grammar of RFC 9112, section 7.1, as far as one chunk goes.
 var (
 	twinChunk = regexp.MustCompile(`^([0-9A-Fa-f]{1,15})(;[\t\x20-\x7e\x80-\xff]*)?\r\n`)
@@ -130,6 +162,14 @@ func FuzzChunked(f *testing.F) {
 		data, end, err := decode(string(b), piece)
 		if data != whole && err == nil || end != wholeEnd || (err == nil) != (wholeErr == nil) {
 			t.Fatalf("pieces of %d: %q up to %d (%v), whole %q up to %d (%v)", piece, data, end, err, whole, wholeEnd, wholeErr)
+		}
+		stripped, strippedEnd, serr := strip(string(b), piece)
+		again, _, aerr := decode(stripped, len(b)+1)
+		if (serr == nil) != (err == nil) || err == nil && (strippedEnd != len(b) && strippedEnd != end || again != data || aerr != nil) {
+			t.Fatalf("%q up to %d (%v) is stripped to %q up to %d (%v), which is %q (%v)", data, end, err, stripped, strippedEnd, serr, again, aerr)
+		}
+		if stripped2, _, _ := strip(stripped, piece); stripped2 != stripped {
+			t.Fatalf("%q is stripped to %q", stripped, stripped2)
 		}
 		want, wantEnd, ok := decodeTwin(b)
 		if got := err == nil && end >= 0; got && (!ok || string(want) != data || wantEnd != end) {

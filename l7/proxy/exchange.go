@@ -62,8 +62,8 @@ type body struct {
 	framing http1.Framing
 	left    int64
 	chunks  http1.ChunkReader
-	// data is how much has come without a length that was announced, most how
-	// much may; 0 is no bound.
+	// data is what count has counted, most how much may come without a length
+	// that was announced; 0 is no bound.
 	data, most int64
 	done       bool
 	// trailers is the trailer section that unchunk took out, whose lines are
@@ -79,43 +79,39 @@ func newBody(h *http1.Head) body {
 	}
 }
 
-// take returns how much of b, which comes next, belongs to the body.
-func (d *body) take(b []byte) (n int, err error) {
+// take returns how much of b, which comes next, belongs to the body. What is to
+// be passed on of it moves to the front of b, size bytes.
+func (d *body) take(b []byte) (size, n int, err error) {
 	switch {
 	case d.done:
 	case d.framing == http1.Length:
 		n = int(min(d.left, int64(len(b))))
 		d.advance(int64(n))
+		size = n
 	case d.framing == http1.Chunked:
-		n, err = d.skip(b)
-	default:
-		n = len(b)
-	}
-	return n, err
-}
-
-// skip steps over what of a chunked body stands in b.
-func (d *body) skip(b []byte) (n int, err error) {
-	for n < len(b) && !d.chunks.Done() {
-		data, m, err := d.chunks.Next(b[n:])
+		size, n, err = d.chunks.Strip(b)
+		d.done = d.chunks.Done()
 		if err == nil {
-			err = d.count(len(data))
+			err = d.bound(d.chunks.Data())
 		}
-		if err != nil {
-			return n, err
-		}
-		n += m
+	default:
+		size, n = len(b), len(b)
 	}
-	d.done = d.chunks.Done()
-	return n, nil
+	return size, n, err
 }
 
-// count counts n bytes of data of a body whose length is not known.
-func (d *body) count(n int) error {
-	if d.data += int64(n); d.most > 0 && d.data > d.most {
+// bound refuses a body of a length that is not announced once it is too long.
+func (d *body) bound(data int64) error {
+	if d.most > 0 && data > d.most {
 		return http1.ErrBodyLarge
 	}
 	return nil
+}
+
+// count counts n bytes of data that came without the chunked coding.
+func (d *body) count(n int) error {
+	d.data += int64(n)
+	return d.bound(d.data)
 }
 
 // advance steps over n bytes of a body with a length.

@@ -57,7 +57,6 @@ func newConnFront(c *conn, x *exchange) *connFront {
 	if f.raw == nil {
 		f.raw = x.out[http1.HeadEnd(x.out, 0):] // see pack
 	}
-	x.up.data = 0 // what is here is read, and counted, once more
 	return f
 }
 
@@ -92,6 +91,9 @@ func (f *connFront) read(p []byte) (int, error) {
 		if len(f.raw) == 0 {
 			if f.buf == nil {
 				f.buf = getLarge()
+				// What came with the head ended in an extension, perhaps,
+				// which has been taken out.
+				f.body.chunks = f.x.up.chunks
 			}
 			n, err := f.c.rw.Read(f.buf)
 			if n == 0 {
@@ -114,8 +116,7 @@ func (f *connFront) decode(p []byte) (size, n int, err error) {
 	if f.body.framing == http1.Chunked {
 		return f.body.unchunk(p)
 	}
-	n, err = f.body.take(p)
-	return n, n, err
+	return f.body.take(p)
 }
 
 // cutShort is the error of a body that does not come to its end.

@@ -110,11 +110,11 @@ func (c *client) understand(x *exchange, head []byte) (status int, reason string
 // begin takes what of the request's body came with its head.
 func (c *conn) begin(x *exchange) (status int, reason string) {
 	have := c.in.bytes()
-	n, err := x.up.take(have)
+	size, n, err := x.up.take(have)
 	if err != nil {
 		return refusal(err)
 	}
-	x.first = have[:n]
+	x.first = have[:size]
 	x.pace.got = int64(n)
 	c.in.r += n
 	return 0, ""

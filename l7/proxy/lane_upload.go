@@ -115,7 +115,7 @@ func (u *laneUpload) end(d *body) failure {
 	out = append(out, '\r', '\n')
 	// The parser's rules for trailers hold for those of every version.
 	var check http1.ChunkReader
-	if _, err := check.Skip(out); err != nil {
+	if _, _, err := check.Strip(out); err != nil {
 		return failedChunk
 	}
 	return u.write(out)

@@ -76,8 +76,7 @@ func (x *exchange) takeDown(plain bool) (size int, err error) {
 	if plain {
 		size, n, err = x.down.unchunk(x.in.bytes())
 	} else {
-		n, err = x.down.take(x.in.bytes())
-		size = n
+		size, n, err = x.down.take(x.in.bytes())
 	}
 	x.in.r += n
 	return size, err

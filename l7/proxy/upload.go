@@ -183,7 +183,7 @@ func (u *connUpload) copy(d *body, in *buffer) failure {
 		return u.unless(failedClient)
 	}
 	u.consumed.Store(true)
-	size, err := d.take(in.bytes())
+	size, read, err := d.take(in.bytes())
 	if err != nil {
 		return failureOf(err)
 	}
@@ -191,7 +191,7 @@ func (u *connUpload) copy(d *body, in *buffer) failure {
 		return failedBackend
 	}
 	u.b.Sent(int64(size))
-	in.r = size
+	in.r = read
 	return failedNot
 }
 
