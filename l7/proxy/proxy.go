@@ -1,10 +1,16 @@
-// Package proxy carries HTTP/1.1 requests from clients to endpoints.
+// Package proxy carries HTTP requests from clients to endpoints.
 //
-// One goroutine serves a client connection and carries request and response
-// inline, over the wire engine of l7/http1: it reads a head, makes host and
-// path canonical once, finds the route, takes a pooled connection to an
-// endpoint, and relays. A second goroutine runs only while a request body is
-// still coming when the response may begin, and for the way back of a tunnel.
+// On the fast lane, where both speak HTTP/1.1, one goroutine serves a client
+// connection and carries request and response inline, over the wire engine of
+// l7/http1: it reads a head, makes host and path canonical once, finds the
+// route, takes a pooled connection to an endpoint, and relays. A second
+// goroutine runs only while a request body is still coming when the response
+// may begin, and for the way back of a tunnel.
+//
+// All other requests take the general lane, a goroutine each: those of clients
+// that speak HTTP/2 or HTTP/3, and those to endpoints that speak HTTP/2. They
+// are written as HTTP/1.1 heads and decided upon by the same code; what differs
+// are fronts, the clients' sides, and sources, where a response comes from.
 //
 // Routes and endpoints are replaced while requests run: what is in flight
 // keeps what it has, everything that stays keeps its state.
