@@ -6,12 +6,12 @@ LINT      = GOLANGCI_LINT_CACHE=$(CURDIR)/bin/lint $(GO) run github.com/golangci
 # Packages whose tests need a kernel with ip_vs, and run inside the guest.
 KERNEL    = ./l4/ipvs ./test/vm/guest ./test/lab ./test/scenario
 # Packages that have a target of their own.
-APART     = /l4/ipvs$$|/test/(scenario|scenario/apiserver|scenario/kubeproxy|scenario/nodes|never|package|cluster|vm|vm/guest|demo)$$
+APART     = /l4/ipvs$$|/test/(scenario|scenario/apiserver|scenario/kubeproxy|scenario/nodes|never|differential|package|cluster|vm|vm/guest|demo)$$
 UNIT      = $(shell $(GO) list ./... | grep -v -E '$(APART)')
 
 export CGO_ENABLED ?= 0
 
-.PHONY: all help build deps generate test test-unit test-never test-kernel test-cluster test-package lint package bench bench-failover bench-checks bench-detect bench-l4 demo clean
+.PHONY: all help build deps generate test test-unit test-never test-kernel test-cluster test-differential test-package lint package bench bench-failover bench-checks bench-detect bench-l4 demo clean
 
 all: build
 
@@ -21,6 +21,7 @@ help:
 	@echo 'test          everything below, as CI runs it; needs root'
 	@echo 'test-unit     packages by themselves, under the race detector'
 	@echo 'test-never    the proxy at full load while everything around it changes'
+	@echo 'test-differential  malformed requests, beside six other servers'
 	@echo 'test-cluster  against a real kube-apiserver and etcd'
 	@echo 'test-kernel   IPVS and whole edges, in a real kernel under qemu'
 	@echo 'test-package  deb and rpm in a Debian with systemd, under qemu'
@@ -42,7 +43,7 @@ deps:
 generate:
 	$(GO) generate ./...
 
-test: deps lint test-unit test-never test-cluster test-kernel test-package
+test: deps lint test-unit test-never test-differential test-cluster test-kernel test-package
 
 test-unit: deps
 	PORTICO_LAB=1 CGO_ENABLED=1 $(GO) test -race $(UNIT)
@@ -53,6 +54,10 @@ test-never: deps build
 test-kernel: deps build bin/vm
 	PORTICO_LAB=1 $(GO) test -count=1 ./test/vm
 	PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -p 1 -timeout 20m -exec '$(CURDIR)/bin/vm' $(KERNEL)
+
+test-differential: deps build
+	@test/install-deps differential
+	PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 ./test/differential
 
 test-cluster: deps build bin/vm
 	PORTICO_CLUSTER=1 PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -p 1 ./test/cluster ./l7/kube ./test/scenario/apiserver
