@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/net/http2"
-
 	"github.com/portico-lb/portico/l7/http1"
 	"github.com/portico-lb/portico/l7/proxy"
 	"github.com/portico-lb/portico/l7/proxyproto"
@@ -53,15 +51,11 @@ func TestBodyBound(t *testing.T) {
 				t.Errorf("%s, %s: got %v %q", name, tc.name, r, body)
 			}
 		}
-		p := e.dial(t)
-		cc, err := (&http2.Transport{AllowHTTP: true}).NewClientConn(p)
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := http2Over(t, e.dial(t))
 		for length, status := range map[int64]int{most: 200, most + 1: 413, -most: 200, -most - 1: 413} {
 			r, _ := http.NewRequest("POST", "http://example.com/", io.LimitReader(endless{}, max(length, -length)))
 			r.ContentLength = max(length, -1)
-			resp, err := cc.RoundTrip(r)
+			resp, err := c.Do(r)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -69,7 +63,6 @@ func TestBodyBound(t *testing.T) {
 				t.Errorf("%s, HTTP/2, %d bytes: got %v", name, length, resp)
 			}
 		}
-		cc.Close()
 	}
 }
 
@@ -136,15 +129,10 @@ func TestRequestsBound(t *testing.T) {
 	if got := p.rest(); got != "" {
 		t.Errorf("then got %q", got)
 	}
-	cc, err := (&http2.Transport{AllowHTTP: true}).NewClientConn(e.dial(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cc.Close()
+	c := http2Over(t, e.dial(t))
 	done := 0
 	for range 100 {
-		r, _ := http.NewRequest("GET", "http://example.com/", nil)
-		resp, err := cc.RoundTrip(r)
+		resp, err := c.Get("http://example.com/")
 		if err != nil {
 			break
 		}

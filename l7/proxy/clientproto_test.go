@@ -2,14 +2,14 @@ package proxy_test
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"net"
 	"net/http"
 	"net/netip"
 	"strings"
 	"testing"
-
-	"golang.org/x/net/http2"
+	"time"
 
 	"github.com/portico-lb/portico/l7/proxy"
 	"github.com/portico-lb/portico/l7/proxyproto"
@@ -66,14 +66,8 @@ func TestProxyHeader(t *testing.T) {
 		}
 	}
 
-	p := e.dial(t).say(string(proxyproto.Append2(nil, announced)))
-	cc, err := (&http2.Transport{AllowHTTP: true}).NewClientConn(p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cc.Close()
-	r, _ := http.NewRequest("GET", "http://example.com/", nil)
-	resp, err := cc.RoundTrip(r)
+	c := http2Over(t, e.dial(t).say(string(proxyproto.Append2(nil, announced))))
+	resp, err := c.Get("http://example.com/")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,6 +75,14 @@ func TestProxyHeader(t *testing.T) {
 	if line, _ := bufio.NewReader(resp.Body).ReadString('\n'); resp.StatusCode != 200 || !strings.HasPrefix(line, "GET / ") {
 		t.Errorf("HTTP/2: got %v %q", resp, line)
 	}
+}
+
+// http2Over is a client of HTTP/2 on one connection.
+func http2Over(t testing.TB, c net.Conn) *http.Client {
+	tr := &http.Transport{Protocols: new(http.Protocols), DialContext: func(context.Context, string, string) (net.Conn, error) { return c, nil }}
+	tr.Protocols.SetUnencryptedHTTP2(true)
+	t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr, Timeout: 20 * time.Second}
 }
 
 // TestProxyHeaderChain: the client of a proxy's header may be a trusted proxy

@@ -19,14 +19,17 @@ func (c *conn) handle(head []byte) bool {
 		return false
 	}
 	c.stats.requests.Add(1)
-	pl, status, reason := (*backend.Pool)(nil), 0, ""
-	if status, reason = c.understand(x, head); status == 0 {
-		if status, reason = c.begin(x); status == 0 {
-			pl, status, reason = c.p.find(x)
-		}
+	var pl *backend.Pool
+	status, reason := c.understand(x, head)
+	if status == 0 {
+		status, reason = c.begin(x)
+	}
+	if status == 0 {
+		pl, status, reason = c.p.find(x)
 	}
 	switch {
-	case status == 400 || status == 501:
+	case status == 400 || status == 413 || status == 501:
+		// Its body has not been read.
 		if c.answer(x, status, reason, false) {
 			c.linger()
 		}
