@@ -271,6 +271,41 @@ func TestSorryServerDrains(t *testing.T) {
 	n.holds(t, "back", strings.Replace(twoUp, "mh-port\n", "mh-port\n-a -t 192.0.2.10:80 -r 10.0.0.9:80 -g -w 0\n", 1))
 }
 
+// However long it answered, it has the whole time to drain when it is needed
+// no more, and is not shown as draining before.
+func TestSorryServerDrainsInFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t)
+		s := service("wlc", vip4, "10.0.0.1")
+		s.AllDown, s.Sorry, s.Drain = l4.Sorry, netip.MustParseAddrPort("10.0.0.9:80"), time.Minute
+		n.configure(s)
+		n.learn("10.0.0.1=down")
+		for range 59 {
+			n.sync(t)
+			time.Sleep(time.Second)
+		}
+		if servers := n.Status().Services[0].Servers; len(servers) != 2 || !servers[1].Sorry {
+			t.Errorf("while it answers: status %+v", servers)
+		}
+		n.kernel.Count(key(80), s.Sorry, 1, 0)
+		n.learn("10.0.0.1=up")
+		n.sync(t)
+		if servers := n.Status().Services[0].Servers; len(servers) != 2 || !servers[1].Until.Equal(time.Now().Add(time.Minute)) {
+			t.Errorf("afterwards: status %+v", servers)
+		}
+		time.Sleep(59 * time.Second)
+		n.sync(t)
+		if st := n.kernel.String(); !strings.Contains(st, "10.0.0.9:80 -g -w 0") {
+			t.Errorf("its time is not up, and it is gone:\n%s", st)
+		}
+		time.Sleep(time.Second)
+		n.sync(t)
+		if st := n.kernel.String(); strings.Contains(st, "10.0.0.9") {
+			t.Errorf("its time is up:\n%s", st)
+		}
+	})
+}
+
 func TestSlowStart(t *testing.T) {
 	now := time.Unix(1e9, 0)
 	s := service("wlc", vip4, "10.0.0.1*100")

@@ -68,6 +68,7 @@ func (r *Reconciler) apply(cfg Config) (have, want State, err error) {
 	r.recall(&have)
 	in := r.inputs(cfg, have)
 	want = Plan(cfg, in)
+	in.stay(want)
 	r.known.rec.disown(&want, have)
 	r.warnMissing(have, want)
 	ops := Diff(have, want, r.ours(cfg))

@@ -1,6 +1,7 @@
 package l4
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -165,6 +166,17 @@ func Leaving(cfg Config, have, last State, draining map[ServerKey]time.Time, now
 		}
 	}
 	return leaving
+}
+
+// stay takes from those that leave who is wanted with a weight: a sorry server
+// that answers stands in no configuration's list. Its time begins when it is
+// needed no more.
+func (in Inputs) stay(want State) {
+	services := want.byKey()
+	maps.DeleteFunc(in.Leaving, func(k ServerKey, _ time.Time) bool {
+		d := services[k.Service].Find(k.Server)
+		return d != nil && d.Weight > 0
+	})
 }
 
 // settle is how long a server at weight 0 is watched before it counts as
