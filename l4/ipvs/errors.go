@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os/exec"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -22,7 +23,7 @@ func available() error {
 		_, err = netlink.GenlFamilyGet("IPVS")
 	}
 	if errors.Is(err, unix.ENOENT) {
-		return errors.New("ip_vs is not available in this kernel: modprobe ip_vs, or install the package that holds it")
+		return errors.New("ip_vs is not available in this kernel: modprobe ip_vs, or install the package that holds it (CONFIG_IP_VS)")
 	}
 	return err
 }
@@ -40,7 +41,8 @@ func cureOp(op l4.Op, err error) error {
 	setsService := op.Kind == l4.AddService || op.Kind == l4.SetService
 	switch {
 	case setsService && errors.Is(err, unix.ENOENT):
-		return fmt.Errorf("scheduler %[1]s is not available in this kernel: modprobe ip_vs_%[1]s, or install the package that holds it", op.Service.Scheduler)
+		name := op.Service.Scheduler
+		return fmt.Errorf("scheduler %[1]s is not available in this kernel: modprobe ip_vs_%[1]s, or install the package that holds it (CONFIG_IP_VS_%[2]s)", name, strings.ToUpper(name))
 	case setsService && errors.Is(err, unix.EAFNOSUPPORT):
 		return fmt.Errorf("ip_vs of this kernel has no IPv6 (CONFIG_IP_VS_IPV6): %w", err)
 	}

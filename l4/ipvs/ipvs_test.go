@@ -124,7 +124,7 @@ func TestErrorsNameTheCure(t *testing.T) {
 	}{
 		{
 			l4.Op{Kind: l4.AddService, Service: svc},
-			"scheduler nosuch is not available in this kernel: modprobe ip_vs_nosuch, or install the package that holds it",
+			"scheduler nosuch is not available in this kernel: modprobe ip_vs_nosuch, or install the package that holds it (CONFIG_IP_VS_NOSUCH)",
 		},
 		{
 			l4.Op{Kind: l4.SetSysctl, Sysctl: "nosuch", Value: 1},
@@ -165,7 +165,7 @@ func TestOpen(t *testing.T) {
 	case family == nil && err != nil:
 		t.Errorf("a kernel with ip_vs: %v", err)
 	case errors.Is(family, unix.ENOENT):
-		const want = "ip_vs is not available in this kernel: modprobe ip_vs, or install the package that holds it"
+		const want = "ip_vs is not available in this kernel: modprobe ip_vs, or install the package that holds it (CONFIG_IP_VS)"
 		if err == nil || err.Error() != want {
 			t.Errorf("a kernel without ip_vs: got %v, want %s", err, want)
 		}
