@@ -19,7 +19,7 @@ import (
 // server, no connection may break. It has to be back before the down timer of
 // the others runs out, for which an emulated machine needs longer adverts.
 func TestDirectorIsKilledAndStarted(t *testing.T) {
-	e := start(t, edge.Options{Scheduler: "rr", Advert: "2s"})
+	e := start(t, edge.Options{Scheduler: "rr", Advert: "4s"})
 	owner := e.WaitReady(patience)
 	held := e.Hold(12)
 	before := services(owner)
@@ -86,7 +86,7 @@ const handOver = 610*time.Millisecond + 250*time.Millisecond + 500*time.Millisec
 // TestUpgrade goes on as the binary on disk: the director in place, the
 // proxies by a successor on the same sockets.
 func TestUpgrade(t *testing.T) {
-	e := start(t, edge.Options{Scheduler: "rr", Advert: "2s"})
+	e := start(t, edge.Options{Scheduler: "rr", Advert: "4s"})
 	owner := e.WaitReady(patience)
 	before := services(owner)
 	held := e.Hold(12)
