@@ -40,7 +40,7 @@ func TestWebsocketOverHTTP2(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cc, err := (&http2.Transport{AllowHTTP: true}).NewClientConn(nc)
+	cc, err := (&http2.Transport{AllowHTTP: true}).NewClientConn(nc) //nolint:staticcheck // that of net/http refuses :protocol
 	if err != nil {
 		t.Fatal(err)
 	}

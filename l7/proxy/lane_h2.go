@@ -26,9 +26,8 @@ func (l *lane) roundTrip(x *exchange, pl *backend.Pool, b *backend.Conn) verdict
 	x.in.clear()
 	hints := hints{l: l}
 	r, up := l.netRequest(x, b)
-	resp, err := b.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
-		Got1xxResponse: hints.got,
-	})))
+	trace := &httptrace.ClientTrace{Got1xxResponse: hints.got}
+	resp, err := b.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), trace))) //nolint:bodyclose // by src
 	hints.Wait()
 	src := &streamSource{l: l, b: b, r: r, resp: resp}
 	if err == nil {
