@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -88,8 +87,11 @@ func waitDrained(ctx context.Context, w io.Writer, target string, ask func() (da
 	// before it is established.
 	for shown, quiet := -1, 0; ; {
 		s, err := ask()
+		if err != nil && ctx.Err() != nil {
+			return notYet(target, shown, ctx.Err())
+		}
 		if err != nil {
-			return errors.Join(err, ctx.Err())
+			return err
 		}
 		d, err := drainOf(s, target)
 		if err != nil {
@@ -115,9 +117,18 @@ func waitDrained(ctx context.Context, w io.Writer, target string, ask func() (da
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("%s is not drained yet, and stays out of service: %d connections left: %w", target, d.Connections, ctx.Err())
+			return notYet(target, d.Connections, ctx.Err())
 		}
 	}
+}
+
+// notYet is the error of a wait that ended first; left is -1 where the number
+// of connections is not known.
+func notYet(target string, left int, err error) error {
+	if left < 0 {
+		return fmt.Errorf("%s is not drained yet, and stays out of service: %w", target, err)
+	}
+	return fmt.Errorf("%s is not drained yet, and stays out of service: %d connections left: %w", target, left, err)
 }
 
 func drainOf(s daemon.Status, target string) (l4.DrainStatus, error) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -49,6 +50,33 @@ func TestWaitDrained(t *testing.T) {
 					t.Errorf("got %q, %q, want %q, %q", out.String(), got, tt.out, tt.fail)
 				}
 			})
+		})
+	}
+}
+
+// A wait that ends while the director is being asked ends like any other.
+func TestWaitDrainedEndsInAQuestion(t *testing.T) {
+	for _, tt := range []struct {
+		answers int
+		want    string
+	}{
+		{0, "edge-2 is not drained yet, and stays out of service: context canceled"},
+		{1, "edge-2 is not drained yet, and stays out of service: 3 connections left: context canceled"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			look := looks(l4.DrainStatus{Target: "edge-2", Programmed: 1, Connections: 3})
+			asked := 0
+			err := waitDrained(ctx, io.Discard, "edge-2", func() (daemon.Status, error) {
+				if asked++; asked > tt.answers {
+					cancel()
+					return daemon.Status{}, ctx.Err()
+				}
+				return look()
+			})
+			if errorText(err) != tt.want {
+				t.Errorf("got %v, want %s", err, tt.want)
+			}
 		})
 	}
 }
