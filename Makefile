@@ -30,7 +30,7 @@ help:
 	@echo 'bench         CPU time beside nginx and HAProxy'
 	@echo 'bench-failover  what clients see of a failover, beside keepalived'
 	@echo 'bench-checks  CPU time and lateness of 5,000 checks; of 500 beside keepalived'
-	@echo 'bench-detect  how long a failed server gets clients, beside keepalived'
+	@echo 'bench-detect  how long a failed server gets clients, beside keepalived, and streams that outlive their owner'
 	@echo 'bench-l4      start, rest and reload of 500 and 1,000 services, beside keepalived'
 	@echo 'generate      generated files; clean: what was built'
 
@@ -53,7 +53,7 @@ test-never: deps build
 
 test-kernel: deps build bin/vm
 	PORTICO_LAB=1 $(GO) test -count=1 ./test/vm
-	PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -p 1 -timeout 20m -exec '$(CURDIR)/bin/vm' $(KERNEL)
+	PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -p 1 -timeout 40m -exec '$(CURDIR)/bin/vm -timeout 40m' $(KERNEL)
 
 test-differential: deps build
 	@test/install-deps differential
@@ -83,7 +83,7 @@ bench-checks: deps bin/vm
 	PORTICO_CHECKS=500 $(GO) test -run '^$$' -bench . -benchtime 1x -exec '$(CURDIR)/bin/vm' ./test/bench/checks
 
 bench-detect: deps build bin/vm
-	PORTICO_BENCH=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -run FailureDetection -exec '$(CURDIR)/bin/vm' ./test/scenario
+	PORTICO_BENCH=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -run 'FailureDetection|StreamsOutlive' -timeout 30m -exec '$(CURDIR)/bin/vm' ./test/scenario
 
 bench-l4: deps build bin/vm
 	PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m -exec '$(CURDIR)/bin/vm -timeout 60m' ./test/bench/l4

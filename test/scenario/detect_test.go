@@ -29,7 +29,6 @@ func TestFailureDetection(t *testing.T) {
 		d.waitWeight(1, f.servers...)
 	}
 	victim := f.servers[1]
-	bench := os.Getenv("PORTICO_BENCH") != ""
 	for _, failure := range []struct {
 		name       string
 		come, back func()

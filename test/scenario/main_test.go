@@ -22,6 +22,10 @@ import (
 // It bounds waiting and is no claim; claims have bounds of their own.
 const patience = 60 * time.Second
 
+// bench says that figures are wanted which take minutes, and that times are
+// claimed.
+var bench = os.Getenv("PORTICO_BENCH") != ""
+
 var figures struct {
 	sync.Mutex
 	lines []string
