@@ -161,6 +161,7 @@ func (s *server) sweep(ctx context.Context) {
 		s.each(func(w *leash) {
 			w.cut(func(d *deadline) bool { return d.expire(now) })
 		})
+		s.eachTended((*http2.Conn).Tick)
 		s.p.eachPool((*backend.Pool).Reap)
 	}
 }
