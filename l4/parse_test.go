@@ -117,6 +117,7 @@ all_down = "reject"
 name = "edge-1"
 address = "10.0.0.1"
 port = 8080
+weight = 100
 upper_threshold = 100
 lower_threshold = 80
 [[service.server]]
@@ -168,7 +169,7 @@ address = "10.0.0.1"
 		h[c] = health.State{Known: true, Up: true}
 	}
 	want := `-A -t 192.0.2.10:80 -s wlc
--a -t 192.0.2.10:80 -r 10.0.0.1:8080 -m -w 1
+-a -t 192.0.2.10:80 -r 10.0.0.1:8080 -m -w 100
 -a -t 192.0.2.10:80 -r 10.0.0.1:8081 -m -w 1
 -A -t 192.0.2.10:443 -s mh -p 300 -M 255.255.255.0 -b mh-fallback
 -a -t 192.0.2.10:443 -r 10.0.0.1:443 -i -w 1 --tun-type gue --tun-port 6080 --tun-remcsum
@@ -256,6 +257,11 @@ func TestParseFaults(t *testing.T) {
 			`l4.service[0].scheduler_flags[1]: "fall" is unknown: allowed are fallback, port`,
 			`l4.service[1].persistence_prefix6: stands without persistence`,
 			`l4.service[1].scheduler_flags: stands with scheduler "rr": only sh and mh have flags`,
+		}},
+		"slow starts that are none": {head + "scheduler = \"rr\"\nslow_start = \"30s\"\n" + servers +
+			strings.NewReplacer("web", "b", "80", "81").Replace(head) + "scheduler = \"wlc\"\nslow_start = \"30s\"\n" + servers, []string{
+			`l4.service[0].slow_start: has no effect with scheduler "rr", which does not look at weights: use wrr or wlc`,
+			`l4.service[1].slow_start: has no effect on weights of 1: give the servers weight = 100`,
 		}},
 		"quorum and last resorts": {head + "quorum = 2\nslow_start = \"30s\"\ndrain = \"-1s\"\n" + servers +
 			strings.NewReplacer("web", "b", "80", "81").Replace(head) + "all_down = \"sorry\"\n" + servers +

@@ -63,7 +63,7 @@ func (p *parser) template(key string, s health.Section, svc Service) health.Temp
 	case !t.Weighs():
 	case ordered(svc.Scheduler):
 		p.fault(key+".weight_from", "stands beside scheduler %q: with every change clients would get another server, use wrr or wlc", svc.Scheduler)
-	case slices.Contains([]string{"rr", "lc", "dh"}, svc.Scheduler):
+	case slices.Contains(weightless, svc.Scheduler):
 		p.fault(key+".weight_from", "has no effect with scheduler %q, which does not look at weights: use wrr or wlc", svc.Scheduler)
 	}
 	return t

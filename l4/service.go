@@ -4,11 +4,15 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"time"
 )
 
 // schedulers are the kernel's (net/netfilter/ipvs/ip_vs_*.c).
 var schedulers = []string{"mh", "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "dh", "fo", "ovf", "sed", "nq"}
+
+// weightless are those that look at a weight only for whether it is 0.
+var weightless = []string{"rr", "lc", "dh"}
 
 // service parses one [[l4.service]] table.
 func (p *parser) service(key string, s ServiceSection) Service {
@@ -28,7 +32,6 @@ func (p *parser) service(key string, s ServiceSection) Service {
 	svc.Flags |= p.flags(key, s, svc)
 	p.forward(key, s, &svc)
 	svc.Drain = p.optional(key+".drain", s.Drain, "60s", 24*time.Hour)
-	p.slowStart(key, s, &svc)
 
 	for _, k := range svc.Keys() {
 		if other, ok := p.keys[k]; ok && (svc.Port != 0 || svc.Mark != 0) {
@@ -41,6 +44,7 @@ func (p *parser) service(key string, s ServiceSection) Service {
 		p.keys[k] = s.Name
 	}
 	p.servers(key, s, &svc)
+	p.slowStart(key, s, &svc)
 	p.quorum(key, s, &svc)
 	return svc
 }
@@ -176,10 +180,18 @@ func (p *parser) forward(key string, s ServiceSection, svc *Service) {
 	}
 }
 
+// slowStart comes after the servers, whose weights it needs.
 func (p *parser) slowStart(key string, s ServiceSection, svc *Service) {
 	svc.SlowStart = p.optional(key+".slow_start", s.SlowStart, "0s", time.Hour)
-	if svc.SlowStart > 0 && ordered(svc.Scheduler) {
+	weighty := svc.From.Weight > 1 || slices.ContainsFunc(svc.Servers, func(r Server) bool { return r.Weight > 1 })
+	switch {
+	case svc.SlowStart == 0:
+	case ordered(svc.Scheduler):
 		p.fault(key+".slow_start", "is not possible with %s: every step would give clients another server, use wrr or wlc", svc.Scheduler)
+	case slices.Contains(weightless, svc.Scheduler):
+		p.fault(key+".slow_start", "has no effect with scheduler %q, which does not look at weights: use wrr or wlc", svc.Scheduler)
+	case !weighty:
+		p.fault(key+".slow_start", "has no effect on weights of 1: give the servers weight = 100")
 	}
 }
 
