@@ -2,6 +2,10 @@ package proxy
 
 import (
 	"bytes"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/portico-lb/portico/l7/http1"
@@ -95,4 +99,59 @@ func FuzzIntake(f *testing.F) {
 			t.Errorf("%q: framing %v", head, r.Framing)
 		}
 	})
+}
+
+// waiting is a front whose body does not come.
+type waiting struct {
+	front
+	begun, stopped chan struct{}
+	stops          atomic.Int32
+}
+
+func (w *waiting) read([]byte) (int, error) {
+	close(w.begun)
+	<-w.stopped
+	return 0, errEnded
+}
+
+func (w *waiting) stopReading() {
+	if w.stops.Add(1) == 1 {
+		close(w.stopped)
+	}
+}
+
+// TestStreamUploadCloses shows that a body that an endpoint does not want ends
+// by its doing, not the client's, and lets go of the front for good.
+func TestStreamUploadCloses(t *testing.T) {
+	s := &server{p: New(Options{Log: slog.New(slog.DiscardHandler)})}
+	w := &waiting{begun: make(chan struct{}), stopped: make(chan struct{})}
+	l := &lane{front: w}
+	l.leash.client, l.side = newClient(s, nil), l
+	x := getExchange()
+	defer putExchange(x)
+	x.req.Expect = false
+	u := &streamUpload{l: l, x: x}
+	u.over = make(chan struct{})
+	var group sync.WaitGroup
+	group.Go(func() {
+		if _, err := u.Read(make([]byte, 1)); err == nil || err == io.EOF { //nolint:errorlint // as a reader gives it
+			t.Errorf("a closed body ends with %v", err)
+		}
+	})
+	<-w.begun
+	for range 3 {
+		group.Go(func() { u.Close() })
+	}
+	group.Wait()
+	stops := w.stops.Load()
+	u.Close() // late, as the client of HTTP/2 does it
+	if w.stops.Load() != stops {
+		t.Error("the front is touched behind the end")
+	}
+	if u.finished() || u.failed != failedBackend {
+		t.Errorf("ended as %v, complete %v", u.failed, u.complete)
+	}
+	if _, err := u.Read(make([]byte, 1)); err == nil || err == io.EOF { //nolint:errorlint // as a reader gives it
+		t.Errorf("behind its end: %v", err)
+	}
 }

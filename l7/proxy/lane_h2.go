@@ -206,7 +206,8 @@ func (s *streamSource) close() {
 	}
 }
 
-// A streamUpload is a request's body as the client of HTTP/2 reads it.
+// A streamUpload is a request's body as the client of HTTP/2 reads it. It may
+// be closed from any goroutine, and after all else is over.
 type streamUpload struct {
 	upload
 	l     *lane
@@ -214,19 +215,39 @@ type streamUpload struct {
 	r     *http.Request
 	whole bool // the body is here, and can be read again
 
-	mu    sync.Mutex // held while reading
-	ended bool
+	read  sync.Mutex // held while reading
+	state sync.Mutex // guards the following
+	// busy is whether a read is under way, closed whether none may begin.
+	busy, closed bool
+	ended        bool // over is closed: the front is not to be touched
+}
+
+// enter begins a read, and reports whether there can be one.
+func (u *streamUpload) enter() bool {
+	u.state.Lock()
+	defer u.state.Unlock()
+	u.busy = !u.closed && !u.ended
+	return u.busy
 }
 
 func (u *streamUpload) Read(p []byte) (int, error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.ended && u.complete {
-		return 0, io.EOF
-	}
-	if u.ended {
+	u.read.Lock()
+	defer u.read.Unlock()
+	if !u.enter() {
+		if u.finished() {
+			return 0, io.EOF
+		}
 		return 0, errEnded
 	}
+	n, err := u.take(p)
+	u.state.Lock()
+	defer u.state.Unlock()
+	u.busy = false
+	return n, err
+}
+
+// take reads from the front.
+func (u *streamUpload) take(p []byte) (int, error) {
 	if u.x.req.Expect {
 		u.x.req.Expect = false
 		if err := u.l.front.interim(http.StatusContinue, nil); err != nil {
@@ -264,13 +285,20 @@ func (u *streamUpload) fail(f failure) error {
 	return errEnded
 }
 
+// end ends the upload; one that was closed failed for that reason.
 func (u *streamUpload) end(f failure) {
-	if !u.ended {
-		u.ended = true
-		u.failed, u.complete = f, f == failedNot
-		u.x.up.done = u.x.up.done || u.complete
-		close(u.over)
+	u.state.Lock()
+	defer u.state.Unlock()
+	if u.ended {
+		return
 	}
+	if u.closed && f != failedNot {
+		f = failedBackend
+	}
+	u.ended = true
+	u.failed, u.complete = f, f == failedNot
+	u.x.up.done = u.x.up.done || u.complete
+	close(u.over)
 }
 
 // Close ends the upload. Once it has returned nothing is read any more.
@@ -279,13 +307,16 @@ func (u *streamUpload) Close() error {
 	return nil
 }
 
-// let lets go of the body.
+// let lets go of the body. While a read is under way the upload has not ended,
+// and so long the front is there.
 func (u *streamUpload) let() {
-	if !u.mu.TryLock() { // somebody waits for the client
+	u.state.Lock()
+	if u.closed = true; u.busy && !u.ended {
 		u.l.front.stopReading()
-		u.mu.Lock()
 	}
-	defer u.mu.Unlock()
+	u.state.Unlock()
+	u.read.Lock()
+	defer u.read.Unlock()
 	u.end(failedBackend)
 }
 
