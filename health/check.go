@@ -79,11 +79,16 @@ type Check struct {
 	CountRefused bool
 }
 
-// String names the check in logs: "http 10.0.0.3:9181/ready".
+// String names the check in logs: "http 10.0.0.3:9181/ready". What stands in
+// the query is not told: it may be a secret.
 func (c Check) String() string {
 	switch c.Kind {
 	case HTTP, HTTPS:
-		return fmt.Sprintf("%s %s%s", c.Kind, c.Target, c.HTTP.Path)
+		path, _, more := strings.Cut(c.HTTP.Path, "?")
+		if more {
+			path += "?..."
+		}
+		return fmt.Sprintf("%s %s%s", c.Kind, c.Target, path)
 	case GRPC:
 		return strings.TrimSpace(fmt.Sprintf("grpc %s %s", c.Target, c.GRPC.Service))
 	case DNS:

@@ -90,7 +90,7 @@ func (p *Prober) exchange(conn net.Conn, c Check) (said string, err error) {
 	r := p.readers.Get().(*bufio.Reader)
 	defer p.readers.Put(r)
 	r.Reset(io.LimitReader(conn, maxResponse))
-	res, err := http.ReadResponse(r, &http.Request{Method: c.HTTP.Method}) //nolint:bodyclose // it would read the rest; closing conn frees all
+	res, err := final(r, c.HTTP.Method) //nolint:bodyclose // it would read the rest; closing conn frees all
 	if err != nil {
 		return "", fmt.Errorf("read response: %w", plain(c, err))
 	}
@@ -121,6 +121,17 @@ func (p *Prober) exchange(conn net.Conn, c Check) (said string, err error) {
 		return said, nil
 	}
 	return said, match("body", c.HTTP.Body, b)
+}
+
+// final reads the response behind those that only announce it, such as 103
+// (RFC 9110, section 15.2: a client must be able to). After 101 none comes.
+func final(r *bufio.Reader, method string) (*http.Response, error) {
+	for {
+		res, err := http.ReadResponse(r, &http.Request{Method: method})
+		if err != nil || res.StatusCode >= 200 || res.StatusCode == http.StatusSwitchingProtocols {
+			return res, err
+		}
+	}
 }
 
 // match says in what an answer differs from the regular expression it should

@@ -78,6 +78,8 @@ func TestProbeHTTP(t *testing.T) {
 	}{
 		"ok":             {answer("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), ""},
 		"no content":     {answer("HTTP/1.1 204 No Content\r\n\r\n"), ""},
+		"early hints":    {answer("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), ""},
+		"hints alone":    {answer("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"), "status 503, want 200-299"},
 		"http 1.0":       {answer("HTTP/1.0 200 OK\r\n\r\nok"), ""},
 		"chunked":        {answer("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"), ""},
 		"endless":        {endless, ""},
@@ -98,6 +100,15 @@ func TestProbeHTTP(t *testing.T) {
 				t.Errorf("got %v, want %s", err, tt.want)
 			}
 		})
+	}
+}
+
+// What follows the path may be a secret, and the name goes to the log.
+func TestCheckNameHasNoQuery(t *testing.T) {
+	c := httpCheck(netip.MustParseAddrPort("10.0.0.3:80"))
+	c.HTTP.Path = "/ready?token=s3cret"
+	if got := c.String(); got != "http 10.0.0.3:80/ready?..." {
+		t.Errorf("got %s", got)
 	}
 }
 
