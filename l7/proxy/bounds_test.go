@@ -117,6 +117,27 @@ func TestLeastRate(t *testing.T) {
 	}
 }
 
+// TestSlowLargeUpload: a body that is long enough to be spliced, and comes more
+// slowly than a part of a splice may take, goes through.
+func TestSlowLargeUpload(t *testing.T) {
+	ep := handler(t, func(w http.ResponseWriter, r *http.Request) {
+		n, _ := io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, n)
+	})
+	e := start(t, proxy.Options{Timeouts: proxy.Timeouts{Stall: 4 * short}}, proxy.Entrypoint{}, ep)
+	const pieces, size = 20, 16 << 10
+	p := e.dial(t).say(fmt.Sprintf("POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: %d\r\n\r\n", pieces*size))
+	tick := time.NewTicker(short)
+	defer tick.Stop()
+	for range pieces {
+		p.say(strings.Repeat("x", size))
+		<-tick.C
+	}
+	if r, body := p.hear("POST"); r.StatusCode != 200 || body != fmt.Sprint(pieces*size) {
+		t.Errorf("got %v %q", r, body)
+	}
+}
+
 // TestRequestsBound: the last request of a connection is told so.
 func TestRequestsBound(t *testing.T) {
 	e := start(t, proxy.Options{Caps: proxy.Caps{Requests: 3}}, proxy.Entrypoint{H2C: true}, heads(t))

@@ -21,6 +21,12 @@ func (p *pace) left(c Caps, stall time.Duration) time.Duration {
 	return min(stall, max(0, max(allowed, c.RateAfter)-time.Duration(p.waited)))
 }
 
+// expect is how long n bytes will take that come as those before, of which
+// there have been some.
+func (p *pace) expect(n int64) time.Duration {
+	return time.Duration(float64(p.waited) * float64(n) / float64(p.got))
+}
+
 // begin begins a wait at a time of the clock.
 func (p *pace) begin(now int64) { p.since = now }
 

@@ -117,9 +117,6 @@ type connUpload struct {
 	c *conn
 	x *exchange
 	b *backend.Conn
-	// full is whether the client sends as fast as it is read. Of one that does
-	// not, a part of a splice would not come within its time.
-	full bool
 }
 
 // startUpload begins to carry what of x's body is not here yet.
@@ -147,7 +144,7 @@ func (u *connUpload) run() failure {
 	in := buffer{b: getLarge()}
 	defer putLarge(in.b)
 	for d := &u.x.up; !d.done; {
-		if u.full && d.framing == http1.Length && d.left >= spliceFrom && u.c.tcp != nil && u.b.TCP != nil {
+		if d.framing == http1.Length && d.left >= spliceFrom && u.c.tcp != nil && u.b.TCP != nil && u.brisk() {
 			if f := u.splice(d); f != failedNot {
 				return f
 			}
@@ -177,7 +174,6 @@ func (u *connUpload) copy(d *body, in *buffer) failure {
 	}
 	n, err := u.c.rw.Read(in.b[:most])
 	u.x.pace.end(u.c.p.clock.now(), n)
-	u.full = n == len(in.b)
 	in.r, in.w = 0, n
 	if n == 0 && err != nil {
 		return u.unless(failedClient)
@@ -195,16 +191,21 @@ func (u *connUpload) copy(d *body, in *buffer) failure {
 	return failedNot
 }
 
+// brisk reports whether the client sends so fast that a part of a splice comes
+// well within its time.
+func (u *connUpload) brisk() bool {
+	p := &u.x.pace
+	return p.got >= spliceFrom && p.expect(spliceMost) < u.c.bounds.Timeouts.Stall/4
+}
+
 // splice carries a part of a large body through a pipe of the kernel's.
 func (u *connUpload) splice(d *body) failure {
 	if !u.c.await(u.x, u.answered.Load()) {
 		return failedClient
 	}
-	began := u.x.pace.waited
 	part := &io.LimitedReader{R: u.c.tcp, N: min(d.left, spliceMost)}
 	n, err := u.b.TCP.ReadFrom(part)
 	u.x.pace.end(u.c.p.clock.now(), int(n))
-	u.full = u.x.pace.waited-began < int64(time.Second)
 	if n > 0 {
 		u.consumed.Store(true)
 		u.b.Sent(n)
