@@ -134,7 +134,7 @@ func TestStreamUploadCloses(t *testing.T) {
 	u.over = make(chan struct{})
 	var group sync.WaitGroup
 	group.Go(func() {
-		if _, err := u.Read(make([]byte, 1)); err == nil || err == io.EOF { //nolint:errorlint // as a reader gives it
+		if _, err := u.Read(make([]byte, 1)); err == nil || err == io.EOF {
 			t.Errorf("a closed body ends with %v", err)
 		}
 	})
@@ -151,7 +151,7 @@ func TestStreamUploadCloses(t *testing.T) {
 	if u.finished() || u.failed != failedBackend {
 		t.Errorf("ended as %v, complete %v", u.failed, u.complete)
 	}
-	if _, err := u.Read(make([]byte, 1)); err == nil || err == io.EOF { //nolint:errorlint // as a reader gives it
+	if _, err := u.Read(make([]byte, 1)); err == nil || err == io.EOF {
 		t.Errorf("behind its end: %v", err)
 	}
 }
