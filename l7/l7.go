@@ -31,6 +31,9 @@ type Options struct {
 	// Sockets are listeners of the process before this one, by address. They
 	// are used where the configuration names the address, and closed otherwise.
 	Sockets map[string]net.Listener
+	// Patience is how long Run waits for its first routes before it listens:
+	// meanwhile the process before this one serves, or connections wait.
+	Patience time.Duration
 }
 
 // An L7 is the proxy part. New starts nothing; Run blocks.
@@ -42,8 +45,8 @@ type L7 struct {
 	// next is the configuration that Run shall apply, bell tells it so.
 	next atomic.Pointer[Config]
 	bell chan struct{}
-	// successor says that sockets came from the process before this one.
-	successor bool
+	// patience is how long the first routes are waited for.
+	patience time.Duration
 
 	state atomic.Pointer[state]
 	asked asked
@@ -53,6 +56,8 @@ type L7 struct {
 	mu sync.Mutex
 	// sockets holds every bound address. Prepare adds, Run removes.
 	sockets map[string]net.Listener
+	// moved rings when sockets has changed.
+	moved chan struct{}
 }
 
 // New returns an L7 that Run starts.
@@ -63,8 +68,9 @@ func New(o Options) *L7 {
 		certs:   certs.New(),
 		bell:    make(chan struct{}, 1),
 		sockets: map[string]net.Listener{},
+		moved:   make(chan struct{}, 1),
 
-		successor: len(o.Sockets) > 0,
+		patience: o.Patience,
 	}
 	maps.Copy(l.sockets, o.Sockets)
 	l.next.Store(&o.Config)
@@ -105,7 +111,8 @@ func (l *L7) Prepare(c Config) (commit func(), err error) {
 		defer l.mu.Unlock()
 		maps.Copy(l.sockets, fresh)
 		l.next.Store(&c)
-		l.ring()
+		ring(l.moved)
+		ring(l.bell)
 	}, nil
 }
 
@@ -132,17 +139,17 @@ func listen(addr string) (net.Listener, error) {
 	return s, nil
 }
 
-func (l *L7) ring() {
+func ring(bell chan struct{}) {
 	select {
-	case l.bell <- struct{}{}:
+	case bell <- struct{}{}:
 	default: // already rung
 	}
 }
 
-// Run binds the listeners, serves until ctx ends, and returns when the last
-// request has been answered or StopDelay and Drain have passed. It is ready when it listens;
-// whether it has a configuration is /ready's to say. A successor listens only
-// once it has one: until then the process before it serves.
+// Run binds the listeners, serves until ctx ends, and returns when what was begun
+// by then has been answered, or StopDelay and Drain have passed; who connects
+// until then is served as well. It is ready when it listens; whether it has a
+// configuration is /ready's to say.
 func (l *L7) Run(ctx context.Context, ready func()) error {
 	commit, err := l.Prepare(*l.next.Load())
 	if err != nil {
@@ -151,12 +158,18 @@ func (l *L7) Run(ctx context.Context, ready func()) error {
 	commit()
 	r := newRunner(l, ready)
 	defer r.stop()
-	asked, told := ctx.Done(), (<-chan time.Time)(nil)
+	asked, told, drained := ctx.Done(), (<-chan time.Time)(nil), (<-chan struct{})(nil)
+	patience := (<-chan time.Time)(nil)
+	if l.patience > 0 {
+		patience = time.After(l.patience)
+	}
 	for {
 		select {
 		case <-asked:
 			asked, told = nil, r.tell()
 		case <-told:
+			drained = r.drain(ctx)
+		case <-drained:
 			return nil
 		case err := <-r.failed:
 			return err
@@ -164,6 +177,8 @@ func (l *L7) Run(ctx context.Context, ready func()) error {
 			r.apply(ctx, *l.next.Load())
 		case <-r.coming.ready():
 			r.takeOver()
+			r.open(ctx)
+		case <-patience:
 			r.open(ctx)
 		case <-r.retry:
 			r.applySource(ctx, r.config.Kubernetes)

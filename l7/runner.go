@@ -33,7 +33,13 @@ type runner struct {
 	opened bool
 	told   func()
 	failed chan error
-	group  sync.WaitGroup
+	// begun are those who serve what was begun before the end, group is
+	// everybody else.
+	begun, group sync.WaitGroup
+	// late are those who serve who comes in the end; ending is whether it has
+	// come.
+	late   []*serving
+	ending bool
 }
 
 // serving is one goroutine that serves a listener.
@@ -57,13 +63,16 @@ func (r *runner) apply(ctx context.Context, c Config) {
 	r.l.engine.SetBounds(c.Client)
 	r.l.engine.SetPolicies(c.Backend, nil)
 	r.rebuildAll()
-	if r.opened || !r.l.successor || r.coming == nil {
+	if r.opened || r.l.patience == 0 || r.coming == nil {
 		r.open(ctx)
 	}
 }
 
 // open serves the entrypoints of the configuration, and those alone.
 func (r *runner) open(ctx context.Context) {
+	if r.ending {
+		return
+	}
 	for _, e := range r.config.Entrypoints {
 		old := r.entries[e.Name]
 		if old != nil && reflect.DeepEqual(old.entry, e) {
@@ -71,7 +80,8 @@ func (r *runner) open(ctx context.Context) {
 		}
 		// The new one accepts before the old one stops: both do so on the
 		// same socket, so no connection is refused in between.
-		r.entries[e.Name] = r.serve(ctx, e, r.serveEntry(e))
+		r.entries[e.Name] = r.serve(ctx, &r.begun, e, r.serveEntry(e))
+		r.l.log.Info("entrypoint listens", "entrypoint", e.Name, "listen", e.Listen)
 		if old != nil {
 			old.stop(proxy.ErrReplaced)
 		}
@@ -107,7 +117,8 @@ func (r *runner) openReady(ctx context.Context, listen string) {
 	old := r.ready
 	r.ready = nil
 	if listen != "" {
-		r.ready = r.serve(ctx, Entrypoint{Name: "ready", Listen: listen}, r.l.serveReady)
+		r.ready = r.serve(ctx, &r.group, Entrypoint{Name: "ready", Listen: listen}, r.l.serveReady)
+		r.l.log.Info("readiness is told", "listen", listen)
 	}
 	if old != nil {
 		old.stop(nil)
@@ -154,7 +165,7 @@ func (r *runner) applySource(ctx context.Context, k Kubernetes) {
 }
 
 // serve runs f on a socket of its own that shares e's address.
-func (r *runner) serve(ctx context.Context, e Entrypoint, f func(context.Context, net.Listener) error) *serving {
+func (r *runner) serve(ctx context.Context, group *sync.WaitGroup, e Entrypoint, f func(context.Context, net.Listener) error) *serving {
 	ctx, stop := context.WithCancelCause(context.WithoutCancel(ctx)) // ended by stop, in its order
 	s := &serving{entry: e, stop: stop}
 	l, err := r.l.share(e.Listen)
@@ -162,8 +173,7 @@ func (r *runner) serve(ctx context.Context, e Entrypoint, f func(context.Context
 		r.fail(err)
 		return s
 	}
-	r.l.log.Info("entrypoint listens", "entrypoint", e.Name, "listen", e.Listen)
-	r.group.Go(func() {
+	group.Go(func() {
 		if err := f(ctx, l); err != nil && !errors.Is(err, context.Canceled) {
 			r.fail(err)
 		}
@@ -219,19 +229,52 @@ func (r *runner) tell() <-chan time.Time {
 	return time.After(wait)
 }
 
-// stop ends everything in an order that answers what has begun: /ready says
-// no first, then listeners close and requests finish.
-func (r *runner) stop() {
-	r.l.publish(func(s *state) { s.stopping = true })
+// drain begins the end: what was begun finishes, and the channel says when it
+// has. Who connects meanwhile is served as well, a request a connection: the
+// next process is not there yet, and while a websocket uses up the time, clients
+// would find the port closed, or wait where systemd keeps it open.
+func (r *runner) drain(ctx context.Context) <-chan struct{} {
+	r.ending = true
+	if !r.l.handedOver.Load() {
+		b := r.config.Client
+		b.Caps.Requests = 1
+		r.l.engine.SetBounds(b)
+		for _, s := range r.entries {
+			e := s.entry
+			e.HTTP.HTTP3 = false // its clients know the way to TCP
+			r.late = append(r.late, r.serve(ctx, &r.group, e, r.serveEntry(e)))
+		}
+	}
+	r.stopEntries()
+	over := make(chan struct{})
+	r.group.Go(func() {
+		r.begun.Wait()
+		close(over)
+	})
+	return over
+}
+
+func (r *runner) stopEntries() {
 	for _, s := range r.entries {
 		s.stop(nil)
 	}
 	r.l.engine.Stop()
+}
+
+// stop ends everything.
+func (r *runner) stop() {
+	r.ending = true
+	r.l.publish(func(s *state) { s.stopping = true })
+	r.stopEntries()
+	for _, s := range r.late {
+		s.stop(proxy.ErrAwaited)
+	}
 	r.coming.stop()
 	r.source.stop()
 	if r.ready != nil {
 		r.ready.stop(nil)
 	}
 	r.l.forget(nil)
+	r.begun.Wait()
 	r.group.Wait()
 }

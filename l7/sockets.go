@@ -47,6 +47,9 @@ func (l *L7) Files() (map[string]*os.File, error) {
 	return out, nil
 }
 
+// Moved rings when Files would return others than before.
+func (l *L7) Moved() <-chan struct{} { return l.moved }
+
 // forget closes every socket that is not bound to one of addrs.
 func (l *L7) forget(addrs []string) {
 	l.mu.Lock()
@@ -55,6 +58,7 @@ func (l *L7) forget(addrs []string) {
 		if !slices.Contains(addrs, addr) {
 			s.Close()
 			delete(l.sockets, addr)
+			ring(l.moved)
 		}
 	}
 }

@@ -30,7 +30,7 @@ func (l *lane) tunnel(x *exchange, b *backend.Conn) verdict {
 	if err == nil {
 		err = l.front.flush()
 	}
-	if err == nil && l.deadline.move(0, busy) {
+	if err == nil && l.open() {
 		l.stats.tunnels.Add(1)
 		l.pump(b)
 		l.stats.tunnels.Add(-1)

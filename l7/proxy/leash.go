@@ -21,6 +21,8 @@ type leash struct {
 	// endpoint is the connection that a cut has to interrupt as well.
 	endpoint atomic.Pointer[backend.Conn]
 	mu       sync.Mutex // held while a cut is carried out or taken back
+	// tunnel is whether it has become one, of whose end nobody knows.
+	tunnel atomic.Bool
 }
 
 // What is interruptible has waits that can be broken off. After resume it can
@@ -65,6 +67,12 @@ func (l *leash) cut(decide func(*deadline) bool) {
 	if b := l.endpoint.Load(); b != nil {
 		b.Interrupt()
 	}
+}
+
+// open makes the work a tunnel, and reports whether that may go on.
+func (l *leash) open() bool {
+	l.tunnel.Store(true)
+	return !(l.s.draining.Load() && l.s.awaited) && l.deadline.move(0, busy)
 }
 
 // kill cuts the work whatever it does.

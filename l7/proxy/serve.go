@@ -23,9 +23,9 @@ type server struct {
 	ctx      context.Context
 	end      func()
 	draining atomic.Bool
-	// patient is whether a drain waits for idle connections; valid once
-	// draining is set.
-	patient bool
+	// patient is whether a drain waits for idle connections, awaited whether it
+	// does not even wait for tunnels; valid once draining is set.
+	patient, awaited bool
 
 	mu    sync.Mutex
 	works map[*leash]struct{}
@@ -39,6 +39,10 @@ type server struct {
 // up to Options.Drain after Stop, and connections may be idle as long as ever,
 // though the next response on them is the last one.
 var ErrReplaced = errors.New("replaced")
+
+// ErrAwaited, as that cause, says that clients wait for the process after this
+// one: tunnels are cut at once.
+var ErrAwaited = errors.New("awaited")
 
 // Stop says that no Serve comes any more.
 func (p *Proxy) Stop() { p.stop() }
@@ -177,13 +181,18 @@ func (s *server) each(do func(*leash)) {
 // drain ends every connection as soon as it has nothing to answer, and all of
 // them when the time is over.
 func (s *server) drain(ctx context.Context) {
-	s.patient = replaced(ctx)
+	s.patient, s.awaited = replaced(ctx), errors.Is(context.Cause(ctx), ErrAwaited)
 	// First the flag, then the walk: a connection becomes idle first and looks
 	// at the flag then, so that one of the two sees the other.
 	s.draining.Store(true)
-	if !s.patient {
-		s.each((*leash).lastCall)
-	}
+	s.each(func(w *leash) {
+		switch {
+		case s.awaited && w.tunnel.Load():
+			w.kill()
+		case !s.patient:
+			w.lastCall()
+		}
+	})
 	s.eachTended((*http2.Conn).Shutdown)
 	over, stop := s.respite(ctx)
 	defer stop()

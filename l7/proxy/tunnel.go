@@ -21,7 +21,7 @@ func (c *conn) tunnel(x *exchange, b *backend.Conn) verdict {
 	c.stats.responded(x.resp.Status)
 	// What the endpoint said right behind its head goes along.
 	_, err := c.rw.Write(x.in.b[start:x.in.w])
-	if err == nil && c.deadline.move(0, busy) {
+	if err == nil && c.open() {
 		c.stats.tunnels.Add(1)
 		c.pump(b)
 		c.stats.tunnels.Add(-1)

@@ -16,7 +16,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -339,11 +338,13 @@ type crowd struct {
 	group sync.WaitGroup
 	end   context.CancelFunc
 	stems []*stem
-	ended atomic.Bool
 }
 
+// mortal says that websockets may end, and only take the time of a drain.
+const mortal = true
+
 // attend lets the clients begin.
-func (s *site) attend(parent context.Context) *crowd {
+func (s *site) attend(parent context.Context, mortal bool) *crowd {
 	ctx, end := context.WithCancel(parent)
 	c := &crowd{end: end}
 	all, safe := []string{"GET", "POST", "PUT", "DELETE"}, []string{"GET", "PUT", "DELETE"}
@@ -364,8 +365,16 @@ func (s *site) attend(parent context.Context) *crowd {
 	do(2, s.keep, order{kind: "upload", host: "polite.test", path: "/", methods: []string{"POST"}, size: 1 << 20})
 	do(1, s.keep, order{kind: "upload, slow", host: "polite.test", path: "/", methods: []string{"POST"}, size: 1 << 18, slowly: time.Second, chunked: true})
 	do(1, s.keep, order{kind: "upload, odd", host: "odd.test", path: "/", methods: []string{"POST"}, size: 1 << 18, chunked: true})
-	do(3, s.talk, order{kind: "websocket", host: "chat.test", path: "/socket"})
-	do(1, s.talk, order{kind: "websocket, TLS", host: "chat.test", path: "/socket", secure: true})
+	talk := s.talk
+	if mortal {
+		talk = func(ctx context.Context, o order) {
+			for ctx.Err() == nil {
+				s.converse(ctx, o) //nolint:errcheck // it may end
+			}
+		}
+	}
+	do(3, talk, order{kind: "websocket", host: "chat.test", path: "/socket"})
+	do(1, talk, order{kind: "websocket, TLS", host: "chat.test", path: "/socket", secure: true})
 	for _, secure := range []bool{true, false} {
 		m := &stem{s: s, host: "polite.test", secure: secure}
 		c.stems = append(c.stems, m)

@@ -40,7 +40,7 @@ socket    = "%[1]s/director.sock"
 l7_socket = "%[1]s/proxy.sock"
 
 [l7]
-drain = "5s"
+drain = "2s"
 
 [[l7.entrypoint]]
 name            = "http"

@@ -59,6 +59,17 @@ func (y *tally) totals() (answered, failed int) {
 	return answered, failed
 }
 
+// answer waits until n more requests have been answered.
+func (s *site) answer(n int) {
+	before, _ := s.tally.totals()
+	s.until(s.t.Context(), "more answers", func() error {
+		if now, _ := s.tally.totals(); now < before+n {
+			return fmt.Errorf("%d, not %d", now-before, n)
+		}
+		return nil
+	})
+}
+
 // String is a line a kind.
 func (y *tally) String() string {
 	y.mu.Lock()

@@ -63,6 +63,8 @@ type daemon struct {
 	l7     *l7.L7
 	vip    *vip.Manager
 	teller *notify.Notifier
+	// stored are the sockets that systemd has, by address; runStore's.
+	stored map[string]bool
 
 	mu     sync.Mutex
 	config config.Config
@@ -127,7 +129,13 @@ func build(c config.Config, o Options, in inheritance) (*daemon, error) {
 	}
 	d.setServers(c.L4)
 	if o.Wants("l7") {
-		d.l7 = l7.New(l7.Options{Log: d.log.With("part", "l7"), Config: c.L7, Sockets: in.sockets})
+		d.stored = map[string]bool{}
+		for addr := range in.sockets {
+			d.stored[addr] = true
+		}
+		d.l7 = l7.New(l7.Options{
+			Log: d.log.With("part", "l7"), Config: c.L7, Sockets: in.sockets, Patience: in.patience(),
+		})
 	}
 	return d, nil
 }
@@ -152,6 +160,8 @@ func (d *daemon) parts(successor bool) []Part {
 	add("notify", d.teller != nil, d.teller.Run)
 	add("bells", d.vip != nil, d.runBells)
 	add("l7", d.l7 != nil, d.l7.Run)
+	// After l7: what that closes at its end systemd shall keep.
+	add("store", d.l7 != nil && os.Getenv("NOTIFY_SOCKET") != "", d.runStore)
 	add("vip", d.vip != nil, d.vip.Run)
 	add("control", true, d.runControl)
 	return parts

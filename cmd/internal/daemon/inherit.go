@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 )
 
 // inheritEnv names the addresses of the listening sockets that a predecessor
@@ -15,9 +16,10 @@ const (
 	inheritReadyFD = 3
 )
 
-// An inheritance is what a predecessor handed over; the zero one is none.
+// An inheritance is what a predecessor handed over, or left with systemd; the
+// zero one is none.
 type inheritance struct {
-	ready   *os.File
+	ready   *os.File // nil where the predecessor has ended
 	sockets map[string]net.Listener
 }
 
@@ -25,7 +27,8 @@ type inheritance struct {
 func inherit() (inheritance, error) {
 	names, ok := os.LookupEnv(inheritEnv)
 	if !ok {
-		return inheritance{}, nil
+		sockets, err := fromStore()
+		return inheritance{sockets: sockets}, err
 	}
 	if err := os.Unsetenv(inheritEnv); err != nil {
 		return inheritance{}, err
@@ -44,6 +47,18 @@ func inherit() (inheritance, error) {
 		in.sockets[addr] = l
 	}
 	return in, nil
+}
+
+// patience is how long the proxy may wait for its first routes before it
+// listens: as long as its predecessor serves, or clients wait.
+func (in inheritance) patience() time.Duration {
+	switch {
+	case in.ready != nil:
+		return successorTimeout
+	case len(in.sockets) > 0:
+		return storedPatience
+	}
+	return 0
 }
 
 // taken tells the predecessor that this process serves now.
