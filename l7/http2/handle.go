@@ -62,8 +62,8 @@ func (c *Conn) annoyed() error {
 // reset get what was on its way, the others are over for both.
 func (c *Conn) absent(id uint32) error {
 	switch {
-	case id > c.max && c.leaving == left:
-		return c.strange() // it crossed our GOAWAY
+	case id > c.max && !c.unopened(id):
+		return c.strange()
 	case id == 0 || id > c.max:
 		return connError(ProtocolError, "frame on a stream that is not open")
 	case c.resets.has(id):
@@ -71,6 +71,10 @@ func (c *Conn) absent(id uint32) error {
 	}
 	return connError(StreamClosed, "frame on a closed stream")
 }
+
+// unopened reports whether a stream has not been opened. One above the last that we
+// served may have been: what it is about crossed our GOAWAY.
+func (c *Conn) unopened(id uint32) bool { return id > c.max && c.leaving != left }
 
 // fault resets a stream because of what the client did to it.
 func (c *Conn) fault(s *Stream, code Code) error {
@@ -185,7 +189,7 @@ func (c *Conn) onWindowUpdate(f frame, p []byte) error {
 	}
 	s := c.streams[f.stream]
 	switch {
-	case s == nil && f.stream > c.max:
+	case s == nil && c.unopened(f.stream):
 		return connError(ProtocolError, "WINDOW_UPDATE on an idle stream")
 	case s == nil:
 		return c.strange() // it crossed the end
@@ -205,7 +209,7 @@ func (c *Conn) onRST(f frame, p []byte) error {
 	}
 	s := c.streams[f.stream]
 	if s == nil {
-		if f.stream == 0 || f.stream > c.max {
+		if f.stream == 0 || c.unopened(f.stream) {
 			return connError(ProtocolError, "RST_STREAM on an idle stream")
 		}
 		return c.strange()

@@ -234,6 +234,8 @@ func TestShutdown(t *testing.T) {
 			w.await("GOAWAY 0 NO_ERROR last 3")
 			w.open(5, false, post)
 			w.WriteData(5, true, []byte("x"))
+			w.WriteWindowUpdate(5, 1)
+			w.WriteRSTStream(5, xhttp2.ErrCodeCancel)
 			w.ends(t, 5*time.Second-lasted(answers), "<nil>")
 			w.await("HEADERS ")
 			w.await("HEADERS ")
