@@ -35,7 +35,7 @@ func printL4(w io.Writer, s l4.Status, now time.Time) {
 				weight = fmt.Sprintf("(%d)", r.Wanted)
 			}
 			rows = append(rows, row("", "", "-> "+serverName(r), weight, r.Health, age(now, r.Since), r.Active, r.Inactive, r.Persistent,
-				r.Stats.Connections, r.Stats.PacketsIn, count(r.Stats.BytesIn), reason(r, now)))
+				r.Stats.Connections, r.Stats.PacketsIn, count(r.Stats.BytesIn), reason(v, r, now)))
 		}
 	}
 	table(w, rows...)
@@ -79,11 +79,22 @@ func serverName(r l4.ServerStatus) string {
 	return r.Name + " " + r.Address.String()
 }
 
-// reason says why a server has not its whole weight.
-func reason(r l4.ServerStatus, now time.Time) string {
+// reason says why a server has not its whole weight, or one in spite of its
+// health.
+func reason(v l4.ServiceStatus, r l4.ServerStatus, now time.Time) string {
 	var why []string
 	if r.Reason != "" {
 		why = append(why, r.Reason)
+	}
+	wantsNone := r.Percent != nil && *r.Percent == 0
+	switch {
+	case !v.Owned || !r.Drained.IsZero():
+	case r.Health == "down" && r.Wanted > 0:
+		why = append(why, "serves all the same: no server is up")
+	case r.Health == "up" && r.Configured == 0:
+		why = append(why, "its weight is 0 in the file")
+	case r.Health == "up" && r.Wanted == 0 && !wantsNone:
+		why = append(why, "too few servers are up")
 	}
 	if r.Percent != nil && *r.Percent < 100 {
 		why = append(why, fmt.Sprintf("wants %d%% of its weight", *r.Percent))

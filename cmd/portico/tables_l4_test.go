@@ -54,6 +54,28 @@ func TestPrintL4(t *testing.T) {
 	}
 }
 
+func TestReason(t *testing.T) {
+	now, none := time.Unix(1e9, 0), 0
+	for name, tt := range map[string]struct {
+		owned  bool
+		server l4.ServerStatus
+		want   string
+	}{
+		"up":              {true, l4.ServerStatus{Health: "up", Configured: 1, Wanted: 1}, ""},
+		"down":            {true, l4.ServerStatus{Health: "down", Configured: 1, Reason: "refused"}, "refused"},
+		"the last to go":  {true, l4.ServerStatus{Health: "down", Configured: 1, Wanted: 1, Reason: "refused"}, "refused; serves all the same: no server is up"},
+		"below quorum":    {true, l4.ServerStatus{Health: "up", Configured: 1}, "too few servers are up"},
+		"elsewhere":       {false, l4.ServerStatus{Health: "up", Configured: 1}, ""},
+		"drained":         {true, l4.ServerStatus{Health: "up", Configured: 1, Drained: now}, "drained by command"},
+		"out by the file": {true, l4.ServerStatus{Health: "up"}, "its weight is 0 in the file"},
+		"by its own word": {true, l4.ServerStatus{Health: "up", Configured: 100, Percent: &none}, "wants 0% of its weight"},
+	} {
+		if got := reason(l4.ServiceStatus{Owned: tt.owned}, tt.server, now); got != tt.want {
+			t.Errorf("%s: got %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
 func TestCount(t *testing.T) {
 	for n, want := range map[uint64]string{0: "0", 9_999: "9999", 10_000: "10K", 9_999_499: "9999K", 9_999_500: "10M", 1 << 63: "9223P"} {
 		if got := count(n); got != want {
