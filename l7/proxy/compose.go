@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"net/netip"
+	"strconv"
 
 	"github.com/portico-lb/portico/l7/http1"
 )
@@ -29,6 +30,10 @@ func (c *client) compose(x *exchange, head []byte) {
 	x.altSvc = c.altSvc(host)
 	kept := c.believe(r)
 	out = appendFields(out, &r.Head, head)
+	if x.hops > 0 {
+		out = strconv.AppendUint(append(out, "Max-Forwards: "...), x.hops-1, 10)
+		out = append(out, '\r', '\n')
+	}
 	out = c.appendForwarded(out, r, head, host, kept)
 	switch te := r.Field(http1.TE); {
 	case x.upgrade:

@@ -23,6 +23,7 @@ type exchange struct {
 	up, down   body
 	pace       pace   // of up
 	upgrade    bool   // the client asks for another protocol
+	hops       uint64 // how many more may forward the request; 0: as many as will
 	altSvc     string // a line of the response that tells of HTTP/3
 
 	in     buffer  // from the endpoint

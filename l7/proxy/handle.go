@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"strconv"
 
 	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/http1"
@@ -105,9 +106,33 @@ func (c *client) understand(x *exchange, head []byte) (status int, reason string
 	}
 	x.up, x.pace = newBody(&r.Head), pace{}
 	if x.up.most = c.bounds.Caps.Body; x.up.most > 0 && r.Length > x.up.most {
-		status, reason = refusal(http1.ErrBodyLarge)
+		return refusal(http1.ErrBodyLarge)
 	}
-	return status, reason
+	if x.hops = 0; r.Method == http1.OPTIONS {
+		return x.countHops(head)
+	}
+	return 0, ""
+}
+
+// countHops reads Max-Forwards, which is for OPTIONS and TRACE alone (RFC 9110,
+// section 7.6.2). One that is no number is nobody's concern.
+func (x *exchange) countHops(head []byte) (status int, reason string) {
+	for i := range x.req.Fields {
+		f := &x.req.Fields[i]
+		if !bytes.EqualFold(f.Name.Of(head), []byte("max-forwards")) {
+			continue
+		}
+		n, err := strconv.ParseUint(string(f.Value.Of(head)), 10, 32)
+		switch {
+		case err != nil:
+		case n == 0:
+			return 200, "no further, as Max-Forwards says"
+		default:
+			x.hops = n
+			x.req.Discard(f)
+		}
+	}
+	return 0, ""
 }
 
 // begin takes what of the request's body came with its head.

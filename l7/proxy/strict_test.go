@@ -66,3 +66,18 @@ func TestRefusedBody(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+func TestMaxForwards(t *testing.T) {
+	e := start(t, proxy.Options{}, proxy.Entrypoint{}, heads(t))
+	p := e.dial(t)
+	for _, tc := range []struct{ line, want string }{
+		{"OPTIONS /x", "5->4"}, {"OPTIONS /", "1->0"}, {"OPTIONS /", "0->-"}, {"OPTIONS /", "x->x"}, {"OPTIONS /", "-1->-1"}, {"GET /", "5->5"}, {"GET /", "0->0"},
+	} {
+		in, out, _ := strings.Cut(tc.want, "->")
+		r, got := p.say(tc.line + " HTTP/1.1\r\nHost: example.com\r\nMax-Forwards: " + in + "\r\n\r\n").hear("GET")
+		forwarded := out != "-"
+		if r.StatusCode != 200 || strings.HasPrefix(got, tc.line) != forwarded || forwarded && !strings.Contains(got, "\r\nMax-Forwards: "+out+"\r\n") {
+			t.Errorf("%+v: got %v %q", tc, r.Status, got)
+		}
+	}
+}
