@@ -18,7 +18,7 @@ type Conn struct {
 	net.Conn
 	// TCP is the same connection where nothing lies over it, so that it can be
 	// spliced, and nil elsewhere.
-	TCP *net.TCPConn
+	TCP *socket.Conn
 
 	sock   *socket.Conn // what is at the bottom
 	wire   *wire        // what is under TLS

@@ -24,7 +24,7 @@ func (e *Endpoint) dial(ctx context.Context, t Timeouts) (*Conn, error) {
 		tcp.Close()
 		return nil, err
 	}
-	b := &Conn{Conn: sock, TCP: tcp, sock: sock, ep: e}
+	b := &Conn{Conn: sock, TCP: sock, sock: sock, ep: e}
 	if e.tls == nil {
 		return b, nil
 	}

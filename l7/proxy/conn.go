@@ -18,7 +18,7 @@ type conn struct {
 	raw  net.Conn     // as accepted
 	rw   net.Conn     // raw, or the TLS connection over it
 	tls  *tls.Conn    // nil without TLS
-	tcp  *net.TCPConn // raw, where nothing lies over it: it can be spliced
+	tcp  *socket.Conn // raw, where nothing lies over it: it can be spliced
 	sock *socket.Conn // raw, where it is of TCP
 
 	in       buffer
@@ -29,15 +29,9 @@ type conn struct {
 func newConn(s *server, raw net.Conn) *conn {
 	c := &conn{raw: raw, rw: raw}
 	c.leash.client, c.side = newClient(s, raw.RemoteAddr()), c
-	tcp, ok := raw.(*net.TCPConn)
-	if !ok {
-		return c
-	}
-	if sock, err := socket.New(tcp); err == nil {
-		c.raw, c.rw, c.sock = sock, sock, sock
-	}
+	c.sock, _ = raw.(*socket.Conn)
 	if s.entry.TLS == nil {
-		c.tcp = tcp
+		c.tcp = c.sock
 	}
 	return c
 }
@@ -55,7 +49,11 @@ func (c *conn) serve() {
 		if c.tls != nil && !c.torn {
 			c.tls.CloseWrite() // says that nothing was cut off
 		}
-		c.raw.Close()
+		if c.sock != nil && !c.torn {
+			c.sock.End()
+		} else {
+			c.raw.Close()
+		}
 		putSmall(c.in.b)
 		c.stats.connections.Add(-1)
 	}()

@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"io"
-	"net"
 	"sync"
 
 	"github.com/portico-lb/portico/l7/backend"
@@ -30,9 +28,6 @@ type exchange struct {
 	fields []field // of the response, for clients that get fields
 	call   backend.Call
 	policy *backend.Policy
-	pieces [2][]byte
-	vector net.Buffers
-	part   io.LimitedReader
 }
 
 // headroom is what may be put before a response head in place: "Connection:
@@ -54,7 +49,7 @@ func putExchange(x *exchange) {
 		return // a rare giant is not kept
 	}
 	x.call.Reset()
-	x.first, x.pieces, x.vector, x.part.R, x.policy = nil, [2][]byte{}, nil, nil, nil
+	x.first, x.policy = nil, nil
 	exchanges.Put(x)
 }
 

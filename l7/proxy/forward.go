@@ -96,13 +96,17 @@ func (x *exchange) pack() {
 
 // send writes the head and what of the body is here, in one system call.
 func (x *exchange) send(b *backend.Conn) (int64, error) {
-	if x.first == nil {
-		n, err := b.Write(x.out)
+	if x.first != nil && b.TCP != nil {
+		n, err := b.TCP.WriteBoth(x.out, x.first)
 		return int64(n), err
 	}
-	x.pieces = [2][]byte{x.out, x.first}
-	x.vector = x.pieces[:]
-	return x.vector.WriteTo(b.Conn)
+	n, err := b.Write(x.out)
+	if x.first != nil && err == nil {
+		var more int
+		more, err = b.Write(x.first)
+		n += more
+	}
+	return int64(n), err
 }
 
 // converse carries the request over b, which speaks HTTP/1.1, and gives b up

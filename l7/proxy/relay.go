@@ -6,6 +6,7 @@ import (
 
 	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/http1"
+	"github.com/portico-lb/portico/l7/socket"
 )
 
 // Bodies of at least spliceFrom bytes go from socket to socket without passing
@@ -125,10 +126,10 @@ func (c *conn) spliceDown(x *exchange, b *backend.Conn) error {
 	if !c.arm(max(c.bounds.Timeouts.Stall, x.policy.Timeouts.Response)) {
 		return errEnded
 	}
-	x.part = io.LimitedReader{R: b.TCP, N: min(x.down.left, spliceMost)}
-	n, err := c.tcp.ReadFrom(&x.part)
+	most := min(x.down.left, spliceMost)
+	n, err := socket.Splice(c.tcp, b.TCP, most)
 	x.down.advance(n)
-	if err == nil && x.part.N > 0 {
+	if err == nil && n < most {
 		return io.ErrUnexpectedEOF
 	}
 	return err
@@ -156,6 +157,6 @@ func (c *conn) ended(x *exchange, keep bool, err error) verdict {
 func (c *conn) abandon() {
 	c.torn = true
 	if c.tcp != nil {
-		c.tcp.SetLinger(0)
+		c.tcp.Tear()
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/http2"
+	"github.com/portico-lb/portico/l7/socket"
 )
 
 // A server is one Serve.
@@ -32,6 +33,9 @@ type server struct {
 	// tended are the connections of HTTP/2.
 	tended map[*http2.Conn]struct{}
 	group  sync.WaitGroup
+
+	next  chan *conn // takes those for whom a goroutine waits; closed at the end
+	spare atomic.Int32
 }
 
 // ErrReplaced, as the cause by which the context of a Serve ends, says that
@@ -53,6 +57,12 @@ func (p *Proxy) Stop() { p.stop() }
 // goroutine has. It may be called several times at once. The error is that of
 // a listener that failed by itself.
 func (p *Proxy) Serve(ctx context.Context, l net.Listener, e Entrypoint) error {
+	if tcp, ok := l.(*net.TCPListener); ok {
+		var err error
+		if l, err = socket.Listen(tcp); err != nil {
+			return err
+		}
+	}
 	s, done := p.begin(ctx, e)
 	defer done()
 	stop := context.AfterFunc(ctx, func() { l.Close() })
@@ -60,6 +70,7 @@ func (p *Proxy) Serve(ctx context.Context, l net.Listener, e Entrypoint) error {
 	if stop() {
 		l.Close()
 	}
+	close(s.next) // nobody is accepted any more
 	s.drain(ctx)
 	if ctx.Err() != nil {
 		return nil
@@ -70,7 +81,7 @@ func (p *Proxy) Serve(ctx context.Context, l net.Listener, e Entrypoint) error {
 // begin returns a server of e whose work is held to its time until done.
 func (p *Proxy) begin(ctx context.Context, e Entrypoint) (s *server, done func()) {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
-	s = &server{p: p, entry: e, ctx: life, end: end, works: make(map[*leash]struct{}), tended: make(map[*http2.Conn]struct{})}
+	s = &server{p: p, entry: e, ctx: life, end: end, works: make(map[*leash]struct{}), tended: make(map[*http2.Conn]struct{}), next: make(chan *conn)}
 	p.join()
 	var sweeper sync.WaitGroup
 	sweeper.Go(func() { s.sweep(life) })
@@ -129,11 +140,34 @@ func (s *server) start(raw net.Conn) {
 	c := newConn(s, raw)
 	s.watch(&c.leash)
 	s.p.gate.enter()
-	s.group.Go(func() {
-		defer s.p.gate.leave()
-		defer s.unwatch(&c.leash)
-		c.serve()
-	})
+	select {
+	case s.next <- c: // to one that waits
+	default:
+		s.group.Go(func() { s.work(c) })
+	}
+}
+
+// work serves c, and then those that come, until the end of the server or
+// until enough others wait. A goroutine that has served has the stack for it;
+// a new one grows it step by step.
+func (s *server) work(c *conn) {
+	for c != nil {
+		s.attend(c)
+		c = nil
+		if s.spare.Add(1) <= spareWorkers {
+			c = <-s.next
+		}
+		s.spare.Add(-1)
+	}
+}
+
+// spareWorkers is how many goroutines wait for connections.
+const spareWorkers = 64
+
+func (s *server) attend(c *conn) {
+	defer s.p.gate.leave()
+	defer s.unwatch(&c.leash)
+	c.serve()
 }
 
 // watch holds w to its time until unwatch.

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/http1"
+	"github.com/portico-lb/portico/l7/socket"
 )
 
 // An upload carries the rest of a request body while the response may begin
@@ -203,8 +203,8 @@ func (u *connUpload) splice(d *body) failure {
 	if !u.c.await(u.x, u.answered.Load()) {
 		return failedClient
 	}
-	part := &io.LimitedReader{R: u.c.tcp, N: min(d.left, spliceMost)}
-	n, err := u.b.TCP.ReadFrom(part)
+	most := min(d.left, spliceMost)
+	n, err := socket.Splice(u.b.TCP, u.c.tcp, most)
 	u.x.pace.end(u.c.p.clock.now(), int(n))
 	if n > 0 {
 		u.consumed.Store(true)
@@ -213,7 +213,7 @@ func (u *connUpload) splice(d *body) failure {
 	}
 	var op *net.OpError
 	switch {
-	case err == nil && part.N == 0:
+	case err == nil && n == most:
 		return failedNot
 	case err == nil:
 		return u.unless(failedClient) // the client's end

@@ -5,33 +5,37 @@ import (
 	"unsafe"
 )
 
-// Quiet reports whether the peer has neither sent anything that was not read
-// nor ended its stream.
+// Quiet reports whether the connection is open, the peer has not ended its
+// stream, and nothing came that was not read.
 func (c *Conn) Quiet() bool {
-	return c.raw.Read(c.peeks.step) == nil && c.peeks.errno == syscall.EAGAIN
+	t := &c.reads
+	t.begin(nil)
+	if t.look == nil {
+		t.look = func(fd uintptr) bool {
+			_, t.errno = peek(fd)
+			return true
+		}
+	}
+	return c.raw.Read(t.look) == nil && t.errno == syscall.EAGAIN
 }
 
-// Pending reports whether there is something to read.
+// Pending reports whether there is something to read, deadlines or not.
 func (c *Conn) Pending() bool {
-	var p peek
-	err := c.raw.Control(func(fd uintptr) { p.look(fd) })
-	return err == nil && p.errno == 0 && p.n > 0
+	n := 0
+	err := c.raw.Control(func(fd uintptr) { n, _ = peek(fd) })
+	return err == nil && n > 0
 }
 
-// A peek looks at what the kernel holds for a socket without taking it: n is 0
+// peek looks at what the kernel holds for a socket without taking it: n is 0
 // where the peer has ended its stream, errno EAGAIN where the socket is open
 // and silent.
-type peek struct {
-	n     int
-	errno syscall.Errno
-	step  func(fd uintptr) (done bool)
-}
-
-func (p *peek) look(fd uintptr) (done bool) {
+func peek(fd uintptr) (n int, errno syscall.Errno) {
 	// Not syscall.Recvfrom, which allocates the sender's address.
 	var b byte
-	n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b)), 1,
+	got, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b)), 1,
 		syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
-	p.n, p.errno = int(n), errno
-	return true
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(got), 0
 }

@@ -1,0 +1,129 @@
+package socket_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/portico-lb/portico/l7/socket"
+)
+
+func TestListener(t *testing.T) {
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+		tcp, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := socket.Listen(tcp.(*net.TCPListener))
+		if err != nil {
+			t.Fatal(err)
+		}
+		peer, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer peer.Close()
+		near, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if near.RemoteAddr().String() != peer.LocalAddr().String() || near.LocalAddr().String() != peer.RemoteAddr().String() {
+			t.Errorf("%s from %s, want %s from %s", near.LocalAddr(), near.RemoteAddr(), peer.RemoteAddr(), peer.LocalAddr())
+		}
+		raw, _ := near.(*socket.Conn).SyscallConn()
+		raw.Control(func(fd uintptr) {
+			for _, o := range [][2]int{{unix.IPPROTO_TCP, unix.TCP_NODELAY}, {unix.SOL_SOCKET, unix.SO_KEEPALIVE}} {
+				if v, err := unix.GetsockoptInt(int(fd), o[0], o[1]); v != 1 || err != nil {
+					t.Errorf("option %v: %d, %v", o, v, err)
+				}
+			}
+			if v, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_KEEPIDLE); v != 15 || err != nil {
+				t.Errorf("idle before probes: %d s, %v", v, err)
+			}
+		})
+		over := make(chan error)
+		go func() {
+			_, err := l.Accept()
+			over <- err
+		}()
+		l.Close()
+		if err := <-over; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("accept after the end: %v", err)
+		}
+		if _, err := net.Dial("tcp", l.Addr().String()); err == nil {
+			t.Error("it still listens")
+		}
+	}
+}
+
+func TestWriteBoth(t *testing.T) {
+	c, peer := pair(t)
+	head, body := bytes.Repeat([]byte("h"), 5<<20), bytes.Repeat([]byte("b"), 7<<20)
+	for _, parts := range [][2][]byte{{head, body}, {head[:1], body[:1]}, {head[:7], nil}} {
+		failed := make(chan error, 1)
+		go func() {
+			n, err := c.WriteBoth(parts[0], parts[1])
+			if n != len(parts[0])+len(parts[1]) {
+				t.Errorf("%d bytes were written", n)
+			}
+			failed <- err
+		}()
+		want := bytes.Join(parts[:], nil)
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(peer, got); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%d bytes did not come as they were sent: %v", len(want), err)
+		}
+		if err := <-failed; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestSplice(t *testing.T) {
+	src, from := pair(t)
+	dst, to := pair(t)
+	sent := bytes.Repeat([]byte("0123456789abcdef"), 1<<17)
+	got := make(chan []byte, 1)
+	go func() {
+		b, _ := io.ReadAll(to)
+		got <- b
+	}()
+	go func() {
+		from.Write(sent)
+		from.Write([]byte("next"))
+		from.CloseWrite()
+	}()
+	if n, err := socket.Splice(dst, src, int64(len(sent))); n != int64(len(sent)) || err != nil {
+		t.Fatalf("%d of %d, %v", n, len(sent), err)
+	}
+	// What comes behind is still there, and the end is told.
+	if n, err := socket.Splice(dst, src, 1<<20); n != 4 || err != nil {
+		t.Fatalf("%d of 4, %v", n, err)
+	}
+	dst.CloseWrite()
+	if b := <-got; !bytes.Equal(b, append(sent, "next"...)) {
+		t.Errorf("%d bytes came, not those that were sent", len(b))
+	}
+}
+
+func TestSpliceErrors(t *testing.T) {
+	src, from := pair(t)
+	dst, to := pair(t)
+	from.Write(make([]byte, 100))
+	to.SetLinger(0)
+	to.Close()
+	for dst.Quiet() { // until the reset is here
+	}
+	var op *net.OpError
+	if _, err := socket.Splice(dst, src, 100); !errors.As(err, &op) || op.Op != "write" {
+		t.Errorf("to one that is away: %v", err)
+	}
+	src.Close()
+	if _, err := socket.Splice(dst, src, 100); !errors.As(err, &op) || op.Op != "read" || !errors.Is(err, net.ErrClosed) {
+		t.Errorf("from one that is closed: %v", err)
+	}
+}
