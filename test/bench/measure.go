@@ -1,9 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +15,7 @@ import (
 type sample struct {
 	cpu      time.Duration
 	requests int
+	p50, p99 float64 // ms; 0 where the generator does not say
 }
 
 // cpuPerRequest returns microseconds.
@@ -22,31 +23,36 @@ func (s sample) cpuPerRequest() float64 {
 	return float64(s.cpu.Nanoseconds()) / 1e3 / float64(s.requests)
 }
 
-var (
-	requestsLine = regexp.MustCompile(`(\d+) requests in`)
-	errorsLine   = regexp.MustCompile(`(?m)^ *(Socket errors|Non-2xx).*$`)
-)
+// summary is the median of each figure.
+func summary(v []sample) string {
+	var costs, p50s, p99s []float64
+	for _, s := range v {
+		costs, p50s, p99s = append(costs, s.cpuPerRequest()), append(p50s, s.p50), append(p99s, s.p99)
+	}
+	if median(p99s) == 0 {
+		return fmt.Sprintf("%.1f (%.1f mean)", median(costs), median(p50s))
+	}
+	return fmt.Sprintf("%.1f (%.1f/%.1f)", median(costs), median(p50s), median(p99s))
+}
 
-// measure loads p by wrk and returns what that cost p's processes. An error
-// that a client saw ends the benchmark: a figure of failures is none.
+// measure loads p and returns what that cost p's processes. An error that a
+// client saw ends the benchmark: a figure of failures is none.
 func (p *proxy) measure(t lab.T, node *lab.Node, l load, length time.Duration) sample {
 	t.Helper()
-	args := append([]string{"-t2", "-c64", "-d", length.String(), "-H", "Host: bench.example"}, l.args...)
 	before := cpuTime(t, p.proc.Pid())
-	out := node.Output("wrk", append(args, "http://127.0.0.1:"+p.port+l.path)...)
-	cost := cpuTime(t, p.proc.Pid()) - before
-	m := requestsLine.FindStringSubmatch(out)
-	if m == nil {
-		t.Fatalf("wrk says nothing of requests:\n%s", out)
-	}
+	out := l.generate(t, node, p, length)
+	s := sample{cpu: cpuTime(t, p.proc.Pid()) - before, requests: requestsIn(out)}
 	if e := errorsLine.FindString(out); e != "" {
 		t.Fatalf("%s, %s: %s", p.name, l.name, e)
 	}
-	n, err := strconv.Atoi(m[1])
-	if err != nil || n == 0 {
+	if s.requests == 0 {
 		t.Fatalf("%s, %s: no request was answered:\n%s", p.name, l.name, out)
 	}
-	return sample{cost, n}
+	s.p50, s.p99 = millis(out, p50Line), millis(out, p99Line)
+	if s.p50 == 0 {
+		s.p50 = millis(out, meanLine)
+	}
+	return s
 }
 
 // clockTick is how many units of /proc/PID/stat make a second; Linux shows 100

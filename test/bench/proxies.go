@@ -13,15 +13,17 @@ import (
 
 // A proxy is a program under measurement.
 type proxy struct {
-	name string
-	port string
-	proc *lab.Proc
+	name    string
+	port    string
+	tlsPort string
+	proc    *lab.Proc
 }
 
 // bodies are what the origin serves, by path.
-var bodies = map[string]int{"/100": 100, "/10k": 10 << 10, "/1m": 1 << 20}
+var bodies = map[string]int{"/100": 100, "/10k": 10 << 10, "/1m": 1 << 20, "/64k.shtml": 64 << 10}
 
-// startOrigin runs nginx with static files as the Pod.
+// startOrigin runs nginx with static files as the Pod. The length of what it
+// would look for inclusions in, it does not know, and sends chunks.
 func startOrigin(t lab.T, node *lab.Node) {
 	root := filepath.Join(node.Dir(), "www")
 	check(t, os.MkdirAll(root, 0o755))
@@ -29,15 +31,19 @@ func startOrigin(t lab.T, node *lab.Node) {
 	for path, size := range bodies {
 		check(t, os.WriteFile(root+path, []byte(strings.Repeat("x", size)), 0o644))
 	}
-	runNginx(t, node, "origin", fmt.Sprintf("server { listen %s:8080 backlog=4096; root %s; }", podAddr, root))
+	runNginx(t, node, "origin", fmt.Sprintf("server { listen %s:8080 backlog=4096; root %s; ssi on; output_buffers 2 32k; }", podAddr, root))
 	waitHTTP(t, node, "http://"+podAddr+":8080/100")
 }
 
-func startNginx(t lab.T, node *lab.Node) *proxy {
+func startNginx(t lab.T, node *lab.Node, cert string) *proxy {
 	p := runNginx(t, node, "nginx", fmt.Sprintf(`
-upstream pod { server %s:8080; keepalive 128; keepalive_requests 1000000; }
+upstream pod { server %[1]s:8080; keepalive 128; keepalive_requests 1000000; }
 server {
 	listen 127.0.0.1:9002 backlog=4096;
+	listen 127.0.0.1:9012 backlog=4096 ssl http2;
+	ssl_certificate %[2]s;
+	ssl_certificate_key %[2]s;
+	ssl_protocols TLSv1.2 TLSv1.3;
 	server_name bench.example;
 	location / {
 		proxy_pass http://pod;
@@ -47,9 +53,9 @@ server {
 		proxy_set_header X-Forwarded-For $remote_addr;
 		proxy_set_header X-Forwarded-Proto $scheme;
 	}
-}`, podAddr))
+}`, podAddr, cert))
 	waitHTTP(t, node, "http://127.0.0.1:9002/100")
-	return &proxy{"nginx", "9002", p}
+	return &proxy{"nginx", "9002", "9012", p}
 }
 
 // runNginx runs nginx with two workers, as many as wrk has threads.
@@ -59,7 +65,7 @@ func runNginx(t lab.T, node *lab.Node, name, http string) *lab.Proc {
 	conf := fmt.Sprintf(`daemon off; worker_processes 2; pid %[1]s/pid; error_log %[1]s/error.log; user root;
 events { worker_connections 4096; }
 http {
-	access_log off; keepalive_requests 100000000; sendfile on; tcp_nopush on;
+	access_log off; keepalive_requests 100000000; http2_max_concurrent_streams 128; sendfile on; tcp_nopush on;
 	client_body_temp_path %[1]s; proxy_temp_path %[1]s; fastcgi_temp_path %[1]s; uwsgi_temp_path %[1]s; scgi_temp_path %[1]s;
 	%[2]s
 }`, dir, http)
@@ -67,11 +73,12 @@ http {
 	return node.Start(need(t, "nginx", "nginx-light"), "-c", dir+"/conf", "-e", dir+"/start.log")
 }
 
-func startHAProxy(t lab.T, node *lab.Node) *proxy {
+func startHAProxy(t lab.T, node *lab.Node, cert string) *proxy {
 	conf := filepath.Join(node.Dir(), "haproxy.cfg")
 	check(t, os.WriteFile(conf, fmt.Appendf(nil, `global
 	nbthread 2
 	maxconn 4096
+	ssl-default-bind-options ssl-min-ver TLSv1.2
 defaults
 	mode http
 	timeout connect 2s
@@ -82,16 +89,17 @@ defaults
 	http-reuse always
 frontend in
 	bind 127.0.0.1:9003
+	bind 127.0.0.1:9013 ssl crt %[2]s alpn h2,http/1.1
 	use_backend pod if { hdr(host) -i bench.example }
 backend pod
-	server a %s:8080
-`, podAddr), 0o644))
+	server a %[1]s:8080
+`, podAddr, cert), 0o644))
 	p := node.Start(need(t, "haproxy", "haproxy"), "-f", conf, "-db")
 	waitHTTP(t, node, "http://127.0.0.1:9003/100")
-	return &proxy{"haproxy", "9003", p}
+	return &proxy{"haproxy", "9003", "9013", p}
 }
 
-func startPortico(t lab.T, node *lab.Node, binary string) *proxy {
+func startPortico(t lab.T, node *lab.Node, cert, binary string) *proxy {
 	dir := filepath.Join(node.Dir(), "portico")
 	check(t, os.MkdirAll(dir+"/manifests", 0o755))
 	check(t, os.WriteFile(dir+"/manifests/bench.yaml", fmt.Appendf(nil, manifest, podAddr), 0o644))
@@ -107,14 +115,19 @@ ready_listen = "127.0.0.1:9181"
 [[l7.entrypoint]]
 name = "http"
 listen = "127.0.0.1:9001"
+[[l7.entrypoint]]
+name = "https"
+listen = "127.0.0.1:9011"
+[l7.entrypoint.tls]
+certificates = [{ cert_file = %[2]q, key_file = %[2]q }]
 [l7.kubernetes]
 manifests = "%[1]s/manifests"
-`, dir), 0o644))
+`, dir, cert), 0o644))
 	cmd := node.Command(binary, "run", "--config", conf, "--only", "l7")
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=2")
 	p := cmd.Spawn()
 	waitHTTP(t, node, "http://127.0.0.1:9001/100")
-	return &proxy{"portico", "9001", p}
+	return &proxy{"portico", "9001", "9011", p}
 }
 
 const manifest = `
