@@ -17,6 +17,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"github.com/portico-lb/portico/health/drpath"
 )
@@ -114,6 +115,22 @@ func (p *pair) up(name string, addrs ...string) {
 		p.must(err)
 		addr.Flags = syscall.IFA_F_NODAD
 		p.must(netlink.AddrAdd(l, addr))
+		p.settle(addr.IP)
+	}
+}
+
+// settle waits for the route to an address of this node: that of IPv6 comes
+// from a queue of the kernel (addrconf_dad_work), a moment after the address.
+func (p *pair) settle(ip net.IP) {
+	p.t.Helper()
+	for end := time.Now().Add(2 * time.Second); ; <-time.After(time.Millisecond) {
+		routes, err := netlink.RouteGet(ip)
+		if err == nil && len(routes) > 0 && routes[0].Type == unix.RTN_LOCAL {
+			return
+		}
+		if time.Now().After(end) {
+			p.t.Fatalf("%s has no route of its own: %v, %v", ip, routes, err)
+		}
 	}
 }
 
