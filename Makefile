@@ -27,7 +27,7 @@ help:
 	@echo 'test-package  deb and rpm in a Debian with systemd, under qemu'
 	@echo 'lint          gofmt, vet, golangci-lint'
 	@echo 'package       deb and rpm into dist/'
-	@echo 'bench         CPU time beside nginx and HAProxy'
+	@echo 'bench         CPU time, and 10,000 hosts, beside nginx and HAProxy'
 	@echo 'bench-failover  what clients see of a failover, beside keepalived'
 	@echo 'bench-checks  CPU time and lateness of 5,000 checks; of 500 beside keepalived'
 	@echo 'bench-detect  how long a failed server gets clients, beside keepalived, and streams that outlive their owner'
@@ -76,7 +76,7 @@ package: build
 
 bench: build
 	@test/install-deps bench
-	$(GO) run ./test/bench -portico bin/portico -rounds 5 cpu
+	$(GO) run ./test/bench -portico bin/portico -rounds 5 cpu routes
 
 bench-checks: deps bin/vm
 	$(GO) test -run '^$$' -bench . -benchtime 1x ./test/bench/checks

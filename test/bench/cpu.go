@@ -16,9 +16,9 @@ const podAddr = "10.244.0.5"
 func cpu(t lab.T, o options) {
 	node := lab.New(t).Node("bench")
 	node.AddAddr("lo", podAddr+"/32")
-	cert := writeCertificate(t, node)
+	s := site{cert: writeCertificate(t, node)}
 	startOrigin(t, node)
-	proxies := []*proxy{startPortico(t, node, cert, o.portico), startNginx(t, node, cert), startHAProxy(t, node, cert)}
+	proxies := []*proxy{startPortico(t, node, s, o.portico), startNginx(t, node, s), startHAProxy(t, node, s)}
 	loads := slices.DeleteFunc(slices.Clone(loads), func(l load) bool { return !strings.Contains(l.name, o.only) })
 
 	results := map[string][]sample{}

@@ -46,7 +46,7 @@ func jitter(t lab.T, o options) {
 	node := l.Node("proxy")
 	node.AddAddr("lo", podAddr+"/32")
 	startOrigin(t, node)
-	proxy := startPortico(t, node, writeCertificate(t, node), o.portico)
+	proxy := startPortico(t, node, site{cert: writeCertificate(t, node)}, o.portico)
 
 	idle := listen(t, edges, func() {
 		t.Logf("adverts without load")

@@ -2,6 +2,7 @@
 // machine in the same run, in network namespaces of its own:
 //
 //	cpu       CPU time the proxy spends on a request, beside nginx and HAProxy
+//	routes    start, memory and requests with 10,000 hosts, beside the same
 //	handshakes  a generator of load: a TLS handshake a request
 //	failover  what a client sees of a failover, beside keepalived
 //	jitter    how regular adverts are while the proxy takes all processors
@@ -30,11 +31,12 @@ type options struct {
 	adverts []time.Duration
 	every   time.Duration
 	nodes   int
+	hosts   int
 	only    string
 	url     string
 }
 
-var subjects = map[string]func(lab.T, options){"cpu": cpu, "failover": failover, "jitter": jitter, "handshakes": handshakes}
+var subjects = map[string]func(lab.T, options){"cpu": cpu, "failover": failover, "jitter": jitter, "routes": routes, "handshakes": handshakes}
 
 func main() {
 	var o options
@@ -43,6 +45,7 @@ func main() {
 	flag.DurationVar(&o.length, "length", 3*time.Second, "how long one measurement of cpu or jitter lasts")
 	flag.DurationVar(&o.every, "every", 10*time.Millisecond, "interval of failover's requests")
 	flag.IntVar(&o.nodes, "nodes", 2, "failover's directors of each kind")
+	flag.IntVar(&o.hosts, "hosts", 10000, "hosts of routes")
 	flag.StringVar(&o.only, "only", "", "measure the loads alone whose name has this in it")
 	flag.StringVar(&o.url, "url", "", "what handshakes asks for")
 	adverts := flag.String("adverts", "1s,100ms,10ms", "failover's advert intervals")

@@ -35,27 +35,38 @@ func startOrigin(t lab.T, node *lab.Node) {
 	waitHTTP(t, node, "http://"+podAddr+":8080/100")
 }
 
-func startNginx(t lab.T, node *lab.Node, cert string) *proxy {
-	p := runNginx(t, node, "nginx", fmt.Sprintf(`
-upstream pod { server %[1]s:8080; keepalive 128; keepalive_requests 1000000; }
-server {
-	listen 127.0.0.1:9002 backlog=4096;
-	listen 127.0.0.1:9012 backlog=4096 ssl http2;
-	ssl_certificate %[2]s;
-	ssl_certificate_key %[2]s;
-	ssl_protocols TLSv1.2 TLSv1.3;
-	server_name bench.example;
+func startNginx(t lab.T, node *lab.Node, s site) *proxy {
+	var upstreams strings.Builder
+	for i := range s.backends() {
+		fmt.Fprintf(&upstreams, "upstream pod%d { server %s:8080; keepalive 128; keepalive_requests 1000000; }\n", i, podAddr)
+	}
+	p := runNginx(t, node, "nginx", upstreams.String()+
+		"server_names_hash_max_size 65536; server_names_hash_bucket_size 64;\n"+
+		s.each(func(host string, backend int) string { return nginxServer("127.0.0.1:9002", host, backend) })+
+		nginxServer("127.0.0.1:9002 backlog=4096", "bench.example", 0)+
+		nginxServer(fmt.Sprintf(`127.0.0.1:9012 backlog=4096 ssl http2;
+	ssl_certificate %[1]s;
+	ssl_certificate_key %[1]s;
+	ssl_protocols TLSv1.2 TLSv1.3`, s.cert), "bench.example", 0))
+	waitHTTP(t, node, "http://127.0.0.1:9002/100")
+	return &proxy{"nginx", "9002", "9012", p}
+}
+
+// nginxServer is the configuration of a host.
+func nginxServer(listen, host string, backend int) string {
+	return fmt.Sprintf(`server {
+	listen %s;
+	server_name %s;
 	location / {
-		proxy_pass http://pod;
+		proxy_pass http://pod%d;
 		proxy_http_version 1.1;
 		proxy_set_header Connection "";
 		proxy_set_header Host $host;
 		proxy_set_header X-Forwarded-For $remote_addr;
 		proxy_set_header X-Forwarded-Proto $scheme;
 	}
-}`, podAddr, cert))
-	waitHTTP(t, node, "http://127.0.0.1:9002/100")
-	return &proxy{"nginx", "9002", "9012", p}
+}
+`, listen, host, backend)
 }
 
 // runNginx runs nginx with two workers, as many as wrk has threads.
@@ -73,7 +84,15 @@ http {
 	return node.Start(need(t, "nginx", "nginx-light"), "-c", dir+"/conf", "-e", dir+"/start.log")
 }
 
-func startHAProxy(t lab.T, node *lab.Node, cert string) *proxy {
+func startHAProxy(t lab.T, node *lab.Node, s site) *proxy {
+	hosts := filepath.Join(node.Dir(), "hosts.map")
+	check(t, os.WriteFile(hosts, []byte("bench.example pod0\n"+s.each(func(host string, backend int) string {
+		return fmt.Sprintf("%s pod%d\n", host, backend)
+	})), 0o644))
+	var backends strings.Builder
+	for i := range s.backends() {
+		fmt.Fprintf(&backends, "backend pod%d\n\tserver a %s:8080\n", i, podAddr)
+	}
 	conf := filepath.Join(node.Dir(), "haproxy.cfg")
 	check(t, os.WriteFile(conf, fmt.Appendf(nil, `global
 	nbthread 2
@@ -89,20 +108,23 @@ defaults
 	http-reuse always
 frontend in
 	bind 127.0.0.1:9003
-	bind 127.0.0.1:9013 ssl crt %[2]s alpn h2,http/1.1
-	use_backend pod if { hdr(host) -i bench.example }
-backend pod
-	server a %[1]s:8080
-`, podAddr, cert), 0o644))
+	bind 127.0.0.1:9013 ssl crt %s alpn h2,http/1.1
+	use_backend %%[req.hdr(host),lower,map(%s)]
+%s`, s.cert, hosts, backends.String()), 0o644))
 	p := node.Start(need(t, "haproxy", "haproxy"), "-f", conf, "-db")
 	waitHTTP(t, node, "http://127.0.0.1:9003/100")
 	return &proxy{"haproxy", "9003", "9013", p}
 }
 
-func startPortico(t lab.T, node *lab.Node, cert, binary string) *proxy {
+func startPortico(t lab.T, node *lab.Node, s site, binary string) *proxy {
 	dir := filepath.Join(node.Dir(), "portico")
 	check(t, os.MkdirAll(dir+"/manifests", 0o755))
-	check(t, os.WriteFile(dir+"/manifests/bench.yaml", fmt.Appendf(nil, manifest, podAddr), 0o644))
+	var objects strings.Builder
+	for i := range s.backends() {
+		objects.WriteString(porticoService(i))
+	}
+	objects.WriteString(s.each(porticoIngress) + porticoIngress("bench.example", 0))
+	check(t, os.WriteFile(dir+"/manifests/bench.yaml", []byte(objects.String()), 0o644))
 	conf := dir + "/portico.toml"
 	check(t, os.WriteFile(conf, fmt.Appendf(nil, `
 [node]
@@ -122,7 +144,7 @@ listen = "127.0.0.1:9011"
 certificates = [{ cert_file = %[2]q, key_file = %[2]q }]
 [l7.kubernetes]
 manifests = "%[1]s/manifests"
-`, dir, cert), 0o644))
+`, dir, s.cert), 0o644))
 	cmd := node.Command(binary, "run", "--config", conf, "--only", "l7")
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=2")
 	p := cmd.Spawn()
@@ -130,28 +152,38 @@ manifests = "%[1]s/manifests"
 	return &proxy{"portico", "9001", "9011", p}
 }
 
-const manifest = `
+// porticoIngress routes a host to the service of a number.
+func porticoIngress(host string, backend int) string {
+	return fmt.Sprintf(`
+---
 apiVersion: networking.k8s.io/v1
 kind: Ingress
-metadata: { name: bench, namespace: default }
+metadata: { name: %[1]s, namespace: default }
 spec:
   ingressClassName: portico
   rules:
-  - host: bench.example
-    http: { paths: [ { path: /, pathType: Prefix, backend: { service: { name: bench, port: { number: 80 } } } } ] }
+  - host: %[1]s
+    http: { paths: [ { path: /, pathType: Prefix, backend: { service: { name: bench%[2]d, port: { number: 80 } } } } ] }
+`, host, backend)
+}
+
+// porticoService is a service with the Pod.
+func porticoService(number int) string {
+	return fmt.Sprintf(`
 ---
 apiVersion: v1
 kind: Service
-metadata: { name: bench, namespace: default }
+metadata: { name: bench%[1]d, namespace: default }
 spec: { ports: [ { port: 80 } ] }
 ---
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
-metadata: { name: bench-1, namespace: default, labels: { kubernetes.io/service-name: bench } }
+metadata: { name: bench%[1]d-1, namespace: default, labels: { kubernetes.io/service-name: bench%[1]d } }
 addressType: IPv4
-endpoints: [ { addresses: [ %s ] } ]
+endpoints: [ { addresses: [ %[2]s ] } ]
 ports: [ { port: 8080 } ]
-`
+`, number, podAddr)
+}
 
 // waitHTTP waits until url answers 200.
 func waitHTTP(t lab.T, node *lab.Node, url string) {

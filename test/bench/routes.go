@@ -1,0 +1,116 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/portico-lb/portico/test/lab"
+)
+
+// A site is what the proxies serve: bench.example, and before it more hosts,
+// each with a backend of its own where they are apart.
+type site struct {
+	cert  string
+	hosts int
+	apart bool
+}
+
+// each joins what line makes of each host and the number of its backend, 0
+// being that of bench.example.
+func (s site) each(line func(host string, backend int) string) string {
+	var out strings.Builder
+	for i := range s.hosts {
+		backend := 0
+		if s.apart {
+			backend = i + 1
+		}
+		out.WriteString(line(fmt.Sprintf("h%05d.example", i), backend))
+	}
+	return out.String()
+}
+
+func (s site) backends() int {
+	if s.apart {
+		return s.hosts + 1
+	}
+	return 1
+}
+
+// routes measures what many hosts cost: the time until the last is served, the
+// memory then, and a request for any of them beside requests for one.
+func routes(t lab.T, o options) {
+	node := lab.New(t).Node("bench")
+	node.AddAddr("lo", podAddr+"/32")
+	cert := writeCertificate(t, node)
+	startOrigin(t, node)
+	all := site{cert: cert, hosts: o.hosts, apart: true}
+	t.Logf("%d hosts and backends: until the last is served, and memory (PSS) then", o.hosts)
+	for _, start := range starters(t, node, o) {
+		begin := time.Now()
+		p := start(all)
+		took := time.Since(begin)
+		t.Logf("%-10s %8d ms %8d MB", p.name, took.Milliseconds(), pss(t, p.proc.Pid())>>20)
+		p.proc.Stop() //nolint:errcheck // how it ends is no matter
+	}
+	var proxies []*proxy
+	for _, start := range starters(t, node, o) {
+		proxies = append(proxies, start(site{cert: cert, hosts: o.hosts}))
+	}
+	one, any := hostsLoad(t, node, 1), hostsLoad(t, node, o.hosts)
+	results := map[string][]sample{}
+	for range o.rounds {
+		for _, p := range proxies {
+			for _, l := range []load{one, any} {
+				results[p.name+l.name] = append(results[p.name+l.name], p.measure(t, node, l, o.length))
+			}
+		}
+	}
+	t.Logf("\nCPU time a request in µs (p50/p99 in ms), 100 B keep-alive: one host, any of %d, the second by the first", o.hosts)
+	for _, p := range proxies {
+		a, b := results[p.name+one.name], results[p.name+any.name]
+		t.Logf("%-10s %22s %22s   %.3f", p.name, summary(a), summary(b), median(ratios(b, a)))
+	}
+}
+
+// starters start the proxies with a site.
+func starters(t lab.T, node *lab.Node, o options) []func(site) *proxy {
+	return []func(site) *proxy{
+		func(s site) *proxy { return startPortico(t, node, s, o.portico) },
+		func(s site) *proxy { return startNginx(t, node, s) },
+		func(s site) *proxy { return startHAProxy(t, node, s) },
+	}
+}
+
+// hostsLoad asks for n hosts at random.
+func hostsLoad(t lab.T, node *lab.Node, n int) load {
+	script := filepath.Join(node.Dir(), fmt.Sprintf("hosts-%d.lua", n))
+	check(t, os.WriteFile(script, fmt.Appendf(nil, `
+request = function()
+	return wrk.format("GET", nil, { Host = string.format("h%%05d.example", math.random(%d) - 1) })
+end
+`, n), 0o600))
+	return load{fmt.Sprintf("%d hosts", n), "/100", false,
+		[]string{"wrk", "-t2", "-c64", "--latency", "-d", "LENGTH", "-s", script, "URL"}}
+}
+
+var pssLine = regexp.MustCompile(`(?m)^Pss: +(\d+) kB`)
+
+// pss is the memory of a process and its children, shared pages in parts, in
+// bytes.
+func pss(t lab.T, pid int) (sum int) {
+	for _, p := range tree(pid) {
+		text, err := os.ReadFile("/proc/" + strconv.Itoa(p) + "/smaps_rollup")
+		if err != nil {
+			continue // one that ended
+		}
+		kb, err := strconv.Atoi(string(pssLine.FindSubmatch(text)[1]))
+		check(t, err)
+		sum += kb << 10
+	}
+	return sum
+}
