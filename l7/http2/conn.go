@@ -46,6 +46,7 @@ type Conn struct {
 
 	leaving  leaving
 	warned   int64 // when leaving became that
+	asked    int64 // when Shutdown was called on one without a request, 0 for not
 	since    int64 // since when running is 0
 	severed  bool  // nothing more can be sent
 	pinged   int64 // when a PING went out that is not answered; 0: none did

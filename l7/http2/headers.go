@@ -119,6 +119,9 @@ func (c *Conn) onRequest(f frame, b []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.max = f.stream
+	if c.asked != 0 && c.leaving == staying {
+		c.warn()
+	}
 	if err != nil || c.full() {
 		code := ProtocolError
 		if err == nil {

@@ -34,6 +34,9 @@ func (c *Conn) Tick() {
 		c.pinged = now
 		c.out.push(appendPing(c.out.take(), 0, alive))
 	}
+	if c.leaving == staying && c.asked != 0 && now-c.asked > int64(lastCall) {
+		c.warn()
+	}
 	if c.leaving == warned && now-c.warned > int64(lastCall) {
 		c.goAway()
 	}
@@ -108,7 +111,13 @@ func (c *Conn) quiet(now int64) {
 func (c *Conn) Shutdown() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.err != nil || c.leaving != staying {
+	switch {
+	case c.err != nil || c.leaving != staying || c.asked != 0:
+		return
+	case c.max == 0:
+		// A client whose very first request is told to go elsewhere may think
+		// that nobody serves it.
+		c.asked = c.now()
 		return
 	}
 	c.warn()

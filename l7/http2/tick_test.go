@@ -360,3 +360,27 @@ func readFull(t *testing.T, nc net.Conn, b []byte) {
 		t.Fatal(err)
 	}
 }
+
+// TestShutdownOfNew checks that a client whose connection was made just before
+// the end has its first request answered.
+func TestShutdownOfNew(t *testing.T) {
+	inBubble(t, brief, func(s *http2.Stream) { s.WriteHead(200, nil, true) }, func(t *testing.T, w *world) {
+		w.conn.Shutdown()
+		w.hello()
+		time.Sleep(time.Second / 2)
+		w.WritePing(false, [8]byte{})
+		w.await(`PING 0 "\x00`)
+		if strings.Contains(strings.Join(w.seen, "\n"), "GOAWAY") {
+			t.Errorf("told to leave before the first request: %q", w.seen)
+		}
+		w.open(1, true, get)
+		w.await("GOAWAY 0 NO_ERROR last 2147483647")
+		w.await("HEADERS ")
+	})
+	inBubble(t, brief, patient, func(t *testing.T, w *world) {
+		w.hello()
+		w.conn.Shutdown()
+		w.await("GOAWAY 0 NO_ERROR last 2147483647")
+		w.await("GOAWAY 0 NO_ERROR last 0")
+	})
+}
