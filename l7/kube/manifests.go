@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -119,6 +120,20 @@ func (f *Folder) poll(settle bool) {
 	}
 	if f.readChanged(found, settle) || !status.Synced {
 		f.publish(status)
+		returnMemory(found)
+	}
+}
+
+// returnMemory gives the kernel back what the reading of large files took,
+// which is several times what stays of them.
+func returnMemory(read map[string]stamp) {
+	const large = 1 << 20
+	var size int64
+	for _, s := range read {
+		size += s.size
+	}
+	if size >= large {
+		debug.FreeOSMemory()
 	}
 }
 

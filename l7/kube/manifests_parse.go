@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	netv1 "k8s.io/api/networking/v1"
@@ -87,14 +89,42 @@ func parseFile(name string, data []byte) parsed {
 		p.object(place{file: name, document: 1, line: 1}, data, metav1.TypeMeta{})
 		return p
 	}
-	number, line := 0, 1
-	for len(data) > 0 {
-		var doc []byte
-		doc, data = cutDocument(data)
-		number++
-		at := place{file: name, document: number, line: line}
-		line += bytes.Count(doc, []byte("\n"))
-		p.yaml(at, doc)
+	var docs []document
+	for line := 1; len(data) > 0; {
+		d := document{at: place{file: name, document: len(docs) + 1, line: line}}
+		d.text, data = cutDocument(data)
+		line += bytes.Count(d.text, []byte("\n"))
+		docs = append(docs, d)
+	}
+	return parseDocuments(docs)
+}
+
+// A document is one of a file of YAML.
+type document struct {
+	at   place
+	text []byte
+}
+
+// parseDocuments reads documents on all processors: there may be tens of
+// thousands, and a node that starts serves nothing before the last.
+func parseDocuments(docs []document) parsed {
+	const share = 64
+	parts := make([]parsed, (len(docs)+share-1)/share)
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range parts {
+		group.Go(func() error {
+			for _, d := range docs[i*share : min((i+1)*share, len(docs))] {
+				parts[i].yaml(d.at, d.text)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // none fails
+	var p parsed
+	for _, part := range parts {
+		p.manifests = append(p.manifests, part.manifests...)
+		p.faults = append(p.faults, part.faults...)
 	}
 	return p
 }
