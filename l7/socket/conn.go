@@ -31,9 +31,10 @@ func (c *Conn) Close() error { return c.file.Close() }
 // End ends the stream to the peer and closes the connection, which nobody
 // else uses any more. Close alone would do, but its call tells the scheduler:
 // so the segment that says it goes out before, by a plain one.
-func (c *Conn) End() error {
-	_ = c.CloseWrite() // Close says more
-	return c.Close()
+func (c *Conn) End() {
+	// What fails here is a connection that is gone.
+	_ = c.CloseWrite()
+	_ = c.Close()
 }
 
 // Tear makes Close reset the connection, so that the peer does not take what
@@ -45,7 +46,7 @@ func (c *Conn) Tear() {
 	})
 }
 
-// SetDeadline, SetReadDeadline and SetWriteDeadline are as in package net.
+// SetDeadline bounds reads and writes, those under way too.
 func (c *Conn) SetDeadline(t time.Time) error { return c.file.SetDeadline(t) }
 
 // SetReadDeadline bounds reads, those under way too.

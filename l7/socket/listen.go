@@ -38,8 +38,8 @@ var options = [...]struct{ level, name, value int }{
 // Listen returns l as a Listener, and closes l itself: package net's lends no
 // socket to accept from.
 func Listen(l *net.TCPListener) (*Listener, error) {
-	defer l.Close()
-	f, err := l.File()
+	f, err := l.File() // a copy
+	_ = l.Close()
 	if err != nil {
 		return nil, err
 	}

@@ -55,7 +55,7 @@ func routes(t lab.T, o options) {
 		p := start(all)
 		took := time.Since(begin)
 		t.Logf("%-10s %8d ms %8d MB", p.name, took.Milliseconds(), pss(t, p.proc.Pid())>>20)
-		p.proc.Stop() //nolint:errcheck // how it ends is no matter
+		_ = p.proc.Stop() // how it ends is no matter
 	}
 	var proxies []*proxy
 	for _, start := range starters(t, node, o) {
