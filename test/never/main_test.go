@@ -74,6 +74,12 @@ func newSite(t *testing.T) *site {
 func (s *site) start() {
 	s.t.Helper()
 	s.proxy = s.node.Start(os.Getenv("PORTICO_BIN"), "run", "--config", s.config, "--only", "l7")
+	s.awaitRoutes()
+}
+
+// awaitRoutes waits until the proxy knows its routes.
+func (s *site) awaitRoutes() {
+	s.t.Helper()
 	lab.Eventually(s.t, patience, "the proxy ready", func() error {
 		st, err := s.status()
 		if err == nil && !st.L7.Ready {

@@ -162,6 +162,7 @@ func TestRestarts(t *testing.T) {
 	s.furnish()
 	m := s.manage()
 	s.startUnder(m)
+	s.awaitRoutes()
 	sockets := []string{"/80", "/443", "/9181"}
 	s.until(t.Context(), "sockets with the manager", func() error { return m.has(sockets...) })
 	load := s.attend(t.Context(), mortal)

@@ -161,7 +161,7 @@ func (d *daemon) parts(successor bool) []Part {
 	add("bells", d.vip != nil, d.runBells)
 	add("l7", d.l7 != nil, d.l7.Run)
 	// After l7: what that closes at its end systemd shall keep.
-	add("store", d.l7 != nil && os.Getenv("NOTIFY_SOCKET") != "", d.runStore)
+	add("store", d.l7 != nil && d.notify.heard(), d.runStore)
 	add("vip", d.vip != nil, d.vip.Run)
 	add("control", true, d.runControl)
 	return parts

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"log/slog"
+	"os"
 	"strconv"
 	"time"
 
@@ -27,6 +28,9 @@ func (n *notifier) send(state string) {
 		n.log.Warn("notify systemd", "err", err)
 	}
 }
+
+// heard reports whether there is a systemd to notify.
+func (n *notifier) heard() bool { return os.Getenv("NOTIFY_SOCKET") != "" }
 
 // mainPID makes pid the service's main process (NotifyAccess=main lets the
 // present one say so). The watchdog is fed along with it: only from then on can

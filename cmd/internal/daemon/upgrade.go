@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/portico-lb/portico/health/command"
 )
 
@@ -90,6 +92,12 @@ func (d *daemon) startSuccessor(exe string) error {
 	// watchdog to starve, and be killed by it.
 	environ := slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "WATCHDOG_PID=") })
 	cmd.Env = append(environ, inheritEnv+"="+strings.Join(names, " "))
+	if d.notify.heard() {
+		// As systemd's own child. It kills the main process of a service that
+		// is not its child right behind SIGTERM, without a drain
+		// (unit_kill_context in systemd's src/core/unit.c).
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_PARENT}
+	}
 	if err := cmd.Start(); err != nil {
 		readyW.Close()
 		return err
@@ -97,7 +105,8 @@ func (d *daemon) startSuccessor(exe string) error {
 	readyW.Close() // the successor's copy is the only one now: its death ends the read
 	if err := d.awaitSuccessor(readyR); err != nil {
 		killErr := cmd.Process.Kill()
-		return errors.Join(fmt.Errorf("successor not ready: %w", err), killErr, cmd.Wait())
+		_ = cmd.Wait() // it says "killed", or that systemd waits for it
+		return errors.Join(fmt.Errorf("successor not ready: %w", err), killErr)
 	}
 	d.notify.mainPID(cmd.Process.Pid)
 	d.log.Info("successor serves, finishing what was begun", "pid", cmd.Process.Pid)
