@@ -103,6 +103,13 @@ func (c Check) String() string {
 	return fmt.Sprintf("%s %s", c.Kind, c.Target)
 }
 
+// Detection is how long it takes at most until a server that fails is known to
+// be down: Fall attempts, each as late as the jitter makes it, the last of them
+// a timeout.
+func (c Check) Detection() time.Duration {
+	return time.Duration(float64(c.Interval)*(1+jitter))*time.Duration(c.Fall) + c.Timeout
+}
+
 // question is the check without what only decides how its answers count.
 // Checks with the same question know the same about the server.
 func (c Check) question() Check {

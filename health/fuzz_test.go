@@ -48,12 +48,12 @@ func FuzzEchoReply(f *testing.F) {
 
 func FuzzStates(f *testing.F) {
 	f.Add([]byte(`{"version":1,"checks":{"00":{"up":true,"since":"2026-01-01T00:00:00Z","last":"2026-01-01T00:00:00Z"}}}`))
-	f.Add([]byte(`{"version":1,"checks":{"00":{"up":true,"less":-7},"01":{"less":1000}}}`))
+	f.Add([]byte(`{"version":1,"checks":{"00":{"up":true,"fell":true,"less":-7},"01":{"fell":true,"less":1000}}}`))
 	f.Add([]byte(`{"version":2}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		states, err := parseStates(b)
 		for key, s := range states {
-			if err != nil || !s.Known || s.Streak != 0 || s.Percent < 0 || s.Percent > whole {
+			if err != nil || !s.Known || s.Up && s.Fell || s.Streak != 0 || s.Percent < 0 || s.Percent > whole {
 				t.Errorf("%s: %+v, %v", key, s, err)
 			}
 		}

@@ -10,6 +10,9 @@ type State struct {
 	Known bool `json:"known"`
 	// Since is when Up last changed, or when the first answer came.
 	Since time.Time `json:"since,omitzero"`
+	// Fell is true while the server is down and has been up before: Since is
+	// when it fell. One that was down from the first answer on never fell.
+	Fell bool `json:"fell,omitempty"`
 	// Percent of its weight is what the server wants, 0 to 100. It means
 	// something while the server is up.
 	Percent int `json:"percent"`
@@ -45,7 +48,7 @@ func judge(s State, c Check, now time.Time, a answer) State {
 		s.Percent = whole
 	}
 	if turned || !s.Known {
-		s.Known, s.Up, s.Since = true, pass, now
+		s.Known, s.Up, s.Since, s.Fell = true, pass, now, turned && !pass
 	}
 	// A server that says nothing wants what it wanted before.
 	if pass && a.Percent >= 0 {

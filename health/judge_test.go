@@ -1,6 +1,7 @@
 package health
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -41,6 +42,9 @@ func TestJudge(t *testing.T) {
 				if !s.Known || !s.Last.Equal(now) {
 					t.Fatalf("after %q: known %v, last %v", tt.answers[:i+1], s.Known, s.Last)
 				}
+				if fell := !s.Up && strings.ContainsAny(got, "uU"); s.Fell != fell {
+					t.Fatalf("after %q: fell %v, want %v", tt.answers[:i+1], s.Fell, fell)
+				}
 			}
 			if got != tt.want {
 				t.Errorf("answers %s: got %s, want %s", tt.answers, got, tt.want)
@@ -68,6 +72,13 @@ func TestJudgeKeepsTheReasonWhileDown(t *testing.T) {
 		if s.Reason != step.reason || s.Streak != step.streak {
 			t.Fatalf("step %d: reason %q streak %d, want %q %d", i, s.Reason, s.Streak, step.reason, step.streak)
 		}
+	}
+}
+
+func TestDetection(t *testing.T) {
+	c := Check{Interval: 2 * time.Second, Timeout: time.Second, Fall: 3}
+	if got := c.Detection(); got != 7600*time.Millisecond {
+		t.Errorf("got %v, want 7.6s", got)
 	}
 }
 

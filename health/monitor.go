@@ -210,11 +210,14 @@ func (m *Monitor) ask(ctx context.Context, j *job) {
 	}
 }
 
-// jittered moves an interval by up to a tenth either way, r being in [0, 1).
+// jitter is the share of an interval by which attempts come early or late.
 // Without it the checks of many nodes fall into step and hit a server in
 // bursts.
+const jitter = 0.1
+
+// jittered moves an interval by up to the jitter either way, r being in [0, 1).
 func jittered(interval time.Duration, r float64) time.Duration {
-	return time.Duration(float64(interval) * (0.9 + 0.2*r))
+	return time.Duration(float64(interval) * (1 - jitter + 2*jitter*r))
 }
 
 // record takes an answer into the job's state.

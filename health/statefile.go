@@ -40,6 +40,7 @@ type savedState struct {
 	// file has none, and an older program does not know it.
 	Less   int    `json:"less,omitempty"`
 	Reason string `json:"reason,omitempty"`
+	Fell   bool   `json:"fell,omitempty"`
 }
 
 // stateKey names a check in the file. It is a hash: headers may hold secrets.
@@ -73,7 +74,10 @@ func parseStates(b []byte) (map[string]State, error) {
 	}
 	states := map[string]State{}
 	for key, s := range saved.Checks {
-		states[key] = State{Up: s.Up, Known: true, Since: s.Since, Last: s.Last, Percent: max(0, min(whole-s.Less, whole)), Reason: s.Reason}
+		states[key] = State{
+			Up: s.Up, Known: true, Since: s.Since, Fell: s.Fell && !s.Up, Last: s.Last,
+			Percent: max(0, min(whole-s.Less, whole)), Reason: s.Reason,
+		}
 	}
 	return states, nil
 }
@@ -141,7 +145,7 @@ func (m *Monitor) save() {
 	m.unsaved = false
 	for _, j := range m.jobs {
 		if s := j.state; s.Known {
-			saved.Checks[j.key] = savedState{s.Up, s.Since, s.Last, whole - s.Percent, s.Reason}
+			saved.Checks[j.key] = savedState{s.Up, s.Since, s.Last, whole - s.Percent, s.Reason, s.Fell}
 		}
 	}
 	m.mu.Unlock()

@@ -62,7 +62,7 @@ type AllDown uint8
 
 // What may become of it.
 const (
-	Keep   AllDown = iota // whoever served last goes on
+	Keep   AllDown = iota // those that fell last go on
 	Reject                // clients are refused
 	Sorry                 // a server of last resort answers
 )

@@ -15,12 +15,13 @@ import (
 // for a server that has a weight in the dataplane: a daemon that starts again
 // must not take servers away that served until now.
 //
-// With Keep, if that leaves nobody, whoever had a weight last keeps it, since
+// With Keep, if that leaves nobody, those that fell last go on, see fellLast:
 // the checks may be what is broken, and refusing every client is worse than
-// trying. A node that takes over in this state holds no last set: it tries all.
+// trying.
 func (s Service) weigh(have *VirtualService, servers []Server, in Inputs) (weights []int, sorry bool) {
 	weights = make([]int, len(servers))
-	last, all := slices.Clone(weights), slices.Clone(weights)
+	held := make([]int, len(servers)) // the whole weights of those that serve
+	var asked []int                   // the servers that health decides about
 	known, up, serving := true, 0, 0
 	for i, server := range servers {
 		state := in.Health.State(server.Check)
@@ -29,12 +30,12 @@ func (s Service) weigh(have *VirtualService, servers []Server, in Inputs) (weigh
 			continue // the operator's word, also where nobody is left
 		}
 		known = known && state.Known
-		all[i] = server.Weight
+		asked = append(asked, i)
 		d := have.Find(server.Addr)
 		served := d != nil && d.Weight > 0
 		if served {
 			serving++
-			last[i] = server.Weight
+			held[i] = server.Weight
 		}
 		switch {
 		case state.Up:
@@ -54,16 +55,45 @@ func (s Service) weigh(have *VirtualService, servers []Server, in Inputs) (weigh
 	switch {
 	case up >= max(1, s.Quorum):
 		return weights, false
-	case s.AllDown == Keep && serving > 0:
-		return last, false
+	case !known && s.AllDown == Keep && serving > 0:
+		return held, false
 	case !known:
 		// The first answers are on their way: nobody is refused or sent to the
 		// sorry server before they came, nor is anybody sent into the blue.
 		return weights, false
 	case s.AllDown == Keep:
-		return all, false
+		for _, i := range fellLast(servers, asked, in.Health) {
+			weights[i] = servers[i].Weight
+		}
+		return weights, false
 	}
 	return make([]int, len(servers)), s.AllDown == Sorry
+}
+
+// fellLast returns the servers among asked that are worth trying when none is
+// up: those that fell together with the last one to fall. What breaks for all
+// at once, a check as well as a network, fells them one by one, at the pace of
+// their attempts, so together is within the time that a check takes to tell.
+// One that is up and wants nothing works at least. Where none fell, all were
+// down from the beginning, and each is as good as the other.
+//
+// Health alone decides and not who has a weight, so that a node that takes
+// over, or starts again, tries those that the owner before it tried.
+func fellLast(servers []Server, asked []int, h *health.Snapshot) []int {
+	var last time.Time
+	var within time.Duration
+	for _, i := range asked {
+		if state := h.State(servers[i].Check); state.Fell && !state.Since.Before(last) {
+			last, within = state.Since, servers[i].Check.Detection()
+		}
+	}
+	if last.IsZero() {
+		return asked
+	}
+	return slices.DeleteFunc(asked, func(i int) bool {
+		state := h.State(servers[i].Check)
+		return !state.Up && !(state.Fell && last.Sub(state.Since) <= within)
+	})
 }
 
 // weighs reports whether the server is asked how much of its weight it wants.
