@@ -72,7 +72,10 @@ func (l *leash) cut(decide func(*deadline) bool) {
 // open makes the work a tunnel, and reports whether that may go on.
 func (l *leash) open() bool {
 	l.tunnel.Store(true)
-	return !(l.s.draining.Load() && l.s.awaited) && l.deadline.move(0, busy)
+	if l.s.draining.Load() && l.s.awaited {
+		return false
+	}
+	return l.deadline.move(0, busy)
 }
 
 // kill cuts the work whatever it does.

@@ -38,14 +38,14 @@ type server struct {
 	spare atomic.Int32
 }
 
-// ErrReplaced, as the cause by which the context of a Serve ends, says that
+// ErrReplaced is the cause by which the context of a Serve ends to say that
 // another one takes its place: what has begun may take the time that it needs,
 // up to Options.Drain after Stop, and connections may be idle as long as ever,
 // though the next response on them is the last one.
 var ErrReplaced = errors.New("replaced")
 
-// ErrAwaited, as that cause, says that clients wait for the process after this
-// one: tunnels are cut at once.
+// ErrAwaited is that cause where clients wait for the process after this one:
+// tunnels are cut at once.
 var ErrAwaited = errors.New("awaited")
 
 // Stop says that no Serve comes any more.
