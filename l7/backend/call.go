@@ -16,6 +16,8 @@ type Call struct {
 	// Streams says that the request's body goes out as it comes, so that what
 	// was sent of it cannot be sent again, whatever the method.
 	Streams bool
+	// Once says that the request is not sent again, whatever happens.
+	Once bool
 	// Until is the clock time at which the request must be over, 0 for never.
 	Until int64
 	// Key is the KeyHash of what decides under the strategy Hash.
@@ -101,7 +103,7 @@ func (p *Pool) Connect(ctx context.Context, c *Call) (*Conn, Refusal) {
 		if ctx.Err() != nil {
 			return nil, Unreachable
 		}
-		if failed = p.unreachable(c, e, err); c.attempts >= p.Policy().Retries.Attempts {
+		if failed = p.unreachable(c, e, err); c.Once || c.attempts >= p.Policy().Retries.Attempts {
 			p.record(false, p.now())
 			return nil, failed
 		}
@@ -134,7 +136,9 @@ func (p *Pool) reach(ctx context.Context, c *Call) (*Endpoint, Refusal) {
 // unreachable takes note of a dial to e that failed, and says what to tell the
 // client should it be the last.
 func (p *Pool) unreachable(c *Call, e *Endpoint, err error) Refusal {
-	p.retries.Add(1)
+	if !c.Once {
+		p.retries.Add(1)
+	}
 	c.tried = append(c.tried, e)
 	e.report(NoConnection, err, p.now())
 	e.mu.Lock()
@@ -196,7 +200,7 @@ func (p *Pool) pooled(c *Call, ep *Endpoint) *Conn {
 func (p *Pool) Retry(c *Call, b *Conn, delivered bool) bool {
 	r := p.Policy().Retries
 	c.attempts++
-	if c.attempts >= r.Attempts || delivered && (!c.Idempotent || !p.draw(r)) {
+	if c.Once || c.attempts >= r.Attempts || delivered && (!c.Idempotent || !p.draw(r)) {
 		return false
 	}
 	p.retries.Add(1)

@@ -27,14 +27,15 @@ type Options struct {
 
 // A Pool holds the endpoints of one backend.
 type Pool struct {
-	backend route.Backend
-	log     *slog.Logger
-	now     func() int64
-	random  []byte // a secret of its own, once it is needed
-	plan    atomic.Pointer[plan]
-	cursor  atomic.Uint32 // counts requests, and each attempt again
-	retries atomic.Uint64
-	queued  atomic.Int32 // len(waiting)
+	backend   route.Backend
+	log       *slog.Logger
+	now       func() int64
+	random    []byte // a secret of its own, once it is needed
+	plan      atomic.Pointer[plan]
+	cursor    atomic.Uint32 // counts requests, and each attempt again
+	retries   atomic.Uint64
+	queued    atomic.Int32 // len(waiting)
+	mirroring mirroring
 
 	mu       sync.Mutex
 	waiting  []*waiter // who came first first

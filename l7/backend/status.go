@@ -20,8 +20,9 @@ type Status struct {
 	Breaker string `json:"breaker"`
 	// Queued is how many requests wait for an endpoint that has room, now;
 	// Rejected counts those for whom there was none in time.
-	Queued   int    `json:"queued"`
-	Rejected uint64 `json:"rejected,omitempty"`
+	Queued   int           `json:"queued"`
+	Rejected uint64        `json:"rejected,omitempty"`
+	Mirror   *MirrorStatus `json:"mirror,omitempty"`
 }
 
 // An EndpointStatus tells of one endpoint.
@@ -57,6 +58,7 @@ func (p *Pool) Status() Status {
 	}
 	p.mu.Unlock()
 	pl := p.plan.Load()
+	s.Mirror = p.mirroring.status(pl.policy.Mirror)
 	for i, e := range pl.all() {
 		es := e.status(p.now())
 		es.Leaving = i >= len(pl.endpoints)

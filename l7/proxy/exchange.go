@@ -27,7 +27,9 @@ type exchange struct {
 	in     buffer  // from the endpoint
 	fields []field // of the response, for clients that get fields
 	call   backend.Call
-	policy *backend.Policy
+	// replica is the copy for a mirror where the body is still to come.
+	replica *replica
+	policy  *backend.Policy
 }
 
 // headroom is what may be put before a response head in place: "Connection:
@@ -49,6 +51,7 @@ func putExchange(x *exchange) {
 		return // a rare giant is not kept
 	}
 	x.call.Reset()
+	x.replica = nil
 	x.first, x.policy = nil, nil
 	exchanges.Put(x)
 }

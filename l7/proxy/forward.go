@@ -40,7 +40,17 @@ type carrier interface {
 // forward carries a request to an endpoint of pl and its response back, and
 // reports whether the client's connection may go on.
 func (l *leash) forward(c carrier, x *exchange, pl *backend.Pool) bool {
+	l.mirror(x, pl)
 	x.pack()
+	goesOn := l.attempts(c, x, pl)
+	if x.replica != nil {
+		l.mirrored(x)
+	}
+	return goesOn
+}
+
+// attempts tries one connection after the other until the request is answered.
+func (l *leash) attempts(c carrier, x *exchange, pl *backend.Pool) bool {
 	for {
 		b, refusal := l.connect(x, pl)
 		if refusal != 0 {

@@ -29,18 +29,23 @@ func (s *server) carry(c *client, f front) {
 	l.leash.client, l.side = c, l
 	s.watch(&l.leash)
 	defer s.unwatch(&l.leash)
+	l.run((*lane).handle)
+}
+
+// run has do carry the request.
+func (l *lane) run(do func(*lane, *exchange)) {
 	defer l.part()
-	f.notify(&l.leash)
-	defer f.notify(nil)
+	l.front.notify(&l.leash)
+	defer l.front.notify(nil)
 	defer func() {
 		if v := recover(); v != nil {
-			l.p.log.Error("request ended by a fault of the engine", "entrypoint", s.entry.Name,
+			l.p.log.Error("request ended by a fault of the engine", "entrypoint", l.s.entry.Name,
 				"fault", v, "stack", string(debug.Stack()))
-			f.abort()
+			l.front.abort()
 		}
 	}()
 	x := getExchange()
-	l.handle(x)
+	do(l, x)
 	putExchange(x) // not behind a fault: something may still use it
 }
 

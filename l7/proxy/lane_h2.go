@@ -53,8 +53,7 @@ func (l *lane) netRequest(x *exchange, b *backend.Conn) (*http.Request, *upload)
 		body = x.first
 	}
 	var h http1.Request
-	// It was composed here: it is well-formed, and longer than what came.
-	_ = h.Parse(head, http1.Limits{Head: len(head), Line: len(head), Fields: len(head)})
+	_ = h.Parse(head, unlimited(head)) // it was composed here and is well-formed
 	r := &http.Request{
 		Method:     string(h.MethodName.Of(head)),
 		URL:        &url.URL{Scheme: "http", Host: b.Endpoint().Addr().String(), Opaque: string(h.Target.Of(head))},
@@ -260,7 +259,10 @@ func (u *streamUpload) take(p []byte) (int, error) {
 	n, err := u.l.front.read(p)
 	u.x.pace.end(u.l.p.clock.now(), n)
 	if n > 0 && !u.whole {
-		u.consumed.Store(true)
+		if !u.consumed.Swap(true) {
+			u.x.replica.restart()
+		}
+		u.x.replica.add(p[:n], false)
 	}
 	switch {
 	case err == io.EOF: //nolint:errorlint // as a reader gives it

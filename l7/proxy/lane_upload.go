@@ -82,6 +82,7 @@ func (u *laneUpload) run() failure {
 // size.
 func (u *laneUpload) pass(d *body, buf []byte, n int) failure {
 	data := buf[chunkBefore : chunkBefore+n]
+	u.x.replica.add(data, false)
 	if d.framing == http1.Length {
 		if int64(n) > d.left {
 			return failedChunk

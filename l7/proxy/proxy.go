@@ -110,6 +110,7 @@ type Proxy struct {
 
 	clock    clock
 	counters counters
+	copied   shard // of copies for mirrors
 	refused  refused
 	// routing is nil until routes were set once.
 	routing atomic.Pointer[routing]

@@ -32,6 +32,7 @@ type server struct {
 	works map[*leash]struct{}
 	// tended are the connections of HTTP/2.
 	tended map[*http2.Conn]struct{}
+	copies copies // what mirrors get
 	group  sync.WaitGroup
 
 	next  chan *conn // takes those for whom a goroutine waits; closed at the end
@@ -88,6 +89,7 @@ func (p *Proxy) begin(ctx context.Context, e Entrypoint) (s *server, done func()
 	return s, func() {
 		end()
 		sweeper.Wait()
+		s.copies.end()
 		p.leave()
 	}
 }
@@ -196,9 +198,11 @@ func (s *server) sweep(ctx context.Context) {
 		}
 		s.p.clock.advance()
 		now := s.p.clock.now()
-		s.each(func(w *leash) {
+		expire := func(w *leash) {
 			w.cut(func(d *deadline) bool { return d.expire(now) })
-		})
+		}
+		s.each(expire)
+		s.copies.each(expire)
 		s.eachTended((*http2.Conn).Tick)
 		s.p.eachPool((*backend.Pool).Reap)
 	}

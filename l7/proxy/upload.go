@@ -144,7 +144,7 @@ func (u *connUpload) run() failure {
 	in := buffer{b: getLarge()}
 	defer putLarge(in.b)
 	for d := &u.x.up; !d.done; {
-		if d.framing == http1.Length && d.left >= spliceFrom && u.c.tcp != nil && u.b.TCP != nil && u.brisk() {
+		if d.framing == http1.Length && d.left >= spliceFrom && u.splices() {
 			if f := u.splice(d); f != failedNot {
 				return f
 			}
@@ -183,12 +183,18 @@ func (u *connUpload) copy(d *body, in *buffer) failure {
 	if err != nil {
 		return failureOf(err)
 	}
+	u.x.replica.add(in.b[:size], d.framing == http1.Chunked)
 	if _, err := u.b.Write(in.b[:size]); err != nil {
 		return failedBackend
 	}
 	u.b.Sent(int64(size))
 	in.r = read
 	return failedNot
+}
+
+// splices reports whether the body can go past our memory.
+func (u *connUpload) splices() bool {
+	return u.c.tcp != nil && u.b.TCP != nil && !u.x.replica.gathers() && u.brisk()
 }
 
 // brisk reports whether the client sends so fast that a part of a splice comes
