@@ -99,8 +99,7 @@ func servePod() {
 	panic(http.Serve(l, nil))
 }
 
-// A load says how requests through the virtual address went, by kind of
-// connection.
+// A load says how requests to an address went, by kind of connection.
 type load struct {
 	Fresh, Kept int      // requests answered, each on a new connection or on a kept one
 	Streamed    int      // lines of one response
@@ -109,8 +108,8 @@ type load struct {
 	LongestGap  time.Duration // between two answers of the fresh kind
 }
 
-// makeLoad makes requests until in ends, then prints a load.
-func makeLoad(in io.Reader, out io.Writer) {
+// makeLoad makes requests to an address until in ends, then prints a load.
+func makeLoad(address string, in io.Reader, out io.Writer) {
 	var mu sync.Mutex
 	var l load
 	fail := func(kind string, err error) {
@@ -132,7 +131,7 @@ func makeLoad(in io.Reader, out io.Writer) {
 				return
 			case <-time.After(20 * time.Millisecond):
 			}
-			if err := get(client, "http://"+vip+"/"); err != nil {
+			if err := get(client, "http://"+address+"/"); err != nil {
 				fail(kind, err)
 				continue
 			}
@@ -145,7 +144,7 @@ func makeLoad(in io.Reader, out io.Writer) {
 			mu.Unlock()
 		}
 	}
-	stream, err := http.Get("http://" + vip + "/stream")
+	stream, err := http.Get("http://" + address + "/stream")
 	if err != nil {
 		panic(err)
 	}
@@ -188,10 +187,16 @@ func get(client *http.Client, url string) error {
 	return nil
 }
 
-// underLoad makes requests while do runs and for two seconds before and after.
+// underLoad makes requests through the virtual address while do runs, and for
+// two seconds before and after.
 func underLoad(t *testing.T, do func()) load {
 	t.Helper()
-	c, in, lines := inNamespace(t, "client", "client")
+	return underLoadAt(t, vip, do)
+}
+
+func underLoadAt(t *testing.T, address string, do func()) load {
+	t.Helper()
+	c, in, lines := inNamespace(t, "client", "client "+address)
 	wait(2 * time.Second)
 	do()
 	wait(2 * time.Second)

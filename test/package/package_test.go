@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 )
@@ -16,7 +17,7 @@ import (
 // one of the guest's namespaces as a client or a Pod.
 const (
 	dirEnv  = "PORTICO_PACKAGE_DIR"  // set in the guest: where the packages are
-	roleEnv = "PORTICO_PACKAGE_ROLE" // set in a namespace
+	roleEnv = "PORTICO_PACKAGE_ROLE" // set in a namespace; a client's says whose
 )
 
 const (
@@ -25,13 +26,13 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	switch role := os.Getenv(roleEnv); role {
+	switch role, argument, _ := strings.Cut(os.Getenv(roleEnv), " "); role {
 	case "":
 		os.Exit(m.Run())
 	case "pod":
 		servePod()
 	case "client":
-		makeLoad(os.Stdin, os.Stdout)
+		makeLoad(argument, os.Stdin, os.Stdout)
 	default:
 		panic("no such role: " + role)
 	}
