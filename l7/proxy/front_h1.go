@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 
 	"github.com/portico-lb/portico/l7/backend"
@@ -50,6 +51,11 @@ type connFront struct {
 	chunked bool
 	keep    bool // the connection may go on
 	aborted atomic.Bool
+
+	// heads is held while an interim response goes out, which comes from the
+	// goroutine that reads the body. Behind the response there is none.
+	heads    sync.Mutex
+	answered bool
 }
 
 func newConnFront(c *conn, x *exchange) *connFront {
@@ -134,7 +140,9 @@ func (f *connFront) stopReading() { f.c.raw.SetReadDeadline(past()) }
 func (f *connFront) resumeReading() { f.c.resumeReading() }
 
 func (f *connFront) interim(status int, fields []field) error {
-	if f.x.req.Minor == 0 {
+	f.heads.Lock()
+	defer f.heads.Unlock()
+	if f.x.req.Minor == 0 || f.answered {
 		return nil
 	}
 	_, err := f.c.rw.Write(append(appendHead(nil, status, fields), '\r', '\n'))
@@ -152,6 +160,9 @@ func appendHead(dst []byte, status int, fields []field) []byte {
 }
 
 func (f *connFront) respond(status int, fields []field, end, whole bool) error {
+	f.heads.Lock()
+	f.answered = true
+	f.heads.Unlock()
 	x := f.x
 	f.keep = x.req.KeepAlive && whole && f.c.stays()
 	length := x.resp.Framing == http1.Length
