@@ -137,13 +137,14 @@ func TestLeavingUDP(t *testing.T) {
 	have, last := l4test.Parse(t, text), l4test.Parse(t, text)
 	now := time.Unix(1e9, 0)
 	cfg := l4.Config{Services: []l4.Service{s}}
-	first := l4.Leaving(cfg, have, last, nil, now)
+	after := func(d time.Duration) l4.Inputs { return l4.Inputs{Have: have, Now: now.Add(d)} }
+	first := l4.Leaving(cfg, after(0), last, nil)
 	have.Services[0].Destinations[1].Inactive = 1
-	if got := l4.Leaving(cfg, have, last, first, now.Add(10*time.Second)); len(got) != 1 {
+	if got := l4.Leaving(cfg, after(10*time.Second), last, first); len(got) != 1 {
 		t.Errorf("with an entry: %v", got)
 	}
 	have.Services[0].Destinations[1].Inactive = 0
-	if got := l4.Leaving(cfg, have, last, first, now.Add(10*time.Second)); len(got) != 0 {
+	if got := l4.Leaving(cfg, after(10*time.Second), last, first); len(got) != 0 {
 		t.Errorf("without: %v", got)
 	}
 }

@@ -10,7 +10,9 @@ import (
 const goodRecord = `sysctl sloppy_tcp 0
 tcp 192.0.2.10:80
 udp [2001:db8::10]:53
+drain 30s udp [2001:db8::10]:53
 fwmark6 7
+owner 2001:db8::10 fwmark6 7
 leaving 1763000000 10.0.0.1:80 tcp 192.0.2.10:80
 sync master eth0 51 224.0.0.81 8848 1 0
 `
@@ -20,7 +22,7 @@ const goodDrains = `2026-01-01T00:00:00Z edge-2
 `
 
 // damages are what a crash, a full disk or a person may make of a file.
-var damages = []string{"", "\x00", "\n\n", "sysctl", "sysctl x\n", "leaving 1 2 3\n", "sync backup\n", "tcp nowhere\n", "leaving 1 [fe80::1%a b]:80 tcp 192.0.2.10:80\n"}
+var damages = []string{"", "\x00", "\n\n", "sysctl", "sysctl x\n", "leaving 1 2 3\n", "sync backup\n", "tcp nowhere\n", "leaving 1 [fe80::1%a b]:80 tcp 192.0.2.10:80\n", "drain -1 udp [2001:db8::10]:53\n", "owner x fwmark6 7\n"}
 
 // Whatever else is in the state file, what can be read of it counts, is
 // written as it was read, and nothing else is.
@@ -39,12 +41,12 @@ func FuzzRecord(f *testing.F) {
 		if err != nil || !again.equal(rec) {
 			t.Errorf("%+v became %+v, %v", rec, again, err)
 		}
-		if rec.keys[Key{}] {
+		if _, ok := rec.keys[Key{}]; ok {
 			t.Errorf("%q is a service", damage)
 		}
 		both, _ := parseRecord([]byte(damage + "\n" + goodRecord))
 		for k := range good.keys {
-			if !both.keys[k] {
+			if _, ok := both.keys[k]; !ok {
 				t.Errorf("%q costs %s", damage, k)
 			}
 		}

@@ -73,7 +73,7 @@ func (r *Reconciler) apply(cfg Config) (have, want State, err error) {
 	r.warnMissing(have, want)
 	ops := Diff(have, want, r.ours(cfg))
 	if len(ops) == 0 {
-		r.remember(have, want, in.Leaving, false)
+		r.remember(cfg, have, want, in.Leaving, false)
 		r.known.want = want
 		return have, want, nil
 	}
@@ -89,9 +89,9 @@ func (r *Reconciler) apply(cfg Config) (have, want State, err error) {
 
 	// Before, and with what is to come: a crash in the middle leaves nothing
 	// that is not known for ours.
-	r.remember(have, want, in.Leaving, true)
+	r.remember(cfg, have, want, in.Leaving, true)
 	if err = r.run(ops); err == nil {
-		r.remember(have, want, in.Leaving, false)
+		r.remember(cfg, have, want, in.Leaving, false)
 	}
 	// Also where something was refused: what stands of it is ours.
 	r.known.want = want
@@ -100,11 +100,12 @@ func (r *Reconciler) apply(cfg Config) (have, want State, err error) {
 
 // inputs gathers what a plan follows, and goes on with who is leaving.
 func (r *Reconciler) inputs(cfg Config, have State) Inputs {
-	now := time.Now()
-	return Inputs{
-		Now: now, Health: r.opt.Health(), Owned: r.opt.Owned, Have: have, Drains: r.drained(),
-		Leaving: Leaving(cfg, have, r.known.want, r.known.rec.leaving, now),
+	in := Inputs{
+		Now: time.Now(), Health: r.opt.Health(), Owned: r.opt.Owned, Have: have, Drains: r.drained(),
+		Removed: r.known.rec.removed(cfg, r.opt.Owned),
 	}
+	in.Leaving = Leaving(cfg, in, r.known.want, r.known.rec.leaving)
+	return in
 }
 
 // run applies ops in order. An operation that is refused ends the work on its
@@ -143,14 +144,11 @@ func (r *Reconciler) run(ops []Op) error {
 // ours reports which services may be touched: those that are configured,
 // owned or not, and those that were programmed before.
 func (r *Reconciler) ours(cfg Config) func(Key) bool {
-	keys := map[Key]bool{}
-	maps.Copy(keys, r.known.rec.keys)
-	for _, s := range cfg.Services {
-		for _, k := range s.Keys() {
-			keys[k] = true
-		}
+	configured, keys := cfg.byKey(), r.known.rec.keys
+	return func(k Key) bool {
+		_, programmed := keys[k]
+		return programmed || configured[k] != nil
 	}
-	return func(k Key) bool { return keys[k] }
 }
 
 // warnMissing says once which settings this kernel does not know.
@@ -185,8 +183,9 @@ func (r *Reconciler) recall(have *State) {
 // remember writes the keys of want to the state file, beside those it has or
 // in place of them, who is leaving, and what have holds of the sysctls that
 // change.
-func (r *Reconciler) remember(have, want State, leaving map[ServerKey]time.Time, beside bool) {
-	rec := record{map[Key]bool{}, map[string]int{}, leaving, map[Role]Daemon{}}
+func (r *Reconciler) remember(cfg Config, have, want State, leaving map[ServerKey]time.Time, beside bool) {
+	rec := newRecord()
+	rec.leaving = leaving
 	if beside {
 		maps.Copy(rec.keys, r.known.rec.keys)
 		maps.Copy(rec.daemons, r.known.rec.daemons)
@@ -196,8 +195,13 @@ func (r *Reconciler) remember(have, want State, leaving map[ServerKey]time.Time,
 			rec.daemons[role] = d
 		}
 	}
+	configured := cfg.byKey()
 	for _, v := range want.Services {
-		rec.keys[v.Key] = true
+		if s := configured[v.Key]; s != nil {
+			rec.keys[v.Key] = s.past()
+		} else {
+			rec.keys[v.Key] = r.known.rec.keys[v.Key]
+		}
 	}
 	for name, value := range want.Sysctls {
 		if found, ok := have.Sysctls[name]; ok && found != value {
@@ -219,12 +223,14 @@ type view struct {
 	cfg        Config
 	have, want State
 	leaving    map[ServerKey]time.Time
+	removed    map[Key]Service
 	at         time.Time
 	err        error
 }
 
 func (r *Reconciler) publish(cfg Config, have, want State, err error) {
+	removed := r.known.rec.removed(cfg, r.opt.Owned)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.view = view{cfg, have, want, r.known.rec.leaving, time.Now(), err}
+	r.view = view{cfg, have, want, r.known.rec.leaving, removed, time.Now(), err}
 }

@@ -15,6 +15,9 @@ type Inputs struct {
 	Health *health.Snapshot
 	// Owned reports whether an address is this node's to balance.
 	Owned func(netip.Addr) bool
+	// Removed are the services that were programmed, are not configured any
+	// more and still belong here; each has what it drains by, and no servers.
+	Removed map[Key]Service
 	// Leaving are the servers that drain, from Leaving.
 	Leaving map[ServerKey]time.Time
 	// Drains are what the operator has taken out of service.
@@ -32,7 +35,8 @@ type ServerKey struct {
 }
 
 // Plan says what the dataplane should hold: the services of the addresses
-// this node owns, each with all its servers, in ascending order of address.
+// this node owns, each with all its servers, in ascending order of address,
+// and those that left the configuration while servers of theirs drain.
 //
 // Every node that owns the address in turn must come to the same choice for
 // the same client, or a change of owner would break connections. So a plan
@@ -51,6 +55,11 @@ func Plan(cfg Config, in Inputs) State {
 			if s.owned(key, in.Owned) {
 				want.Services = append(want.Services, planService(s, key, have[key], in))
 			}
+		}
+	}
+	for _, key := range byCompare(in.Removed) {
+		if v, ok := planRemoved(have[key], in.Leaving); ok {
+			want.Services = append(want.Services, v)
 		}
 	}
 	planSync(&want, cfg, in.Owned)
@@ -114,10 +123,9 @@ func planService(s Service, key Key, have *VirtualService, in Inputs) VirtualSer
 	if sorry {
 		v.Destinations = append(v.Destinations, Destination{Addr: s.Sorry, Forward: s.Forward, Encap: s.Encap, Weight: 1})
 	}
-	for k := range in.Leaving {
-		// Stays as it is but for its weight.
-		if d := have.Find(k.Server); k.Service == key && d != nil && v.Find(k.Server) == nil {
-			v.Destinations = append(v.Destinations, Destination{Addr: d.Addr, Forward: d.Forward, Encap: d.Encap, Upper: d.Upper, Lower: d.Lower})
+	for _, d := range have.draining(in.Leaving) {
+		if v.Find(d.Addr) == nil {
+			v.Destinations = append(v.Destinations, d)
 		}
 	}
 	slices.SortFunc(v.Destinations, func(a, b Destination) int {
@@ -133,37 +141,43 @@ func planService(s Service, key Key, have *VirtualService, in Inputs) VirtualSer
 	return v
 }
 
-// Leaving returns the servers that left the configuration and keep their
-// connections for a while, each with the time at which it goes in any case.
-// draining is what the call before returned, and last the latest state that
-// was wanted: what stands in one of our services and was not wanted in it, and
-// is no draining server of before, was put there by another tool. A service
-// that last does not have was programmed by a process before this one.
-func Leaving(cfg Config, have, last State, draining map[ServerKey]time.Time, now time.Time) map[ServerKey]time.Time {
+// Leaving returns the servers that left the configuration, by themselves or
+// with their service, and keep their connections for a while, each with the
+// time at which it goes in any case. draining is what the call before
+// returned, and last the latest state that was wanted: what stands in one of
+// our services and was not wanted in it, and is no draining server of before,
+// was put there by another tool. A service that last does not have was
+// programmed by a process before this one.
+func Leaving(cfg Config, in Inputs, last State, draining map[ServerKey]time.Time) map[ServerKey]time.Time {
 	leaving := map[ServerKey]time.Time{}
-	stands, wanted := have.byKey(), last.byKey()
-	for _, s := range cfg.Services {
-		for _, key := range s.Keys() {
-			h, before := stands[key], wanted[key]
-			if h == nil {
+	stands, wanted := in.Have.byKey(), last.byKey()
+	leave := func(s Service, key Key, servers []Server) {
+		h, before := stands[key], wanted[key]
+		if h == nil {
+			return
+		}
+		for _, d := range h.Destinations {
+			k := ServerKey{key, d.Addr}
+			until, known := draining[k]
+			ours := known || before == nil || before.Find(d.Addr) != nil
+			if !ours || slices.ContainsFunc(servers, func(r Server) bool { return r.Addr == d.Addr }) {
 				continue
 			}
-			servers := s.servers(key.Addr.Addr())
-			for _, d := range h.Destinations {
-				k := ServerKey{key, d.Addr}
-				until, known := draining[k]
-				ours := known || before == nil || before.Find(d.Addr) != nil
-				if !ours || slices.ContainsFunc(servers, func(r Server) bool { return r.Addr == d.Addr }) {
-					continue
-				}
-				if !known {
-					until = now.Add(s.Drain)
-				}
-				if !drained(s, d, now.Sub(until.Add(-s.Drain))) && now.Before(until) {
-					leaving[k] = until
-				}
+			if !known {
+				until = in.Now.Add(s.Drain)
+			}
+			if !drained(s, d, in.Now.Sub(until.Add(-s.Drain))) && in.Now.Before(until) {
+				leaving[k] = until
 			}
 		}
+	}
+	for _, s := range cfg.Services {
+		for _, key := range s.Keys() {
+			leave(s, key, s.servers(key.Addr.Addr()))
+		}
+	}
+	for key, s := range in.Removed {
+		leave(s, key, nil)
 	}
 	return leaving
 }

@@ -19,13 +19,17 @@ import (
 // back. It belongs under /run: the kernel's tables do not outlive a boot either.
 type record struct {
 	// keys are the services that were programmed.
-	keys map[Key]bool
+	keys map[Key]past
 	// found are the sysctls that were set, with their values before that.
 	found map[string]int
 	// leaving are the servers that drain, with the time at which they go.
 	leaving map[ServerKey]time.Time
 	// daemons are the sync daemons that were started.
 	daemons map[Role]Daemon
+}
+
+func newRecord() record {
+	return record{map[Key]past{}, map[string]int{}, map[ServerKey]time.Time{}, map[Role]Daemon{}}
 }
 
 // readRecord reads the file at path; a missing file is an empty record. What
@@ -41,13 +45,13 @@ func readRecord(path string) (record, error) {
 
 // parseRecord reads a file's text, one entry a line.
 func parseRecord(text []byte) (record, error) {
-	rec := record{map[Key]bool{}, map[string]int{}, map[ServerKey]time.Time{}, map[Role]Daemon{}}
+	rec := newRecord()
 	return rec, eachLine(text, rec.add)
 }
 
-// add takes in one line of the file: a key, "sysctl sloppy_tcp 0", "leaving
-// 1763000000 10.0.0.1:80 tcp 192.0.2.10:80", or "sync master eth0 51
-// 224.0.0.81 8848 1 0".
+// add takes in one line of the file: a key, "drain 1m0s tcp 192.0.2.10:80",
+// "owner 192.0.2.10 fwmark 7", "sysctl sloppy_tcp 0", "leaving 1763000000
+// 10.0.0.1:80 tcp 192.0.2.10:80", or "sync master eth0 51 224.0.0.81 8848 1 0".
 func (r record) add(line string) error {
 	kind, rest, _ := strings.Cut(line, " ")
 	switch kind {
@@ -60,6 +64,8 @@ func (r record) add(line string) error {
 		r.found[name] = n
 	case "leaving":
 		return r.addLeaving(rest)
+	case "drain", "owner":
+		return r.addPast(kind, rest)
 	case "sync":
 		role, d, err := parseDaemon(rest)
 		if err != nil {
@@ -71,8 +77,38 @@ func (r record) add(line string) error {
 		if err != nil {
 			return err
 		}
-		r.keys[k] = true
+		r.keys[k] = r.past(k)
 	}
+	return nil
+}
+
+// past returns what is known of the service of k. Without a word about its
+// drain, it is the usual one.
+func (r record) past(k Key) past {
+	if p, ok := r.keys[k]; ok {
+		return p
+	}
+	return past{drain: usualDrain}
+}
+
+// addPast takes in what a line says of a service behind its first word.
+func (r record) addPast(kind, text string) error {
+	value, rest, _ := strings.Cut(text, " ")
+	k, err := ParseKey(rest)
+	if err != nil {
+		return err
+	}
+	p := r.past(k)
+	if kind == "owner" {
+		a, err := netip.ParseAddr(value)
+		if err != nil {
+			return err
+		}
+		p.owners = append(p.owners, a)
+	} else if p.drain, err = time.ParseDuration(value); err != nil {
+		return err
+	}
+	r.keys[k] = p
 	return nil
 }
 
@@ -98,7 +134,7 @@ func (r record) addLeaving(text string) error {
 }
 
 func (r record) equal(o record) bool {
-	return maps.Equal(r.keys, o.keys) && maps.Equal(r.found, o.found) && maps.Equal(r.leaving, o.leaving) && maps.Equal(r.daemons, o.daemons)
+	return maps.EqualFunc(r.keys, o.keys, past.equal) && maps.Equal(r.found, o.found) && maps.Equal(r.leaving, o.leaving) && maps.Equal(r.daemons, o.daemons)
 }
 
 // write puts the record in place of the file at path.
@@ -109,8 +145,11 @@ func (r record) text() []byte {
 	for _, name := range slices.Sorted(maps.Keys(r.found)) {
 		fmt.Fprintf(&b, "sysctl %s %d\n", name, r.found[name])
 	}
-	for _, k := range slices.SortedFunc(maps.Keys(r.keys), Key.Compare) {
-		fmt.Fprintln(&b, k)
+	for _, k := range byCompare(r.keys) {
+		fmt.Fprintf(&b, "%s\ndrain %s %s\n", k, r.keys[k].drain, k)
+		for _, a := range r.keys[k].owners {
+			fmt.Fprintf(&b, "owner %s %s\n", a, k)
+		}
 	}
 	for _, k := range slices.SortedFunc(maps.Keys(r.leaving), ServerKey.compare) {
 		fmt.Fprintf(&b, "leaving %d %s %s\n", r.leaving[k].Unix(), k.Server, k.Service)
@@ -139,7 +178,10 @@ func Flush(dp Dataplane, stateFile string) error {
 	if err != nil {
 		return fmt.Errorf("read: %w", err)
 	}
-	ours := func(k Key) bool { return rec.keys[k] }
+	ours := func(k Key) bool {
+		_, programmed := rec.keys[k]
+		return programmed
+	}
 	want := State{Sysctls: rec.found}
 	rec.disown(&want, have)
 	for _, op := range Diff(have, want, ours) {

@@ -36,8 +36,9 @@ type DrainStatus struct {
 }
 
 // A ServiceStatus is one virtual service: a configured service has one for
-// each of its addresses.
+// each of its addresses, and one that is configured no more while it drains.
 type ServiceStatus struct {
+	// Name is empty where the configuration has it no more.
 	Name string `json:"name"`
 	VIP  string `json:"vip,omitempty"`
 	// Address is what clients connect to. A service by mark has the mark, and
@@ -112,6 +113,15 @@ func (r *Reconciler) Status() Status {
 			st.Services = append(st.Services, v.service(s, key, programmed{have[key], want[key]}, h, r.opt.Owned, drains))
 		}
 	}
+	for _, key := range byCompare(v.removed) {
+		s, p := v.removed[key], programmed{have[key], want[key]}
+		if p.have != nil {
+			s.Scheduler = p.have.Scheduler
+		}
+		if left := v.service(s, key, p, h, r.opt.Owned, drains); len(left.Servers) > 0 {
+			st.Services = append(st.Services, left)
+		}
+	}
 	for _, target := range slices.Sorted(maps.Keys(drains)) {
 		st.Drains = append(st.Drains, v.drain(target, drains[target], have))
 	}
@@ -141,7 +151,7 @@ func (v view) drain(target string, since time.Time, have map[Key]*VirtualService
 // read returns what the dataplane holds, or what v has of it where reading
 // would have to wait or there is nothing to read.
 func (r *Reconciler) read(v view) (State, error) {
-	if v.at.IsZero() || len(v.cfg.Services) == 0 {
+	if v.at.IsZero() || len(v.cfg.Services) == 0 && len(v.leaving) == 0 {
 		return v.have, nil
 	}
 	select {
@@ -203,12 +213,12 @@ func (v view) others(st ServiceStatus, s Service, key Key, p programmed) Service
 		ss.count(p.have.Find(s.Sorry))
 		st.Servers = append(st.Servers, ss)
 	}
-	for _, k := range slices.SortedFunc(maps.Keys(v.leaving), ServerKey.compare) {
-		if k.Service == key {
-			ss := ServerStatus{Address: k.Server, Health: "draining", Until: v.leaving[k]}
-			ss.count(p.have.Find(k.Server))
-			st.Servers = append(st.Servers, ss)
-		}
+	left := p.have.draining(v.leaving)
+	slices.SortFunc(left, func(a, b Destination) int { return a.Addr.Compare(b.Addr) })
+	for _, d := range left {
+		ss := ServerStatus{Address: d.Addr, Health: "draining", Until: v.leaving[ServerKey{key, d.Addr}]}
+		ss.count(p.have.Find(d.Addr))
+		st.Servers = append(st.Servers, ss)
 	}
 	return st
 }
