@@ -283,6 +283,10 @@ func TestParseFaults(t *testing.T) {
 		"a quorum without effect": {head + "quorum = 2\n" + servers + "[[service.server]]\naddress = \"10.0.0.2\"\n", []string{
 			`l4.service[0].quorum: 2 has no effect: say by all_down = "reject" or by sorry what is to happen below it`,
 		}},
+		"names of services": {strings.Replace(head, "web", "a/b", 1) + servers + strings.NewReplacer("web", "a b", "80", "81").Replace(head) + servers, []string{
+			`l4.service[0].name: "a/b" has a blank or a slash in it`,
+			`l4.service[1].name: "a b" has a blank or a slash in it`,
+		}},
 		"thresholds and names": {head + servers + "name = \"a/b\"\nupper_threshold = 5\nlower_threshold = 6\n[[service.server]]\naddress = \"10.0.0.2\"\nupper_threshold = -1\n", []string{
 			`l4.service[0].server[0].lower_threshold: 6 is out of range: allowed are 0 to upper_threshold`,
 			`l4.service[0].server[0].name: "a/b" has a blank or a slash in it`,

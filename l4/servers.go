@@ -71,9 +71,7 @@ func (p *parser) template(key string, s health.Section, svc Service) health.Temp
 
 func (p *parser) server(key string, s ServerSection, svc *Service, check health.Template) (Server, bool) {
 	addr, ok := p.serverAddr(key+".address", s.Address, svc)
-	if strings.ContainsFunc(s.Name, func(c rune) bool { return c == '/' || unicode.IsSpace(c) }) {
-		p.fault(key+".name", "%q has a blank or a slash in it", s.Name)
-	}
+	p.speakable(key+".name", s.Name)
 	if s.Check != nil {
 		check = p.template(key+".check", *s.Check, *svc)
 	}
@@ -93,6 +91,14 @@ func (p *parser) server(key string, s ServerSection, svc *Service, check health.
 		Lower:  s.Lower,
 		Check:  check.For(addr, port, svc.Addrs...),
 	}, ok
+}
+
+// speakable faults a name that a drain could not tell: its target is
+// SERVICE/SERVER, and ends at a blank.
+func (p *parser) speakable(key, name string) {
+	if strings.ContainsFunc(name, func(c rune) bool { return c == '/' || unicode.IsSpace(c) }) {
+		p.fault(key, "%q has a blank or a slash in it", name)
+	}
 }
 
 // weight returns 1 where none is given.

@@ -24,6 +24,7 @@ func (p *parser) service(key string, s ServiceSection) Service {
 		p.fault(key+".name", "%q is the name of an earlier service", s.Name)
 	}
 	p.names[s.Name] = true
+	p.speakable(key+".name", s.Name)
 
 	svc.Addrs = p.addrs(key, s)
 	p.selects(key, s, &svc)
