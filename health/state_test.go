@@ -118,7 +118,7 @@ func TestStateFileFaults(t *testing.T) {
 		var log strings.Builder
 		m := health.New(health.Options{Log: slog.New(slog.NewTextHandler(&log, nil)), StateFile: file})
 		m.Set([]health.Check{check(1)})
-		if !strings.Contains(log.String(), "level=WARN") || m.Snapshot().State(check(1)).Known {
+		if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), file+": ") || m.Snapshot().State(check(1)).Known {
 			t.Errorf("%s: %s", name, &log)
 		}
 	}

@@ -61,7 +61,11 @@ func (f stateFile) read() (map[string]State, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parseStates(b)
+	states, err := parseStates(b)
+	if err != nil {
+		return nil, fmt.Errorf("parse %s: %w", f, err)
+	}
+	return states, nil
 }
 
 func parseStates(b []byte) (map[string]State, error) {
