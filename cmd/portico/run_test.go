@@ -242,6 +242,8 @@ func TestUsage(t *testing.T) {
 		{[]string{"run", "--onyl", "l7"}, exitUsage, "unknown flag: --onyl"},
 		{[]string{"run", "--only", "l8"}, exitUsage, "no such part: allowed are vip, l4, health, l7"},
 		{[]string{"check", "x"}, exitUsage, "takes no argument"},
+		{[]string{"status", "--watch", "1s"}, exitUsage, "write --watch=1s"},
+		{[]string{"status", "1s"}, exitUsage, "takes no argument"},
 		{[]string{"check", "--config", "/nonexistent"}, exitFailed, "no such file"},
 		{[]string{"version"}, exitOK, "portico development"},
 	} {

@@ -27,7 +27,15 @@ func statusCommand(e env, path *string) *cobra.Command {
 		Short: "Show who owns the VIPs, which servers are up, and what is proxied",
 		Long: "Status asks the running director and proxy of this node. It exits 1 when none\n" +
 			"answers, or when one of them reports something that needs a person.",
-		Args: noArgs,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 1 && c.Flags().Changed("watch") {
+				// Its value may be left out, so none is taken from the next word.
+				if _, err := time.ParseDuration(args[0]); err == nil {
+					return errUsage{fmt.Errorf("%s stands by itself: write --watch=%[1]s", args[0])}
+				}
+			}
+			return noArgs(c, args)
+		},
 		RunE: func(c *cobra.Command, _ []string) error {
 			show := func(w io.Writer) error { return showStatus(c.Context(), w, *path, asJSON) }
 			if !c.Flags().Changed("watch") {
