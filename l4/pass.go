@@ -224,13 +224,16 @@ type view struct {
 	have, want State
 	leaving    map[ServerKey]time.Time
 	removed    map[Key]Service
-	at         time.Time
-	err        error
+	// names are those of the leaving, as far as this process knew them.
+	names map[ServerKey]string
+	at    time.Time
+	err   error
 }
 
 func (r *Reconciler) publish(cfg Config, have, want State, err error) {
 	removed := r.known.rec.removed(cfg, r.opt.Owned)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.view = view{cfg, have, want, r.known.rec.leaving, removed, time.Now(), err}
+	names := r.view.left(r.known.rec.leaving)
+	r.view = view{cfg, have, want, r.known.rec.leaving, removed, names, time.Now(), err}
 }

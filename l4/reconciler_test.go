@@ -409,7 +409,7 @@ func TestStatus(t *testing.T) {
 	n.sync(t)
 	got := n.Status()
 	want := []l4.ServiceStatus{{
-		Name: "web", Address: key(80).Addr, Protocol: "tcp", Scheduler: "mh", Owned: true, Programmed: true,
+		Name: "web", Address: key(80).Addr, Protocol: "tcp", Scheduler: "mh", Forward: "dr", Owned: true, Programmed: true,
 		Servers: []l4.ServerStatus{
 			{Address: server("10.0.0.1").Addr, Configured: 4, Health: "down", Since: since, Reason: "status 503, want 200-299"},
 			{Address: server("10.0.0.2").Addr, Configured: 1, Health: "unknown"},

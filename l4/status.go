@@ -22,6 +22,12 @@ type Status struct {
 	Sync *SyncStatus `json:"sync,omitempty"`
 }
 
+// forwards and tunnels are the configuration's words.
+var (
+	forwards = map[Forward]string{DirectRoute: "dr", Tunnel: "tunnel", Masquerade: "nat"}
+	tunnels  = map[EncapType]string{IPIP: "ipip", GUE: "gue", GRE: "gre"}
+)
+
 // A DrainStatus is one target that an operator took out of service.
 type DrainStatus struct {
 	Target string    `json:"target"`
@@ -47,6 +53,13 @@ type ServiceStatus struct {
 	Mark      uint32         `json:"fwmark,omitempty"`
 	Protocol  string         `json:"protocol"`
 	Scheduler string         `json:"scheduler"`
+	// Forward is "dr", "tunnel" or "nat", as in the configuration, and Tunnel
+	// the kind of a tunnel.
+	Forward string `json:"forward"`
+	Tunnel  string `json:"tunnel,omitempty"`
+	// Persistence is how many seconds a client stays with its server, 0 for
+	// not at all.
+	Persistence int `json:"persistence,omitempty"`
 	// Owned tells whether this node owns the address, Programmed whether the
 	// dataplane has the service.
 	Owned      bool           `json:"owned"`
@@ -116,7 +129,10 @@ func (r *Reconciler) Status() Status {
 	for _, key := range byCompare(v.removed) {
 		s, p := v.removed[key], programmed{have[key], want[key]}
 		if p.have != nil {
-			s.Scheduler = p.have.Scheduler
+			s.Scheduler, s.Persistence = p.have.Scheduler, p.have.Persistence
+			for _, d := range p.have.Destinations {
+				s.Forward, s.Encap = d.Forward, d.Encap
+			}
 		}
 		if left := v.service(s, key, p, h, r.opt.Owned, drains); len(left.Servers) > 0 {
 			st.Services = append(st.Services, left)
@@ -169,14 +185,19 @@ type programmed struct{ have, want *VirtualService }
 
 func (v view) service(s Service, key Key, p programmed, h *health.Snapshot, owned func(netip.Addr) bool, drains Drains) ServiceStatus {
 	st := ServiceStatus{
-		Name:       s.Name,
-		VIP:        s.VIP,
-		Address:    key.Addr,
-		Mark:       key.Mark,
-		Protocol:   key.Protocol.String(),
-		Scheduler:  s.Scheduler,
-		Owned:      s.owned(key, owned),
-		Programmed: p.have != nil,
+		Name:        s.Name,
+		VIP:         s.VIP,
+		Address:     key.Addr,
+		Mark:        key.Mark,
+		Protocol:    key.Protocol.String(),
+		Scheduler:   s.Scheduler,
+		Forward:     forwards[s.Forward],
+		Persistence: int(s.Persistence.Seconds()),
+		Owned:       s.owned(key, owned),
+		Programmed:  p.have != nil,
+	}
+	if s.Forward == Tunnel {
+		st.Tunnel = tunnels[s.Encap.Type]
 	}
 	if p.have != nil {
 		st.Stats = p.have.Stats
@@ -216,11 +237,37 @@ func (v view) others(st ServiceStatus, s Service, key Key, p programmed) Service
 	left := p.have.draining(v.leaving)
 	slices.SortFunc(left, func(a, b Destination) int { return a.Addr.Compare(b.Addr) })
 	for _, d := range left {
-		ss := ServerStatus{Address: d.Addr, Health: "draining", Until: v.leaving[ServerKey{key, d.Addr}]}
+		k := ServerKey{key, d.Addr}
+		ss := ServerStatus{Address: d.Addr, Name: v.names[k], Health: "draining", Until: v.leaving[k]}
 		ss.count(p.have.Find(d.Addr))
 		st.Servers = append(st.Servers, ss)
 	}
 	return st
+}
+
+// left returns the names of those that leave: from the configuration they left,
+// which v was made by, or as v had them.
+func (v view) left(leaving map[ServerKey]time.Time) map[ServerKey]string {
+	if len(leaving) == 0 {
+		return nil
+	}
+	names := map[ServerKey]string{}
+	for k := range leaving {
+		if name := v.names[k]; name != "" {
+			names[k] = name
+		}
+	}
+	for _, s := range v.cfg.Services {
+		for _, key := range s.Keys() {
+			for _, server := range s.servers(key.Addr.Addr()) {
+				k := ServerKey{key, server.Addr}
+				if _, leaves := leaving[k]; leaves && server.Name != "" {
+					names[k] = server.Name
+				}
+			}
+		}
+	}
+	return names
 }
 
 // count takes in what the dataplane counts; nil is a server it has not.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,8 +11,8 @@ import (
 )
 
 // printL4 prints what `ipvsadm -Ln --stats` shows, and why a server has the
-// weight it has. In direct routing answers do not pass this node, so only what
-// came in is counted.
+// weight it has. What goes out is shown where there is any: by nat alone
+// answers pass this node.
 func printL4(w io.Writer, s l4.Status, now time.Time) {
 	if s.LastError != "" {
 		fmt.Fprintf(w, "\n  ! %s\n", s.LastError)
@@ -20,7 +21,12 @@ func printL4(w io.Writer, s l4.Status, now time.Time) {
 		return
 	}
 	fmt.Fprintln(w)
-	rows := []string{row("SERVICE", "SCHEDULER", "SERVER", "WEIGHT", "HEALTH", "SINCE", "ACTIVE", "INACTIVE", "BOUND", "CONNS", "PACKETS", "BYTES", "REASON")}
+	out := slices.ContainsFunc(s.Services, func(v l4.ServiceStatus) bool { return v.Forward == "nat" || v.Stats.PacketsOut > 0 })
+	counted := row("CONNS", "PACKETS", "BYTES")
+	if out {
+		counted = row("CONNS", "PACKETS", "BYTES", "PACKETS OUT", "BYTES OUT")
+	}
+	rows := []string{row("SERVICE", "SCHEDULER", "SERVER", "WEIGHT", "HEALTH", "SINCE", "ACTIVE", "INACTIVE", "BOUND", counted, "REASON")}
 	for _, v := range s.Services {
 		here := "not owned here"
 		if v.Programmed {
@@ -28,14 +34,14 @@ func printL4(w io.Writer, s l4.Status, now time.Time) {
 		} else if v.Owned {
 			here = "NOT IN THE KERNEL"
 		}
-		rows = append(rows, row(serviceName(v), v.Scheduler, here, "", "", "", "", "", "", v.Stats.Connections, v.Stats.PacketsIn, count(v.Stats.BytesIn), ""))
+		rows = append(rows, row(serviceName(v), scheduling(v), here, "", "", "", "", "", "", counters(v.Stats, out), ""))
 		for _, r := range v.Servers {
 			weight := fmt.Sprint(r.Weight)
 			if !v.Programmed {
 				weight = fmt.Sprintf("(%d)", r.Wanted)
 			}
 			rows = append(rows, row("", "", "-> "+serverName(r), weight, r.Health, age(now, r.Since), r.Active, r.Inactive, r.Persistent,
-				r.Stats.Connections, r.Stats.PacketsIn, count(r.Stats.BytesIn), reason(v, r, now)))
+				counters(r.Stats, out), reason(v, r, now)))
 		}
 	}
 	table(w, rows...)
@@ -45,6 +51,25 @@ func printL4(w io.Writer, s l4.Status, now time.Time) {
 	if s.Sync != nil {
 		fmt.Fprintf(w, "  connections by multicast on %s, id %d: %s\n", s.Sync.Interface, s.Sync.ID, syncRoles(*s.Sync))
 	}
+}
+
+// scheduling says how a service chooses, how packets get there, and how long a
+// client stays: "wlc, nat, persistent 5m0s".
+func scheduling(v l4.ServiceStatus) string {
+	words := []string{v.Scheduler, strings.TrimSpace(v.Forward + " " + v.Tunnel)}
+	if v.Persistence > 0 {
+		words = append(words, "persistent "+(time.Duration(v.Persistence)*time.Second).String())
+	}
+	return strings.Join(words, ", ")
+}
+
+// counters are the cells of what is counted, with what goes out or without.
+func counters(s l4.Stats, out bool) string {
+	in := row(s.Connections, s.PacketsIn, count(s.BytesIn))
+	if !out {
+		return in
+	}
+	return row(in, s.PacketsOut, count(s.BytesOut))
 }
 
 // syncRoles says which sync daemons run, by their names in ipvsadm.
