@@ -101,12 +101,7 @@ func diffSysctls(have, want map[string]int) []Op {
 }
 
 func diffTimeouts(have, want Timeouts) []Op {
-	want = Timeouts{
-		TCP:    cmp.Or(want.TCP, have.TCP),
-		TCPFin: cmp.Or(want.TCPFin, have.TCPFin),
-		UDP:    cmp.Or(want.UDP, have.UDP),
-	}
-	if have == want {
+	if want = want.or(have); have == want {
 		return nil
 	}
 	return []Op{{Kind: SetTimeouts, Timeouts: want}}

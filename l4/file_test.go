@@ -8,6 +8,7 @@ import (
 )
 
 const goodRecord = `sysctl sloppy_tcp 0
+timeouts 15m0s 0s 5m0s
 tcp 192.0.2.10:80
 udp [2001:db8::10]:53
 drain 30s udp [2001:db8::10]:53
@@ -22,7 +23,7 @@ const goodDrains = `2026-01-01T00:00:00Z edge-2
 `
 
 // damages are what a crash, a full disk or a person may make of a file.
-var damages = []string{"", "\x00", "\n\n", "sysctl", "sysctl x\n", "leaving 1 2 3\n", "sync backup\n", "tcp nowhere\n", "leaving 1 [fe80::1%a b]:80 tcp 192.0.2.10:80\n", "drain -1 udp [2001:db8::10]:53\n", "owner x fwmark6 7\n"}
+var damages = []string{"", "\x00", "\n\n", "sysctl", "sysctl x\n", "leaving 1 2 3\n", "sync backup\n", "tcp nowhere\n", "leaving 1 [fe80::1%a b]:80 tcp 192.0.2.10:80\n", "drain -1 udp [2001:db8::10]:53\n", "owner x fwmark6 7\n", "timeouts 1s 2s\n"}
 
 // Whatever else is in the state file, what can be read of it counts, is
 // written as it was read, and nothing else is.
@@ -32,7 +33,7 @@ func FuzzRecord(f *testing.F) {
 		f.Add(d + goodRecord)
 	}
 	good, err := parseRecord([]byte(goodRecord))
-	if err != nil || len(good.keys) != 3 || len(good.found)+len(good.leaving)+len(good.daemons) != 3 {
+	if err != nil || len(good.keys) != 3 || len(good.found)+len(good.leaving)+len(good.daemons) != 3 || good.timeouts.UDP != 5*time.Minute {
 		f.Fatalf("%+v, %v", good, err)
 	}
 	f.Fuzz(func(t *testing.T, damage string) {
@@ -55,7 +56,7 @@ func FuzzRecord(f *testing.F) {
 				t.Errorf("%q costs %v", damage, k)
 			}
 		}
-		if !maps.Equal(both.daemons, good.daemons) && len(rec.daemons) == 0 || both.found["sloppy_tcp"] != 0 {
+		if !maps.Equal(both.daemons, good.daemons) && len(rec.daemons) == 0 || both.found["sloppy_tcp"] != 0 || both.timeouts != good.timeouts {
 			t.Errorf("%q costs %+v: %+v", damage, good, both)
 		}
 	})

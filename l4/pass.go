@@ -59,7 +59,7 @@ func (r *Reconciler) apply(cfg Config) (have, want State, err error) {
 		}
 		r.known.rec = &rec
 	}
-	if len(cfg.Services) == 0 && len(r.known.rec.keys) == 0 && len(r.known.rec.daemons) == 0 {
+	if len(cfg.Services) == 0 && r.known.rec.settled(cfg) {
 		return have, want, nil // a machine without the kernel modules is fine, then
 	}
 	if have, err = r.opt.Dataplane.Read(); err != nil {
@@ -181,8 +181,8 @@ func (r *Reconciler) recall(have *State) {
 }
 
 // remember writes the keys of want to the state file, beside those it has or
-// in place of them, who is leaving, and what have holds of the sysctls that
-// change.
+// in place of them, who is leaving, and what have holds of the sysctls and
+// timeouts that change.
 func (r *Reconciler) remember(cfg Config, have, want State, leaving map[ServerKey]time.Time, beside bool) {
 	rec := newRecord()
 	rec.leaving = leaving
@@ -209,6 +209,10 @@ func (r *Reconciler) remember(cfg Config, have, want State, leaving map[ServerKe
 		}
 	}
 	maps.Copy(rec.found, r.known.rec.found) // the oldest value counts
+	rec.timeouts = r.known.rec.timeouts.or(have.Timeouts.replacing(cfg.Timeouts))
+	if !beside {
+		rec.timeouts = rec.timeouts.under(cfg.Timeouts) // the others stand as they did before
+	}
 	if rec.equal(*r.known.rec) {
 		return
 	}

@@ -22,6 +22,8 @@ type record struct {
 	keys map[Key]past
 	// found are the sysctls that were set, with their values before that.
 	found map[string]int
+	// timeouts are those that were set, as they were before that.
+	timeouts Timeouts
 	// leaving are the servers that drain, with the time at which they go.
 	leaving map[ServerKey]time.Time
 	// daemons are the sync daemons that were started.
@@ -29,7 +31,7 @@ type record struct {
 }
 
 func newRecord() record {
-	return record{map[Key]past{}, map[string]int{}, map[ServerKey]time.Time{}, map[Role]Daemon{}}
+	return record{keys: map[Key]past{}, found: map[string]int{}, leaving: map[ServerKey]time.Time{}, daemons: map[Role]Daemon{}}
 }
 
 // readRecord reads the file at path; a missing file is an empty record. What
@@ -46,13 +48,15 @@ func readRecord(path string) (record, error) {
 // parseRecord reads a file's text, one entry a line.
 func parseRecord(text []byte) (record, error) {
 	rec := newRecord()
-	return rec, eachLine(text, rec.add)
+	err := eachLine(text, rec.add)
+	return rec, err
 }
 
 // add takes in one line of the file: a key, "drain 1m0s tcp 192.0.2.10:80",
-// "owner 192.0.2.10 fwmark 7", "sysctl sloppy_tcp 0", "leaving 1763000000
-// 10.0.0.1:80 tcp 192.0.2.10:80", or "sync master eth0 51 224.0.0.81 8848 1 0".
-func (r record) add(line string) error {
+// "owner 192.0.2.10 fwmark 7", "sysctl sloppy_tcp 0", "timeouts 15m0s 0s 5m0s"
+// with 0s for one that was not set, "leaving 1763000000 10.0.0.1:80 tcp
+// 192.0.2.10:80", or "sync master eth0 51 224.0.0.81 8848 1 0".
+func (r *record) add(line string) error {
 	kind, rest, _ := strings.Cut(line, " ")
 	switch kind {
 	case "sysctl":
@@ -62,6 +66,12 @@ func (r record) add(line string) error {
 			return err
 		}
 		r.found[name] = n
+	case "timeouts":
+		t, err := parseTimeouts(rest)
+		if err != nil {
+			return err
+		}
+		r.timeouts = t
 	case "leaving":
 		return r.addLeaving(rest)
 	case "drain", "owner":
@@ -134,7 +144,7 @@ func (r record) addLeaving(text string) error {
 }
 
 func (r record) equal(o record) bool {
-	return maps.EqualFunc(r.keys, o.keys, past.equal) && maps.Equal(r.found, o.found) && maps.Equal(r.leaving, o.leaving) && maps.Equal(r.daemons, o.daemons)
+	return maps.EqualFunc(r.keys, o.keys, past.equal) && maps.Equal(r.found, o.found) && r.timeouts == o.timeouts && maps.Equal(r.leaving, o.leaving) && maps.Equal(r.daemons, o.daemons)
 }
 
 // write puts the record in place of the file at path.
@@ -144,6 +154,9 @@ func (r record) text() []byte {
 	var b bytes.Buffer
 	for _, name := range slices.Sorted(maps.Keys(r.found)) {
 		fmt.Fprintf(&b, "sysctl %s %d\n", name, r.found[name])
+	}
+	if r.timeouts != (Timeouts{}) {
+		fmt.Fprintln(&b, "timeouts", r.timeouts)
 	}
 	for _, k := range byCompare(r.keys) {
 		fmt.Fprintf(&b, "%s\ndrain %s %s\n", k, r.keys[k].drain, k)
@@ -166,7 +179,7 @@ func (k ServerKey) compare(o ServerKey) int {
 
 // Flush deletes every service that was programmed by a reconciler with this
 // state file, and no other, stops the sync daemons it had started, and restores
-// the sysctls it had set. It is for a node that leaves service; a reconciler
+// the sysctls and timeouts it had set. It is for a node that leaves service; a reconciler
 // must not run beside it. A file that cannot be read whole stays for people to
 // look at.
 func Flush(dp Dataplane, stateFile string) error {

@@ -47,6 +47,11 @@ func (r record) removed(cfg Config, owned func(netip.Addr) bool) map[Key]Service
 	return gone
 }
 
+// settled reports whether nothing is left to take back of what cfg has no more.
+func (r record) settled(cfg Config) bool {
+	return len(r.keys) == 0 && len(r.daemons) == 0 && r.timeouts == r.timeouts.under(cfg.Timeouts)
+}
+
 // planRemoved returns a service as it stands, for the servers that drain in it
 // and nobody else; without any, ok is false.
 func planRemoved(have *VirtualService, leaving map[ServerKey]time.Time) (v VirtualService, ok bool) {

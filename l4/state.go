@@ -180,10 +180,6 @@ type State struct {
 	Daemons map[Role]Daemon
 }
 
-// Timeouts are how long an idle connection is remembered, in whole seconds.
-// Zero in a wanted state leaves the dataplane's own.
-type Timeouts struct{ TCP, TCPFin, UDP time.Duration }
-
 // A VirtualService is an address and port whose connections are spread.
 type VirtualService struct {
 	Key       Key

@@ -128,9 +128,10 @@ func diffDaemons(have, want map[Role]Daemon) []Op {
 
 // disown adds to a wanted state that daemons which were started for it run no
 // more, where no state says what is wanted of their role, and that backup_only
-// is again what it was before. A daemon that another tool put in the place of
-// one of them is left alone.
+// is again what it was before, as are timeouts that nobody wants otherwise. A
+// daemon that another tool put in the place of one of them is left alone.
 func (r record) disown(want *State, have State) {
+	want.Timeouts = want.Timeouts.or(r.timeouts)
 	for role, d := range r.daemons {
 		if _, meant := want.Daemons[role]; meant {
 			continue
