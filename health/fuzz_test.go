@@ -37,6 +37,12 @@ func FuzzEchoReply(f *testing.F) {
 			f.Errorf("%v is taken for what it is not", typ)
 		}
 	}
+	other := sent
+	other.ID++
+	b, err := (&icmp.Message{Type: ipv4.ICMPTypeEchoReply, Body: &other}).Marshal(nil)
+	if err != nil || answers(sent, false, b) {
+		f.Errorf("the reply to another's echo is taken, %v", err)
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for v6, typ := range map[bool]byte{false: 0, true: 129} {
 			if answers(sent, v6, b) && (b[0] != typ || string(b[8:]) != string(sent.Data)) {

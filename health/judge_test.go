@@ -75,6 +75,15 @@ func TestJudgeKeepsTheReasonWhileDown(t *testing.T) {
 	}
 }
 
+func TestFresh(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	for ago, want := range map[time.Duration]bool{0: true, 5 * time.Minute: true, 5*time.Minute + 1: false, -1: false} {
+		if got := fresh(State{Known: true, Last: now.Add(-ago)}, now); got != want {
+			t.Errorf("an answer %v ago: %v", ago, got)
+		}
+	}
+}
+
 func TestDetection(t *testing.T) {
 	c := Check{Interval: 2 * time.Second, Timeout: time.Second, Fall: 3}
 	if got := c.Detection(); got != 7600*time.Millisecond {

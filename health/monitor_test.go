@@ -175,6 +175,31 @@ func TestMonitorSetKeepsWhatStays(t *testing.T) {
 	})
 }
 
+// The answer to a check that went while it was asked is nobody's.
+func TestMonitorDropsALateAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c := newServers(), check(1)
+		m := health.New(health.Options{Log: slog.New(slog.DiscardHandler), Probe: func(ctx context.Context, c health.Check) (health.Answer, error) {
+			time.Sleep(500 * time.Millisecond)
+			return s.probe(ctx, c)
+		}})
+		m.Set([]health.Check{c})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- m.Run(ctx, func() {}) }()
+		time.Sleep(100 * time.Millisecond)
+		m.Set(nil)
+		time.Sleep(time.Minute)
+		if n := s.count(c); n != 1 || rung(m) {
+			t.Errorf("asked %d times", n)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestMonitorSpreadsTheStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServers()
