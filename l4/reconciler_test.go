@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -394,6 +395,54 @@ func TestRun(t *testing.T) {
 		}
 		n.holds(t, "stopped", held)
 	})
+}
+
+// A kernel that refuses is asked less and less often, and no less than every
+// ten seconds.
+func TestRunWaitsLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t)
+		n.configure(service("rr", vip4, "10.0.0.1"))
+		n.sync(t)
+		n.learn("10.0.0.1=up")
+		begin := time.Now()
+		var at []time.Duration
+		n.kernel.Refuse(func(op l4.Op) error {
+			at = append(at, time.Since(begin))
+			return errors.New("not now")
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 36*time.Second)
+		defer cancel()
+		if err := n.Run(ctx, func() {}); err != nil {
+			t.Error(err)
+		}
+		// The first pass is followed at once by another: Set has rung.
+		var want []time.Duration
+		for _, s := range []int{0, 2, 6, 14, 24, 34} {
+			want = append(want, time.Duration(s)*time.Second)
+		}
+		if diff := cmp.Diff(want, slices.Compact(at)); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
+// One setting that is refused stops no other.
+func TestSyncSettingsBesideARefusal(t *testing.T) {
+	n := newNode(t)
+	n.Set(l4.Config{Services: []l4.Service{service("mh", vip4, "10.0.0.1")}, Timeouts: l4.Timeouts{UDP: time.Minute}})
+	n.kernel.Refuse(func(op l4.Op) error {
+		if op.Sysctl == "expire_nodest_conn" {
+			return errors.New("read-only")
+		}
+		return nil
+	})
+	if err := n.Sync(t.Context()); err == nil {
+		t.Error("a refusal is no error")
+	}
+	if s := read(t, n.kernel); s.Sysctls["sloppy_tcp"] != 1 || s.Timeouts.UDP != time.Minute || len(s.Services) != 1 {
+		t.Errorf("%+v", s)
+	}
 }
 
 func TestStatus(t *testing.T) {
