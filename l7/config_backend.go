@@ -14,6 +14,7 @@ import (
 // A BackendSection is [l7.backend]: how endpoints are used.
 type BackendSection struct {
 	Protocol  string   `toml:"protocol"`
+	SendProxy string   `toml:"send_proxy"`
 	Balance   string   `toml:"balance"`
 	HashKey   string   `toml:"hash_key"`
 	HashBound *float64 `toml:"hash_bound"`
@@ -62,6 +63,10 @@ func parseBackend(s BackendSection, readFile func(string) ([]byte, error), bad f
 	p := parser{readFile, func(key, problem string) { bad("l7.backend."+key, problem) }}
 	out := backend.Default()
 	out.Protocol = route.Protocol(p.choice(s.Protocol, "protocol", route.Protocols[1:]) + 1)
+	out.SendProxy = p.choice(s.SendProxy, "send_proxy", []string{"v1", "v2"}) + 1
+	if out.SendProxy != 0 && out.Protocol.HTTP2() {
+		p.bad("send_proxy", "stands beside a protocol of HTTP/2, whose connections clients share: leave out one of them")
+	}
 	out.Balance = p.balance(s)
 	out.SlowStart = p.span(s.SlowStart, "slow_start", out.SlowStart, 0, time.Hour)
 	p.tls(&s, &out.TLS)
@@ -113,7 +118,7 @@ func (p parser) balance(s BackendSection) backend.Balance {
 	case !slices.Contains(hashKeys, kind) || byName != named || named && !token(name):
 		p.bad("hash_key", fmt.Sprintf("%q is no key: allowed are source, uri, header:NAME, cookie:NAME", s.HashKey))
 	case b.Strategy != backend.Hash:
-		p.bad("hash_key", "is of use with balance = \"hash\" alone: add that, or leave it out")
+		p.bad("hash_key", "stands without balance = \"hash\": add that, or leave it out")
 	}
 	return b
 }

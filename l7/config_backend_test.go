@@ -45,6 +45,7 @@ func TestParseBackend(t *testing.T) {
 	}{
 		{"", func(*backend.Policy) {}},
 		{"protocol = 'h2c'", func(p *backend.Policy) { p.Protocol = route.H2C }},
+		{"send_proxy = 'v2'", func(p *backend.Policy) { p.SendProxy = 2 }},
 		{"protocol = 'http'", func(p *backend.Policy) { p.Protocol = route.HTTP }},
 		{"balance = 'least_requests'", func(p *backend.Policy) { p.Balance.Strategy = backend.LeastRequests }},
 		{"balance = 'hash'\nhash_bound = 0.0", func(p *backend.Policy) {
@@ -89,9 +90,11 @@ func TestParseBackend(t *testing.T) {
 
 func TestParseBackendProblems(t *testing.T) {
 	for in, want := range map[string]string{
+		"send_proxy = 'v3'":                         `l7.backend.send_proxy: "v3" is not allowed: want one of v1, v2`,
+		"send_proxy = 'v1'\nprotocol = 'h2'":        `l7.backend.send_proxy: stands beside a protocol of HTTP/2, whose connections clients share: leave out one of them`,
 		"protocol = 'spdy'":                         `l7.backend.protocol: "spdy" is not allowed: want one of http, https, h2c, h2`,
 		"balance = 'random'":                        `l7.backend.balance: "random" is not allowed: want one of round_robin, least_requests, hash`,
-		"hash_key = 'uri'":                          `l7.backend.hash_key: is of use with balance = "hash" alone: add that, or leave it out`,
+		"hash_key = 'uri'":                          `l7.backend.hash_key: stands without balance = "hash": add that, or leave it out`,
 		"balance = 'hash'\nhash_key = 'header'":     `l7.backend.hash_key: "header" is no key: allowed are source, uri, header:NAME, cookie:NAME`,
 		"balance = 'hash'\nhash_key = 'header:a b'": `l7.backend.hash_key: "header:a b" is no key: allowed are source, uri, header:NAME, cookie:NAME`,
 		"balance = 'hash'\nhash_key = 'uri:x'":      `l7.backend.hash_key: "uri:x" is no key: allowed are source, uri, header:NAME, cookie:NAME`,

@@ -42,7 +42,7 @@ var allowed = map[string][]string{
 	"l7/certs":            {},
 	"l7/kube":             {"l7/route", "health"},
 	"l7/socket":           {},
-	"l7/backend":          {"l7/route", "l7/socket"},
+	"l7/backend":          {"l7/route", "l7/socket", "l7/proxyproto"},
 	"l7/proxy":            {"l7/route", "l7/http1", "l7/http2", "l7/backend", "l7/proxyproto", "l7/socket", "health"},
 	"cmd/internal/admin":  {},
 	"cmd/internal/config": {"vip", "vip/notify", "l4", "l7"},

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net"
 	"time"
+
+	"github.com/portico-lb/portico/l7/proxyproto"
 )
 
 // A Call is one request's way through a Pool: what it is like, and what it has
@@ -24,6 +26,8 @@ type Call struct {
 	Key uint64
 	// Token is the value of the sticky cookie that came with the request.
 	Token []byte
+	// Between is what a PROXY header tells the endpoint.
+	Between proxyproto.Header
 
 	tried    []*Endpoint
 	fresh    bool // pooled connections are not to be trusted any more
@@ -157,12 +161,17 @@ func (p *Pool) open(ctx context.Context, c *Call, ep *Endpoint) (*Conn, error) {
 	if b := p.pooled(c, ep); b != nil {
 		return b, nil
 	}
-	t := p.Policy().Timeouts
-	dial := ep.dial
-	if ep.protocol.HTTP2() {
-		dial = ep.stream
+	policy := p.Policy()
+	var b *Conn
+	var err error
+	switch {
+	case policy.SendProxy != 0:
+		b, err = ep.introduce(ctx, policy, c.Between)
+	case ep.protocol.HTTP2():
+		b, err = ep.stream(ctx, policy.Timeouts)
+	default:
+		b, err = ep.dial(ctx, policy.Timeouts, nil)
 	}
-	b, err := dial(ctx, t)
 	if err == nil {
 		ep.connected(p.now())
 	}
@@ -176,9 +185,10 @@ const youth = time.Second / 2
 
 // pooled returns a connection from ep's pool that is fit for c, or nil.
 func (p *Pool) pooled(c *Call, ep *Endpoint) *Conn {
-	most := p.Policy().Timeouts.Idle
+	policy := p.Policy()
+	most := policy.Timeouts.Idle
 	switch {
-	case c.fresh, c.Streams:
+	case c.fresh, c.Streams, policy.SendProxy != 0:
 		most = -1
 	case !c.Idempotent:
 		most = min(most, youth)

@@ -26,6 +26,8 @@ type Conn struct {
 	ep     *Endpoint
 	// reused is whether an earlier request has used it.
 	reused bool
+	// private is whether it is of use to one request alone.
+	private bool
 	// since is when it was put back into the pool.
 	since int64
 	// sent counts the bytes written to the wire before the request at hand,
@@ -60,7 +62,7 @@ func (b *Conn) Release(fit bool) {
 		b.ep.leave()
 		return
 	}
-	if !fit {
+	if !fit || b.private {
 		b.Close()
 		b.ep.leave()
 		return

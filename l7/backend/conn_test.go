@@ -21,7 +21,7 @@ func pair(t *testing.T) (*Conn, *net.TCPConn) {
 	}
 	defer l.Close()
 	e := &Endpoint{spec: route.Endpoint{Addr: netip.MustParseAddrPort(l.Addr().String())}}
-	b, err := e.dial(context.Background(), Timeouts{Dial: time.Second})
+	b, err := e.dial(context.Background(), Timeouts{Dial: time.Second}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,16 +4,38 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 
+	"github.com/portico-lb/portico/l7/proxyproto"
 	"github.com/portico-lb/portico/l7/route"
 	"github.com/portico-lb/portico/l7/socket"
 )
 
-// dial connects to e, which counts a request in flight already.
-func (e *Endpoint) dial(ctx context.Context, t Timeouts) (*Conn, error) {
+// errShared says that one client cannot be named on behalf of several.
+var errShared = errors.New("no PROXY header can be sent over HTTP/2, whose connections clients share")
+
+// introduce connects to e for one request, and says first for whom.
+func (e *Endpoint) introduce(ctx context.Context, p *Policy, between proxyproto.Header) (*Conn, error) {
+	if e.protocol.HTTP2() {
+		return nil, errShared
+	}
+	header := proxyproto.Append1
+	if p.SendProxy == 2 {
+		header = proxyproto.Append2
+	}
+	b, err := e.dial(ctx, p.Timeouts, header(nil, between))
+	if err == nil {
+		b.private = true
+	}
+	return b, err
+}
+
+// dial connects to e, which counts a request in flight already, and sends
+// first before anything else.
+func (e *Endpoint) dial(ctx context.Context, t Timeouts, first []byte) (*Conn, error) {
 	d := net.Dialer{Timeout: t.Dial}
 	tcp, err := d.DialTCP(ctx, "tcp", netip.AddrPort{}, e.spec.Addr)
 	if err != nil {
@@ -24,11 +46,17 @@ func (e *Endpoint) dial(ctx context.Context, t Timeouts) (*Conn, error) {
 		tcp.Close()
 		return nil, err
 	}
-	b := &Conn{Conn: sock, TCP: sock, sock: sock, ep: e}
+	if len(first) > 0 {
+		if _, err := sock.Write(first); err != nil {
+			tcp.Close()
+			return nil, err
+		}
+	}
+	b := &Conn{Conn: sock, TCP: sock, sock: sock, ep: e, sent: int64(len(first))}
 	if e.tls == nil {
 		return b, nil
 	}
-	b.wire = &wire{Conn: sock}
+	b.wire = &wire{sock, b.sent}
 	secure := tls.Client(b.wire, e.tls)
 	b.Conn, b.TCP = secure, nil
 	ctx, cancel := context.WithTimeout(ctx, t.Dial)

@@ -125,7 +125,7 @@ func (e *Endpoint) roomy() *h2conn {
 func (e *Endpoint) dialH2(ctx context.Context, t Timeouts) (*h2conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.Dial)
 	defer cancel()
-	b, err := e.dial(ctx, t)
+	b, err := e.dial(ctx, t, nil)
 	if err != nil {
 		return nil, err
 	}

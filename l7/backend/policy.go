@@ -13,11 +13,16 @@ type Policy struct {
 	// each endpoint says, and is HTTP where that says nothing.
 	Protocol route.Protocol
 	TLS      TLS
-	Balance  Balance
-	Sticky   Sticky
-	Timeouts Timeouts
-	Retries  Retries
-	Ejection Ejection
+	// SendProxy is the version, 1 or 2, of the PROXY header that begins each
+	// connection; 0 is none. Such a connection is its client's and carries one
+	// request. Endpoints of HTTP/2, whose connections clients share, cannot be
+	// spoken to so.
+	SendProxy int
+	Balance   Balance
+	Sticky    Sticky
+	Timeouts  Timeouts
+	Retries   Retries
+	Ejection  Ejection
 	// SlowStart is how long an endpoint rises to its share that is new beside
 	// others, or was ejected; 0 is at once.
 	SlowStart time.Duration

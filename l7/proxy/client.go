@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"github.com/portico-lb/portico/l7/proxyproto"
 )
 
 // A client is who asks: what is the same in all requests of one connection,
@@ -15,9 +17,13 @@ type client struct {
 	// bounds are what the client may do.
 	bounds *Bounds
 
-	peer    netip.Addr
-	trusted bool
-	secure  bool // over TLS
+	// ends are those of the connection, introduced what a PROXY header said of
+	// them.
+	ends       ends
+	introduced proxyproto.Header
+	peer       netip.Addr
+	trusted    bool
+	secure     bool // over TLS
 	// forwarded are the field lines about the client that are the same in
 	// all its requests.
 	forwarded []byte
@@ -25,18 +31,33 @@ type client struct {
 	counted netip.Addr
 }
 
-// newClient returns the client that connects to s from an address.
-func newClient(s *server, from net.Addr) *client {
-	c := &client{s: s, p: s.p, stats: s.p.counters.pick(), bounds: s.p.bounds.Load(), secure: s.entry.TLS != nil}
-	switch a := from.(type) {
-	case *net.TCPAddr:
-		c.identify(a.AddrPort().Addr())
-	case *net.UDPAddr:
-		c.identify(a.AddrPort().Addr())
-	default:
-		c.identify(netip.Addr{})
-	}
+// ends are the two ends of a connection.
+type ends interface {
+	LocalAddr() net.Addr
+	RemoteAddr() net.Addr
+}
+
+// newClient returns the client at the other end of a connection to s.
+func newClient(s *server, e ends) *client {
+	c := &client{s: s, p: s.p, stats: s.p.counters.pick(), bounds: s.p.bounds.Load(), secure: s.entry.TLS != nil, ends: e}
+	c.identify(addrPort(e.RemoteAddr()).Addr())
 	return c
+}
+
+// addrPort returns the zero value for what is neither of TCP nor of UDP.
+func addrPort(a net.Addr) netip.AddrPort {
+	if a, ok := a.(interface{ AddrPort() netip.AddrPort }); ok {
+		return a.AddrPort()
+	}
+	return netip.AddrPort{}
+}
+
+// between is what a PROXY header tells an endpoint of c's connection.
+func (c *client) between() proxyproto.Header {
+	if c.introduced.Source.IsValid() {
+		return c.introduced
+	}
+	return proxyproto.Header{Source: addrPort(c.ends.RemoteAddr()), Destination: addrPort(c.ends.LocalAddr())}
 }
 
 // identify says from which address c asks.

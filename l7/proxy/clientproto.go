@@ -43,6 +43,7 @@ func (c *conn) readIntroduction() error {
 		if n > 0 {
 			c.in.r += n
 			if h.Source.IsValid() {
+				c.introduced = h
 				c.identify(h.Source.Addr())
 			}
 			return nil

@@ -28,7 +28,7 @@ type conn struct {
 
 func newConn(s *server, raw net.Conn) *conn {
 	c := &conn{raw: raw, rw: raw}
-	c.leash.client, c.side = newClient(s, raw.RemoteAddr()), c
+	c.leash.client, c.side = newClient(s, raw), c
 	c.sock, _ = raw.(*socket.Conn)
 	if s.entry.TLS == nil {
 		c.tcp = c.sock

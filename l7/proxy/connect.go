@@ -14,6 +14,9 @@ func (l *leash) aim(x *exchange, pl *backend.Pool, head []byte) {
 	x.policy = pl.Policy()
 	x.call.Idempotent = x.req.Method.Idempotent()
 	x.call.Streams = !x.up.done
+	if x.policy.SendProxy != 0 {
+		x.call.Between = l.between()
+	}
 	if name := x.policy.Sticky.Cookie; name != "" {
 		x.call.Token = append(x.call.Token[:0], cookie(&x.req, head, name)...)
 	}

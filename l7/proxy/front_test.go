@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -126,7 +127,7 @@ func TestStreamUploadCloses(t *testing.T) {
 	s := &server{p: New(Options{Log: slog.New(slog.DiscardHandler)})}
 	w := &waiting{begun: make(chan struct{}), stopped: make(chan struct{})}
 	l := &lane{front: w}
-	l.leash.client, l.side = newClient(s, nil), l
+	l.leash.client, l.side = newClient(s, &net.TCPConn{}), l
 	x := getExchange()
 	defer putExchange(x)
 	x.req.Expect = false

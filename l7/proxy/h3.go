@@ -118,7 +118,7 @@ type clientKey struct{}
 
 // meetHTTP3 gives a new connection its client.
 func (s *server) meetHTTP3(ctx context.Context, conn *quic.Conn) context.Context {
-	c := newClient(s, conn.RemoteAddr())
+	c := newClient(s, conn)
 	if s.p.gate.full() || !c.admit() {
 		conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeExcessiveLoad), "too many connections") //nolint:errcheck // it is over
 	}
