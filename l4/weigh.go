@@ -92,7 +92,7 @@ func fellLast(servers []Server, asked []int, h *health.Snapshot) []int {
 	}
 	return slices.DeleteFunc(asked, func(i int) bool {
 		state := h.State(servers[i].Check)
-		return !state.Up && !(state.Fell && last.Sub(state.Since) <= within)
+		return !state.Up && (!state.Fell || last.Sub(state.Since) > within)
 	})
 }
 
