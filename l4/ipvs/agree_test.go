@@ -25,6 +25,7 @@ type director struct {
 	node, client *lab.Node
 	file         string
 	health       *health.Snapshot
+	drain        time.Duration
 }
 
 // newDirector has a network of its own, so that two directors can own the
@@ -59,6 +60,7 @@ func (d *director) see(t *testing.T, servers, down []int) {
 	s := l4.Service{
 		Name: "web", Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.10")}, Port: 80,
 		Protocol: l4.UDP, Scheduler: "mh", Flags: l4.FlagFallback | l4.FlagPort, Forward: l4.DirectRoute,
+		Drain: d.drain,
 	}
 	states := map[health.Check]health.State{}
 	for _, n := range servers {
@@ -221,4 +223,31 @@ func TestRestartKeepsConnections(t *testing.T) {
 	if total != clients {
 		t.Errorf("status counts %d connections, want %d: %+v", total, clients, st.Servers)
 	}
+}
+
+// A service that is removed goes on with the connections it has.
+func TestRemovedServiceKeepsConnections(t *testing.T) {
+	lab.NeedIPVS(t)
+	d := newDirector(t, lab.New(t), "a")
+	d.drain = time.Minute
+	d.see(t, []int{1, 2, 3}, nil)
+	before := d.choices(t, 20000, clients)
+	d.Set(l4.Config{})
+	if err := d.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	after := d.choices(t, 20000, clients)
+	if differ, _ := compare(before, after); differ > 0 {
+		t.Errorf("%d of %d connections changed their server", differ, clients)
+	}
+	lab.Eventually(t, 5*time.Second, "every packet to be counted", func() error {
+		st, packets := d.Status().Services, uint64(0)
+		for _, v := range st {
+			packets += v.Stats.PacketsIn
+		}
+		if packets != 2*clients {
+			return fmt.Errorf("%d packets, want %d: %+v", packets, 2*clients, st)
+		}
+		return nil
+	})
 }
