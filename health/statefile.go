@@ -9,8 +9,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
+
+	"github.com/google/renameio/v2"
 )
 
 const (
@@ -99,19 +100,7 @@ func (f stateFile) write(saved savedStates) error {
 	if err != nil {
 		return err
 	}
-	// CreateTemp's mode is 0600.
-	tmp, err := os.CreateTemp(filepath.Dir(string(f)), filepath.Base(string(f))+".*")
-	if err != nil {
-		return err
-	}
-	_, err = tmp.Write(b)
-	if err = errors.Join(err, tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), string(f))
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(tmp.Name()))
-	}
-	return nil
+	return renameio.WriteFile(string(f), b, 0o600)
 }
 
 // keepSaved writes the file from time to time until ctx ends.

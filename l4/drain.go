@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/google/renameio/v2"
 )
 
 // Drains are the targets that an operator took out of service, with the time
@@ -131,7 +133,7 @@ func parseDrains(text []byte) (Drains, error) {
 	})
 }
 
-func (d Drains) write(path string) error { return replaceFile(path, d.text()) }
+func (d Drains) write(path string) error { return renameio.WriteFile(path, d.text(), 0o600) }
 
 func (d Drains) text() []byte {
 	var b bytes.Buffer

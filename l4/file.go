@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 )
 
@@ -35,21 +34,4 @@ func eachLine(text []byte, take func(line string) error) error {
 		return fmt.Errorf("%d lines cannot be read, the first: %w", bad, first)
 	}
 	return first
-}
-
-// replaceFile puts a file in place of the one at path: a crash leaves the old
-// one or the new one.
-func replaceFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/google/renameio/v2"
 )
 
 // A record is what this node has changed in the dataplane, kept in a file so
@@ -148,7 +150,7 @@ func (r record) equal(o record) bool {
 }
 
 // write puts the record in place of the file at path.
-func (r record) write(path string) error { return replaceFile(path, r.text()) }
+func (r record) write(path string) error { return renameio.WriteFile(path, r.text(), 0o600) }
 
 func (r record) text() []byte {
 	var b bytes.Buffer

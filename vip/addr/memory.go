@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/google/renameio/v2"
 )
 
 // Memory is what must outlive the process, however it ends, until Flush undoes
@@ -70,7 +72,7 @@ func (m *Memory) Forget(keepAddress func(Address) bool, keepSysctl func(Sysctl) 
 	})
 }
 
-// save writes beside and renames, so that a crash leaves the old or the new.
+// save replaces the file, whole or not at all.
 func (m *Memory) save(next memory) error {
 	if slices.Equal(next.Addresses, m.state.Addresses) && slices.Equal(next.Sysctls, m.state.Sysctls) {
 		return nil
@@ -82,11 +84,7 @@ func (m *Memory) save(next memory) error {
 	if err := os.MkdirAll(filepath.Dir(m.path), 0o755); err != nil {
 		return err
 	}
-	tmp := m.path + ".new"
-	if err := os.WriteFile(tmp, b, 0o600); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp, m.path); err != nil {
+	if err := renameio.WriteFile(m.path, b, 0o600); err != nil {
 		return err
 	}
 	m.state = next
