@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"syscall"
@@ -95,4 +96,26 @@ func (n *Node) Serve(address string, h http.Handler) *http.Server {
 		}
 	})
 	return s
+}
+
+// Echo sends back what it is sent over TCP, inside the node until the
+// laboratory ends. It says nothing by itself, TCP keep-alives included, so that
+// a silent connection moves no counter.
+func (n *Node) Echo(address string) {
+	n.lab.t.Helper()
+	ln := n.Listen("tcp", address)
+	n.lab.t.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				_ = c.(*net.TCPConn).SetKeepAlive(false)
+				_, _ = io.Copy(c, c)
+			}()
+		}
+	}()
 }

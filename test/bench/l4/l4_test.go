@@ -66,7 +66,7 @@ func (x tool) measure(b *testing.B, services int) {
 	n.Output("ip", "route", "add", "local", "10.64.0.0/16", "dev", "lo")
 	n.NoReversePathFilter()
 	for _, port := range []int{80, firstPort} {
-		echo(b, n, port)
+		n.Echo(fmt.Sprintf(":%d", port))
 	}
 	// Another tool's, with counters.
 	n.Output("ipvsadm", "-A", "-u", vip+":53", "-s", "rr")

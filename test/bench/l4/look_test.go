@@ -3,7 +3,6 @@ package l4_test
 import (
 	"bufio"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"slices"
@@ -67,26 +66,6 @@ func differing(before, after []string) (lines []string) {
 		}
 	}
 	return lines
-}
-
-// echo answers lines on all the node's addresses.
-func echo(b *testing.B, n *lab.Node, port int) {
-	b.Helper()
-	l := n.Listen("tcp", fmt.Sprintf(":%d", port))
-	b.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				_ = c.(*net.TCPConn).SetKeepAlive(false) // see hold
-				_, _ = io.Copy(c, c)
-			}()
-		}
-	}()
 }
 
 // datagrams makes counters of the other tool's service.

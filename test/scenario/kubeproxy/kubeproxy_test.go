@@ -9,7 +9,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -145,7 +144,7 @@ func newNode(t *testing.T) *node {
 		s.Sysctl("net.ipv4.conf.all.arp_announce", "2")
 		s.AddAddr("lo", vip+"/32")
 		s.Serve(":80", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, s.Name()) }))
-		echo(t, s, 7)
+		s.Echo(":7")
 	}
 	n.api = serveAPI(t, n.Node)
 	n.config = filepath.Join(n.Dir(), "portico.toml")
@@ -292,25 +291,6 @@ func pass(t *testing.T, p *lab.Prober, during time.Duration) {
 		}
 		return nil
 	})
-}
-
-// echo answers lines.
-func echo(t *testing.T, n *lab.Node, port int) {
-	t.Helper()
-	l := n.Listen("tcp", fmt.Sprintf(":%d", port))
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				_, _ = io.Copy(c, c)
-			}()
-		}
-	}()
 }
 
 // hold opens connections that stay, and say nothing until they are asked.
