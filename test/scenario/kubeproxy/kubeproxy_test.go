@@ -168,11 +168,11 @@ vrrp      = { router_id = 51 }
 [[l4.service]]
 name      = %q
 vip       = "edge"
-%[1]s
+%s
 scheduler = "mh"
 check     = { kind = "tcp", port = 80, interval = "1s" }
 server    = [{ address = "172.20.0.11" }, { address = "172.20.0.12" }]
-`, selects)
+`, strings.ReplaceAll(selects, " = ", "-"), selects)
 	}
 	if err := os.WriteFile(n.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
