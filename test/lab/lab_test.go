@@ -166,7 +166,7 @@ func TestCommand(t *testing.T) {
 func TestProc(t *testing.T) {
 	l := lab.New(t)
 	n := l.Node("n")
-	p := n.Start("sh", "-c", `echo "$$ is up"; trap 'echo bye; exit 4' TERM; while :; do sleep 0.05; done`)
+	p := n.Start("sh", "-c", `trap 'echo bye; exit 4' TERM; echo "$$ is up"; while :; do sleep 0.05; done`)
 	p.WaitLog(fmt.Sprintf("%d is up", p.Pid()), patience) // the pid is the program's own
 	inside, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", p.Pid()))
 	outside, _ := os.Readlink("/proc/self/ns/net")
