@@ -22,20 +22,30 @@ const (
 	// matches the request, whatever its host, has been preferred: an Ingress's
 	// defaultBackend. Its Path is "/".
 	Default
+	// Begins compares characters: /foo matches /foo, /foobar and /foo/bar, as
+	// Traefik 1.7's PathPrefix does.
+	Begins
+	// Regexp has a regular expression match from the path's begin on, in any
+	// case of letters, as ingress-nginx's use-regex does.
+	Regexp
 )
 
-// String returns the pathType's name in Kubernetes, or "Default".
+// String returns the pathType's name in Kubernetes, or one of ours.
 func (m Match) String() string {
 	switch m {
 	case Exact:
 		return "Exact"
 	case Default:
 		return "Default"
+	case Begins:
+		return "Begins"
+	case Regexp:
+		return "Regexp"
 	}
 	return "Prefix"
 }
 
-// MarshalText writes the pathType's name in Kubernetes.
+// MarshalText writes the same.
 func (m Match) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
 
 // A Spec is one rule: requests for Host and Path go to Backend.
@@ -43,14 +53,51 @@ type Spec struct {
 	// Host is canonical (see CanonicalHost); "" means any host, and a first
 	// label of "*" stands for exactly one label.
 	Host string `json:"host"`
-	// Path is canonical (see CanonicalPath) and starts with "/".
+	// Path is canonical (see CanonicalPath) and starts with "/"; that of Regexp
+	// is an expression.
 	Path  string `json:"path"`
 	Match Match  `json:"match"`
+	// Priority is the rule's rank among those of its host, the highest one
+	// first; 0 leaves it to the path's length. Rules with and without one do
+	// not stand beside each other in a host: see Table.
+	Priority int `json:"priority,omitempty"`
 	// Backend is what answers. The zero Backend answers 503: the rule stands,
 	// but what it names cannot be served.
 	Backend Backend `json:"backend"`
+	// Choices are other backends that some of the requests go to, the first
+	// that takes one.
+	Choices []Choice `json:"choices,omitempty"`
+	// Entrypoints are the names of those that the rule is for; none means all.
+	Entrypoints []string `json:"entrypoints,omitempty"`
+	// Steps are what is done to its requests, in this order.
+	Steps []Step `json:"steps,omitempty"`
 	// Origin is the object the rule was read from.
 	Origin Origin `json:"origin"`
+}
+
+// A Step is something that is done to requests beside forwarding them;
+// l7/middleware knows which ones there are.
+type Step interface {
+	// Kind is its name, as in the configuration.
+	Kind() string
+}
+
+// A Choice takes a part of a route's requests to another backend.
+type Choice struct {
+	Backend Backend `json:"backend"`
+	// Header or Cookie names what decides: those requests are taken in which
+	// it has the Value, or matches the Pattern; none of both are taken where
+	// both are empty.
+	Header  string `json:"header,omitempty"`
+	Cookie  string `json:"cookie,omitempty"`
+	Value   string `json:"value,omitempty"`
+	Pattern string `json:"pattern,omitempty"` // a regular expression for the whole value
+	// Never has such requests go to the route's own Backend, whatever the
+	// Choices behind this one say. Backend is empty then.
+	Never bool `json:"never,omitempty"`
+	// Share is the part of the route's requests that is taken, 0 to 1, where
+	// neither Header nor Cookie is set.
+	Share float64 `json:"share,omitempty"`
 }
 
 // A Backend names one port of one Service, and is the key of an endpoint pool.
@@ -60,10 +107,20 @@ type Backend struct {
 	// Port is the Service port as the rule wrote it: a number in decimal, or
 	// a name.
 	Port string `json:"port"`
+	// As tells apart ways to use the same port, each of which has a policy and
+	// connections of its own: it is a name of the policy, "" of the common one.
+	As string `json:"as,omitempty"`
 }
 
-// String returns namespace/service:port.
-func (b Backend) String() string { return b.Namespace + "/" + b.Service + ":" + b.Port }
+// String returns namespace/service:port, and the way to use it where it is not
+// the common one.
+func (b Backend) String() string {
+	s := b.Namespace + "/" + b.Service + ":" + b.Port
+	if b.As != "" {
+		s += " (" + b.As + ")"
+	}
+	return s
+}
 
 // An Origin is the object that a Spec was read from. When two objects claim
 // the same host, path and match, the older wins; then the lower namespace and

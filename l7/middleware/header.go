@@ -1,0 +1,61 @@
+package middleware
+
+import "strings"
+
+// A Field is one field line; its name is in any case.
+type Field struct{ Name, Value string }
+
+// A Header is field lines in their order.
+type Header []Field
+
+// Get returns the first value of a name, "" without one.
+func (h Header) Get(name string) string {
+	for i := range h {
+		if strings.EqualFold(h[i].Name, name) {
+			return h[i].Value
+		}
+	}
+	return ""
+}
+
+// Has reports whether a line has the name.
+func (h Header) Has(name string) bool {
+	for i := range h {
+		if strings.EqualFold(h[i].Name, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// Values returns all values of a name.
+func (h Header) Values(name string) []string {
+	var out []string
+	for i := range h {
+		if strings.EqualFold(h[i].Name, name) {
+			out = append(out, h[i].Value)
+		}
+	}
+	return out
+}
+
+// Add appends a line.
+func (h *Header) Add(name, value string) { *h = append(*h, Field{name, value}) }
+
+// Set makes value the only one of the name.
+func (h *Header) Set(name, value string) {
+	h.Del(name)
+	h.Add(name, value)
+}
+
+// Del removes all lines of the name.
+func (h *Header) Del(name string) {
+	kept := (*h)[:0]
+	for _, f := range *h {
+		if !strings.EqualFold(f.Name, name) {
+			kept = append(kept, f)
+		}
+	}
+	clear((*h)[len(kept):])
+	*h = kept
+}
