@@ -37,7 +37,8 @@ func (n *node) place(path string, m Match) **Route {
 	return &n.prefix
 }
 
-// lookup returns the route with the longest path that matches, or nil.
+// lookup returns the route of the lowest rank whose path matches, or nil. That
+// is the longest one where no rule has a priority.
 func (n *node) lookup(path []byte) *Route {
 	best := n.prefix
 	rest := path[1:]
@@ -52,14 +53,9 @@ func (n *node) lookup(path []byte) *Route {
 		if n == nil {
 			return best
 		}
-		if n.prefix != nil {
-			best = n.prefix
-		}
+		best = better(best, n.prefix)
 	}
-	if r := n.exact[slashIndex(path[len(path)-1] == '/')]; r != nil {
-		return r
-	}
-	return best
+	return better(best, n.exact[slashIndex(path[len(path)-1] == '/')])
 }
 
 func slashIndex(slash bool) int {

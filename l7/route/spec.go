@@ -58,8 +58,7 @@ type Spec struct {
 	Path  string `json:"path"`
 	Match Match  `json:"match"`
 	// Priority is the rule's rank among those of its host, the highest one
-	// first; 0 leaves it to the path's length. Rules with and without one do
-	// not stand beside each other in a host: see Table.
+	// first; 0 leaves it to the path's length: see Table.
 	Priority int `json:"priority,omitempty"`
 	// Backend is what answers. The zero Backend answers 503: the rule stands,
 	// but what it names cannot be served.
@@ -80,6 +79,13 @@ type Spec struct {
 type Step interface {
 	// Kind is its name, as in the configuration.
 	Kind() string
+}
+
+// An Asking is a Step that asks backends of its own: one who decides, or one
+// who has a page for an error.
+type Asking interface {
+	Step
+	Backends() []Backend
 }
 
 // A Choice takes a part of a route's requests to another backend.

@@ -3,6 +3,8 @@ package route_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -148,11 +150,12 @@ func TestConflicts(t *testing.T) {
 }
 
 // linear is the dumb twin of Table: it compares every rule with the request
-// and keeps the best, as the Kubernetes documentation words it.
-func linear(specs []route.Spec, host, path string) string {
+// and keeps the best, as the documentation words it.
+func linear(specs []route.Spec, entrypoint, host, path string) string {
 	best := -1
 	for i, s := range specs {
-		if matchesHost(s, host) && matchesPath(s, path) && (best < 0 || better(s, specs[best])) {
+		at := len(s.Entrypoints) == 0 || slices.Contains(s.Entrypoints, entrypoint)
+		if at && matchesHost(s, host) && matchesPath(s, path) && (best < 0 || better(s, specs[best])) {
 			best = i
 		}
 	}
@@ -175,8 +178,13 @@ func elements(path string) []string {
 }
 
 func matchesPath(s route.Spec, path string) bool {
-	if s.Match == route.Exact {
+	switch s.Match {
+	case route.Exact:
 		return s.Path == path
+	case route.Begins:
+		return strings.HasPrefix(path, s.Path)
+	case route.Regexp:
+		return regexp.MustCompile("(?i)^(?:" + s.Path + ")").MatchString(path)
 	}
 	want, have := elements(s.Path), elements(path)
 	return len(have) >= len(want) && strings.Join(have[:len(want)], "/") == strings.Join(want, "/")
@@ -184,7 +192,7 @@ func matchesPath(s route.Spec, path string) bool {
 
 func better(a, b route.Spec) bool {
 	score := func(s route.Spec) []int {
-		n := make([]int, 5)
+		n := make([]int, 6)
 		if s.Match != route.Default {
 			n[0] = 1
 		}
@@ -194,10 +202,14 @@ func better(a, b route.Spec) bool {
 		if s.Host != "" && s.Host[0] != '*' {
 			n[1] = 2
 		}
-		n[2] = len(elements(s.Path))
-		if s.Match == route.Exact {
-			n[3] = 1
+		n[2] = s.Priority
+		if s.Priority == 0 {
+			n[2] = len(s.Path)
 		}
+		if s.Priority == 0 && s.Match == route.Prefix {
+			n[2] = max(1, len(strings.TrimSuffix(s.Path, "/")))
+		}
+		n[3] = map[route.Match]int{route.Exact: 4, route.Prefix: 3, route.Begins: 2, route.Regexp: 1}[s.Match]
 		n[4] = len(s.Path)
 		return n
 	}
@@ -210,42 +222,95 @@ func better(a, b route.Spec) bool {
 	return a.Origin.Name < b.Origin.Name
 }
 
+// A world is rules and requests that have something to do with each other.
+type world struct {
+	pick  func(n int) int
+	specs []route.Spec
+}
+
+func (w *world) one(s ...string) string { return s[w.pick(len(s))] }
+
+func (w *world) path() string {
+	p := ""
+	for range w.pick(4) {
+		p += "/" + w.one("a", "b", "ab")
+	}
+	return p + w.one("/", "")
+}
+
+// rules adds n rules: plain ones of Kubernetes, or of every kind.
+func (w *world) rules(n int, every bool) {
+	for i := range n {
+		m, p := route.Match(w.pick(3)), w.path()
+		if every {
+			m = route.Match(w.pick(5))
+		}
+		if m == route.Default || p == "" {
+			p = "/"
+		}
+		if m == route.Regexp {
+			p = w.one("/a.*b", "/[ab]$", "/A", "/(a|b)/b", "/b|/a", "")
+		}
+		s := rule(w.one("", "x.y", "*.y", "*.x.y", "a.x.y", "y", "*.z"), p, m, fmt.Sprintf("s%02d", i))
+		if every {
+			s.Priority = []int{0, 0, 0, 1, 2, 5, 30, -1}[w.pick(8)]
+			s.Entrypoints = [][]string{nil, nil, nil, {"p"}, {"q", "p"}}[w.pick(5)]
+		}
+		w.specs = append(w.specs, s)
+	}
+}
+
+// compare fails t unless requests find the same route by Table and by linear.
+func (w *world) compare(t *testing.T, requests int) {
+	t.Helper()
+	table, conflicts := route.NewTable(w.specs)
+	never := map[string]bool{} // each has a name of its own
+	for _, c := range conflicts {
+		if len(c.Entrypoints) == 0 {
+			never[c.Loser.Origin.Name] = true
+		}
+	}
+	if n := len(table.Routes()); n+len(never) != len(w.specs) {
+		t.Fatalf("%d routes and %d conflicts of %d specs", n, len(conflicts), len(w.specs))
+	}
+	for range requests {
+		e, h, p := w.one("p", "q", "r"), w.one("", "x.y", "y", "a.x.y", "b.x.y", "q", "c.z", "b.a.x.y"), w.path()
+		if p == "" {
+			p = "/"
+		}
+		got, want := answer(table.At(e).Lookup([]byte(h), []byte(p))), linear(w.specs, e, h, p)
+		if got != want {
+			t.Fatalf("%s %s%s: got %q, want %q of\n%+v", e, h, p, got, want, w.specs)
+		}
+	}
+}
+
 func TestLookupAgainstLinear(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
+	t.Log("seed", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
-	pick := func(s ...string) string { return s[r.IntN(len(s))] }
-	path := func() string {
-		p := ""
-		for range r.IntN(4) {
-			p += "/" + pick("a", "b", "ab")
-		}
-		return p + pick("/", "")
+	for round := range 4000 {
+		w := &world{pick: r.IntN}
+		w.rules(r.IntN(40), round%2 == 1)
+		w.compare(t, 50)
 	}
-	for round := range 2000 {
-		var specs []route.Spec
-		for i := range r.IntN(30) {
-			m := route.Match(r.IntN(3))
-			p := path()
-			if m == route.Default || p == "" {
-				p = "/"
+}
+
+func FuzzLookup(f *testing.F) {
+	f.Add([]byte("\x01\x02\x03 some rules"), true)
+	f.Add([]byte("\x10\x20\x30\x40 and more of them"), false)
+	f.Fuzz(func(t *testing.T, data []byte, every bool) {
+		w := &world{pick: func(n int) int {
+			if len(data) == 0 {
+				return 0
 			}
-			specs = append(specs, rule(pick("", "x.y", "*.y", "*.x.y", "a.x.y", "y", "*.z"), p, m, fmt.Sprintf("s%02d", i)))
-		}
-		table, conflicts := route.NewTable(specs)
-		if len(table.Routes())+len(conflicts) != len(specs) {
-			t.Fatalf("seed %d: %d routes and %d conflicts of %d specs", seed, len(table.Routes()), len(conflicts), len(specs))
-		}
-		for range 50 {
-			h, p := pick("", "x.y", "y", "a.x.y", "b.x.y", "q", "c.z", "b.a.x.y"), path()
-			if p == "" {
-				p = "/"
-			}
-			got, want := answer(table.Lookup([]byte(h), []byte(p))), linear(specs, h, p)
-			if got != want {
-				t.Fatalf("seed %d round %d: %s%s: got %q, want %q of\n%v", seed, round, h, p, got, want, specs)
-			}
-		}
-	}
+			c := data[0]
+			data = data[1:]
+			return int(c) % n
+		}}
+		w.rules(w.pick(40), every)
+		w.compare(t, 1+len(data)/6)
+	})
 }
 
 // hosts returns a table of n hosts with ten paths each.
