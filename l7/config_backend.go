@@ -9,6 +9,7 @@ import (
 
 	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/route"
+	"github.com/portico-lb/portico/l7/value"
 )
 
 // A BackendSection is [l7.backend]: how endpoints are used.
@@ -60,54 +61,54 @@ type BackendSection struct {
 }
 
 func parseBackend(s BackendSection, readFile func(string) ([]byte, error), bad func(key, problem string)) backend.Policy {
-	p := parser{readFile, func(key, problem string) { bad("l7.backend."+key, problem) }}
+	p := value.Parser{ReadFile: readFile, Bad: bad}.In("l7.backend")
 	out := backend.Default()
-	out.Protocol = route.Protocol(p.choice(s.Protocol, "protocol", route.Protocols[1:]) + 1)
-	out.SendProxy = p.choice(s.SendProxy, "send_proxy", []string{"v1", "v2"}) + 1
+	out.Protocol = route.Protocol(p.Choice(s.Protocol, "protocol", route.Protocols[1:]) + 1)
+	out.SendProxy = p.Choice(s.SendProxy, "send_proxy", []string{"v1", "v2"}) + 1
 	if out.SendProxy != 0 && out.Protocol.HTTP2() {
-		p.bad("send_proxy", "stands beside a protocol of HTTP/2, whose connections clients share: leave out one of them")
+		p.Bad("send_proxy", "stands beside a protocol of HTTP/2, whose connections clients share: leave out one of them")
 	}
-	out.Balance = p.balance(s)
-	out.SlowStart = p.span(s.SlowStart, "slow_start", out.SlowStart, 0, time.Hour)
-	p.tls(&s, &out.TLS)
+	out.Balance = parseBalance(p, s)
+	out.SlowStart = p.Span(s.SlowStart, "slow_start", out.SlowStart, 0, time.Hour)
+	parseBackendTLS(p, &s, &out.TLS)
 
 	t := &out.Timeouts
-	t.Dial = p.span(s.Timeouts.Dial, "timeouts.dial", t.Dial, 10*time.Millisecond, time.Minute)
-	t.Response = p.span(s.Timeouts.Response, "timeouts.response", t.Response, 100*time.Millisecond, 24*time.Hour)
-	t.Whole = p.span(s.Timeouts.Request, "timeouts.request", t.Whole, 0, 24*time.Hour)
-	t.Idle = p.span(s.Timeouts.Idle, "timeouts.idle", t.Idle, time.Second, time.Hour)
+	t.Dial = p.Span(s.Timeouts.Dial, "timeouts.dial", t.Dial, 10*time.Millisecond, time.Minute)
+	t.Response = p.Span(s.Timeouts.Response, "timeouts.response", t.Response, 100*time.Millisecond, 24*time.Hour)
+	t.Whole = p.Span(s.Timeouts.Request, "timeouts.request", t.Whole, 0, 24*time.Hour)
+	t.Idle = p.Span(s.Timeouts.Idle, "timeouts.idle", t.Idle, time.Second, time.Hour)
 
 	r := &out.Retries
-	r.Attempts = number(p, s.Retries.Attempts, "retries.attempts", r.Attempts, 1, 100)
-	r.Share = number(p, s.Retries.Share, "retries.share", r.Share, 0, 1)
-	r.Floor = number(p, s.Retries.Floor, "retries.floor", r.Floor, 0, 1e6)
+	r.Attempts = value.Number(p, s.Retries.Attempts, "retries.attempts", r.Attempts, 1, 100)
+	r.Share = value.Number(p, s.Retries.Share, "retries.share", r.Share, 0, 1)
+	r.Floor = value.Number(p, s.Retries.Floor, "retries.floor", r.Floor, 0, 1e6)
 
 	e := &out.Ejection
-	e.Failures = number(p, s.Ejection.Failures, "ejection.failures", e.Failures, 0, 1e6)
-	e.Base = p.span(s.Ejection.Base, "ejection.base", e.Base, 10*time.Millisecond, time.Hour)
-	e.Most = max(e.Base, p.span(s.Ejection.Most, "ejection.most", e.Most, 10*time.Millisecond, time.Hour))
-	e.Panic = number(p, s.Ejection.Panic, "ejection.panic", e.Panic, 0, 1)
+	e.Failures = value.Number(p, s.Ejection.Failures, "ejection.failures", e.Failures, 0, 1e6)
+	e.Base = p.Span(s.Ejection.Base, "ejection.base", e.Base, 10*time.Millisecond, time.Hour)
+	e.Most = max(e.Base, p.Span(s.Ejection.Most, "ejection.most", e.Most, 10*time.Millisecond, time.Hour))
+	e.Panic = value.Number(p, s.Ejection.Panic, "ejection.panic", e.Panic, 0, 1)
 
 	b := &out.Breaker
-	b.Share = number(p, s.Breaker.Share, "breaker.share", b.Share, 0, 1)
-	b.Requests = number(p, s.Breaker.Requests, "breaker.requests", b.Requests, 1, 1e6)
-	b.Open = p.span(s.Breaker.Open, "breaker.open", b.Open, 10*time.Millisecond, time.Hour)
+	b.Share = value.Number(p, s.Breaker.Share, "breaker.share", b.Share, 0, 1)
+	b.Requests = value.Number(p, s.Breaker.Requests, "breaker.requests", b.Requests, 1, 1e6)
+	b.Open = p.Span(s.Breaker.Open, "breaker.open", b.Open, 10*time.Millisecond, time.Hour)
 
 	l := &out.Limit
-	l.Requests = number(p, s.Limit.Requests, "limit.requests", l.Requests, 0, 1e6)
-	l.Queue = number(p, s.Limit.Queue, "limit.queue", l.Queue, 0, 1e6)
-	l.Wait = p.span(s.Limit.Wait, "limit.wait", l.Wait, 0, time.Hour)
+	l.Requests = value.Number(p, s.Limit.Requests, "limit.requests", l.Requests, 0, 1e6)
+	l.Queue = value.Number(p, s.Limit.Queue, "limit.queue", l.Queue, 0, 1e6)
+	l.Wait = p.Span(s.Limit.Wait, "limit.wait", l.Wait, 0, time.Hour)
 
-	out.Sticky = p.sticky(s)
+	out.Sticky = parseSticky(p, s)
 	return out
 }
 
-func (p parser) balance(s BackendSection) backend.Balance {
+func parseBalance(p value.Parser, s BackendSection) backend.Balance {
 	b := backend.Default().Balance
-	b.Strategy = backend.Strategy(max(0, p.choice(s.Balance, "balance", []string{"round_robin", "least_requests", "hash"})))
-	b.Bound = number(p, s.HashBound, "hash_bound", b.Bound, 0, 1000)
+	b.Strategy = backend.Strategy(max(0, p.Choice(s.Balance, "balance", []string{"round_robin", "least_requests", "hash"})))
+	b.Bound = value.Number(p, s.HashBound, "hash_bound", b.Bound, 0, 1000)
 	if b.Bound > 0 && b.Bound < 1 {
-		p.bad("hash_bound", fmt.Sprintf("%v is below the mean, which not all can be: want 1 or more, or 0 for none", b.Bound))
+		p.Bad("hash_bound", fmt.Sprintf("%v is below the mean, which not all can be: want 1 or more, or 0 for none", b.Bound))
 	}
 	if s.HashKey == "" {
 		return b
@@ -115,10 +116,10 @@ func (p parser) balance(s BackendSection) backend.Balance {
 	kind, name, named := strings.Cut(s.HashKey, ":")
 	b.Key, b.Name = backend.Key(max(0, slices.Index(hashKeys, kind))), name
 	switch byName := kind == "header" || kind == "cookie"; {
-	case !slices.Contains(hashKeys, kind) || byName != named || named && !token(name):
-		p.bad("hash_key", fmt.Sprintf("%q is no key: allowed are source, uri, header:NAME, cookie:NAME", s.HashKey))
+	case !slices.Contains(hashKeys, kind) || byName != named || named && !value.Token(name):
+		p.Bad("hash_key", fmt.Sprintf("%q is no key: allowed are source, uri, header:NAME, cookie:NAME", s.HashKey))
 	case b.Strategy != backend.Hash:
-		p.bad("hash_key", "stands without balance = \"hash\": add that, or leave it out")
+		p.Bad("hash_key", "stands without balance = \"hash\": add that, or leave it out")
 	}
 	return b
 }
@@ -126,37 +127,37 @@ func (p parser) balance(s BackendSection) backend.Balance {
 // hashKeys are the names of the keys, in their order.
 var hashKeys = []string{"source", "uri", "header", "cookie"}
 
-func (p parser) tls(s *BackendSection, t *backend.TLS) {
+func parseBackendTLS(p value.Parser, s *BackendSection, t *backend.TLS) {
 	t.ServerName, t.Insecure = s.TLS.ServerName, s.TLS.InsecureSkipVerify
 	if s.TLS.CAFile == "" {
 		return
 	}
 	if t.Insecure {
-		p.bad("tls.ca_file", "stands beside insecure_skip_verify, which believes everybody: leave out one of them")
+		p.Bad("tls.ca_file", "stands beside insecure_skip_verify, which believes everybody: leave out one of them")
 	}
-	pem, err := p.readFile(s.TLS.CAFile)
+	pem, err := p.ReadFile(s.TLS.CAFile)
 	if err != nil {
-		p.bad("tls.ca_file", err.Error())
+		p.Bad("tls.ca_file", err.Error())
 	} else if !x509.NewCertPool().AppendCertsFromPEM(pem) {
-		p.bad("tls.ca_file", "holds no certificate: want PEM")
+		p.Bad("tls.ca_file", "holds no certificate: want PEM")
 	}
 	t.CA = string(pem)
 }
 
-func (p parser) sticky(s BackendSection) backend.Sticky {
+func parseSticky(p value.Parser, s BackendSection) backend.Sticky {
 	out := backend.Sticky{Cookie: s.Sticky.Cookie}
-	out.MaxAge = p.span(s.Sticky.MaxAge, "sticky.max_age", 0, 0, 10*365*24*time.Hour)
+	out.MaxAge = p.Span(s.Sticky.MaxAge, "sticky.max_age", 0, 0, 10*365*24*time.Hour)
 	sites := []string{"Lax", "Strict", "None"}
-	out.SameSite = sites[max(0, p.choice(s.Sticky.SameSite, "sticky.same_site", sites))]
-	if out.Cookie != "" && (!token(out.Cookie) || len(out.Cookie) > backend.CookieMost) {
-		p.bad("sticky.cookie", fmt.Sprintf("%q is no name of a cookie: want up to %d letters, digits, - and _", out.Cookie, backend.CookieMost))
+	out.SameSite = sites[max(0, p.Choice(s.Sticky.SameSite, "sticky.same_site", sites))]
+	if out.Cookie != "" && (!value.Token(out.Cookie) || len(out.Cookie) > backend.CookieMost) {
+		p.Bad("sticky.cookie", fmt.Sprintf("%q is no name of a cookie: want up to %d letters, digits, - and _", out.Cookie, backend.CookieMost))
 	}
 	if s.Sticky.SecretFile != "" {
-		secret, err := p.readFile(s.Sticky.SecretFile)
+		secret, err := p.ReadFile(s.Sticky.SecretFile)
 		if err != nil {
-			p.bad("sticky.secret_file", err.Error())
+			p.Bad("sticky.secret_file", err.Error())
 		} else if len(secret) < secretLeast {
-			p.bad("sticky.secret_file", fmt.Sprintf("holds %d bytes, which can be guessed: want %d or more, from openssl rand", len(secret), secretLeast))
+			p.Bad("sticky.secret_file", fmt.Sprintf("holds %d bytes, which can be guessed: want %d or more, from openssl rand", len(secret), secretLeast))
 		}
 		out.Secret = string(secret)
 	}
@@ -165,11 +166,5 @@ func (p parser) sticky(s BackendSection) backend.Sticky {
 
 // secretLeast is what a secret needs that nobody guesses.
 const secretLeast = 16
-
-// token reports whether s is a name in letters, digits, hyphens and
-// underscores.
-func token(s string) bool {
-	return s != "" && strings.Trim(s, "-_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
-}
 
 // choice returns the index of s among allowed, -1 where s is empty or wrong.

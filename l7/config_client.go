@@ -5,6 +5,7 @@ import (
 
 	"github.com/portico-lb/portico/l7/http1"
 	"github.com/portico-lb/portico/l7/proxy"
+	"github.com/portico-lb/portico/l7/value"
 )
 
 // A ClientSection is [l7.client]: what clients may do and take.
@@ -27,26 +28,26 @@ const rateAfter = 30 * time.Second
 
 // parseClient checks s.
 func parseClient(s ClientSection, bad func(key, problem string)) proxy.Bounds {
-	c := parser{bad: func(key, problem string) { bad("l7.client."+key, problem) }}
-	head := int(c.size(s.MaxHeader, "max_header", int64(http1.DefaultLimits.Head), 4<<10, 1<<20))
+	c := value.Parser{Bad: bad}.In("l7.client")
+	head := int(c.Size(s.MaxHeader, "max_header", int64(http1.DefaultLimits.Head), 4<<10, 1<<20))
 	return proxy.Bounds{
 		Timeouts: proxy.Timeouts{
-			Head:  c.span(s.HeaderTimeout, "header_timeout", 10*time.Second, time.Second, time.Hour),
-			Stall: c.span(s.BodyTimeout, "body_timeout", time.Minute, time.Second, time.Hour),
-			Idle:  c.span(s.IdleTimeout, "idle_timeout", 75*time.Second, time.Second, 24*time.Hour),
+			Head:  c.Span(s.HeaderTimeout, "header_timeout", 10*time.Second, time.Second, time.Hour),
+			Stall: c.Span(s.BodyTimeout, "body_timeout", time.Minute, time.Second, time.Hour),
+			Idle:  c.Span(s.IdleTimeout, "idle_timeout", 75*time.Second, time.Second, 24*time.Hour),
 		},
 		Head: http1.Limits{
 			Head:   head,
 			Line:   min(head, http1.DefaultLimits.Line),
-			Fields: number(c, s.MaxHeaderFields, "max_header_fields", http1.DefaultLimits.Fields, 16, 10000),
+			Fields: value.Number(c, s.MaxHeaderFields, "max_header_fields", http1.DefaultLimits.Fields, 16, 10000),
 		},
 		Caps: proxy.Caps{
-			Body:        c.size(s.MaxBody, "max_body", 0, 0, 1<<50),
-			Rate:        int64(number(c, s.MinBodyRate, "min_body_rate", 256, 0, 1<<30)),
+			Body:        c.Size(s.MaxBody, "max_body", 0, 0, 1<<50),
+			Rate:        int64(value.Number(c, s.MinBodyRate, "min_body_rate", 256, 0, 1<<30)),
 			RateAfter:   rateAfter,
-			Requests:    number(c, s.KeepAliveRequests, "keep_alive_requests", 0, 0, 1<<30),
-			Connections: number(c, s.MaxConnections, "max_connections", 0, 0, 1<<24),
-			PerSource:   number(c, s.MaxConnectionsPerSource, "max_connections_per_source", 0, 0, 1<<24),
+			Requests:    value.Number(c, s.KeepAliveRequests, "keep_alive_requests", 0, 0, 1<<30),
+			Connections: value.Number(c, s.MaxConnections, "max_connections", 0, 0, 1<<24),
+			PerSource:   value.Number(c, s.MaxConnectionsPerSource, "max_connections_per_source", 0, 0, 1<<24),
 		},
 	}
 }

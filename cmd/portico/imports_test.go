@@ -36,11 +36,14 @@ var allowed = map[string][]string{
 	"l4/ipvs":             {"l4"},
 	"l7":                  {"l7/*"},
 	"l7/route":            {},
+	"l7/value":            {},
+	"l7/middleware":       {"l7/route", "l7/value"},
 	"l7/http1":            {},
 	"l7/http2":            {},
 	"l7/proxyproto":       {},
 	"l7/certs":            {},
 	"l7/kube":             {"l7/route", "health"},
+	"l7/podroutes":        {},
 	"l7/socket":           {},
 	"l7/backend":          {"l7/route", "l7/socket", "l7/proxyproto"},
 	"l7/accesslog":        {"l7/route"},
@@ -48,9 +51,9 @@ var allowed = map[string][]string{
 	"l7/proxy":            {"l7/route", "l7/http1", "l7/http2", "l7/backend", "l7/proxyproto", "l7/socket", "l7/accesslog", "health"},
 	"cmd/internal/admin":  {},
 	"cmd/internal/config": {"vip", "vip/notify", "l4", "l7"},
-	"cmd/internal/daemon": {"*", "*/*", "cmd/internal/*"},                         // the only place where the parts meet
-	"cmd/portico":         {"cmd/internal/*", "vip", "vip/*", "l4", "l4/*", "l7"}, // prints their statuses
-	"test/lab":            {},                                                     // laboratories know no portico package
+	"cmd/internal/daemon": {"*", "*/*", "cmd/internal/*"},                                 // the only place where the parts meet
+	"cmd/portico":         {"cmd/internal/*", "vip", "vip/*", "l4", "l4/*", "l7", "l7/*"}, // prints their statuses
+	"test/lab":            {},                                                             // laboratories know no portico package
 	"test/vm":             {"test/vm/*"},
 	"test/vm/*":           {},
 	"test/cluster":        {},
