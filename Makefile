@@ -6,7 +6,7 @@ LINT      = GOLANGCI_LINT_CACHE=$(CURDIR)/bin/lint $(GO) run github.com/golangci
 # Packages whose tests need a kernel with ip_vs, and run inside the guest.
 KERNEL    = ./l4/ipvs ./test/vm/guest ./test/lab ./test/scenario
 # Packages that have a target of their own.
-APART     = /l4/ipvs$$|/test/(scenario|scenario/apiserver|scenario/kubeproxy|scenario/nodes|never|differential|package|cluster|vm|vm/guest|demo)$$
+APART     = /l4/ipvs$$|/test/(scenario|scenario/apiserver|scenario/kubeproxy|scenario/nodes|scenario/podroutes|never|differential|package|cluster|vm|vm/guest|demo)$$
 UNIT      = $(shell $(GO) list ./... | grep -v -E '$(APART)')
 
 export CGO_ENABLED ?= 0
@@ -60,7 +60,7 @@ test-differential: deps build
 	PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 ./test/differential
 
 test-cluster: deps build bin/vm
-	PORTICO_CLUSTER=1 PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -p 1 ./test/cluster ./l7/kube ./test/scenario/apiserver
+	PORTICO_CLUSTER=1 PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -p 1 ./test/cluster ./l7/kube ./test/scenario/apiserver ./test/scenario/podroutes
 	PORTICO_CLUSTER=1 PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -timeout 20m -p 1 -exec '$(CURDIR)/bin/vm' ./test/scenario/nodes ./test/scenario/kubeproxy
 
 test-package: deps package bin/vm

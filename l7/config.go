@@ -5,13 +5,11 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
-
-	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/proxy"
+	"github.com/portico-lb/portico/l7/value"
 )
 
 // A Section is [l7] as the operator writes it.
@@ -36,18 +34,6 @@ type EntrypointSection struct {
 	HTTP3          bool        `toml:"http3"`
 	TrustedProxies []string    `toml:"trusted_proxies"`
 	ProxyProtocol  bool        `toml:"proxy_protocol"`
-}
-
-// A KubernetesSection says where routes come from.
-type KubernetesSection struct {
-	Kubeconfig    string   `toml:"kubeconfig"`
-	Endpoints     []string `toml:"endpoints"`
-	TokenFile     string   `toml:"token_file"`
-	CAFile        string   `toml:"ca_file"`
-	Manifests     string   `toml:"manifests"`
-	Namespaces    []string `toml:"namespaces"`
-	LabelSelector string   `toml:"label_selector"`
-	IngressClass  string   `toml:"ingress_class"`
 }
 
 // A Config is a valid [l7].
@@ -85,23 +71,6 @@ type Entrypoint struct {
 	// protocol.
 	ProxyProtocol bool
 }
-
-// Kubernetes is a valid [l7.kubernetes]: a folder of manifests where
-// Manifests is set, else an API server where Kubeconfig or Endpoints is, else
-// no source at all.
-type Kubernetes struct {
-	Kubeconfig    string
-	Endpoints     []string
-	TokenFile     string
-	CAFile        string
-	Manifests     string
-	Namespaces    []string
-	LabelSelector string
-	IngressClass  string
-}
-
-// API says that k names an API server.
-func (k Kubernetes) API() bool { return k.Kubeconfig != "" || len(k.Endpoints) > 0 }
 
 // Parse checks s. Every fault is told to bad with the key it stands at;
 // readFile reads the certificates that the section names.
@@ -199,14 +168,7 @@ func parseEntrypoint(s EntrypointSection, key string, readFile func(string) ([]b
 	} else {
 		checkListen(s.Listen, key+".listen", bad)
 	}
-	for i, p := range s.TrustedProxies {
-		prefix, err := parsePrefix(p)
-		if err != nil {
-			bad(fmt.Sprintf("%s.trusted_proxies[%d]", key, i), fmt.Sprintf("%q is no address and no network: want one such as \"10.0.0.0/8\"", p))
-			continue
-		}
-		e.Trusted = append(e.Trusted, prefix)
-	}
+	e.Trusted = value.Parser{Bad: bad}.In(key).Prefixes(s.TrustedProxies, "trusted_proxies")
 	if s.ProxyProtocol && len(s.TrustedProxies) == 0 {
 		bad(key+".proxy_protocol", "nobody may speak it: it needs trusted_proxies, whose connections begin with it")
 	}
@@ -215,45 +177,6 @@ func parseEntrypoint(s EntrypointSection, key string, readFile func(string) ([]b
 	}
 	e.HTTP = parseHTTP(s, key, bad)
 	return e
-}
-
-// Parse checks s. A director asks the same API server for its Nodes.
-func (s KubernetesSection) Parse(bad func(key, problem string)) Kubernetes {
-	const key = "l7.kubernetes"
-	k := Kubernetes(s)
-	if k.IngressClass == "" {
-		k.IngressClass = "portico"
-	}
-	var named []string
-	for _, source := range []struct {
-		key string
-		set bool
-	}{{"kubeconfig", s.Kubeconfig != ""}, {"endpoints", len(s.Endpoints) > 0}, {"manifests", s.Manifests != ""}} {
-		if source.set {
-			named = append(named, source.key)
-		}
-	}
-	if len(named) > 1 {
-		bad(key+"."+named[1], fmt.Sprintf("stands beside %s: routes come from one of kubeconfig, endpoints, manifests", named[0]))
-	}
-	if len(s.Endpoints) == 0 && (s.TokenFile != "" || s.CAFile != "") {
-		bad(key, "token_file and ca_file belong to endpoints, which is missing")
-	}
-	if _, err := labels.Parse(s.LabelSelector); err != nil {
-		bad(key+".label_selector", fmt.Sprintf("%q: %v: want one such as \"team=web,stage!=test\"", s.LabelSelector, err))
-	}
-	if s.Manifests != "" && s.LabelSelector != "" {
-		bad(key+".label_selector", "selects at an API server: leave out of manifests what is not to be served")
-	}
-	if s.Manifests != "" && len(s.Namespaces) > 0 {
-		bad(key+".namespaces", "selects at an API server: leave out of manifests what is not to be served")
-	}
-	for i, e := range s.Endpoints {
-		if !strings.HasPrefix(e, "https://") {
-			bad(fmt.Sprintf("%s.endpoints[%d]", key, i), fmt.Sprintf("%q is no API server: want one such as \"https://172.16.0.36:6443\"", e))
-		}
-	}
-	return k
 }
 
 func checkListen(listen, key string, bad func(key, problem string)) {
@@ -267,12 +190,4 @@ func checkListen(listen, key string, bad func(key, problem string)) {
 	if err != nil || port == "" {
 		bad(key, fmt.Sprintf("%q is no TCP address: want ADDRESS:PORT or :PORT", listen))
 	}
-}
-
-func parsePrefix(s string) (netip.Prefix, error) {
-	if a, err := netip.ParseAddr(s); err == nil {
-		return netip.PrefixFrom(a, a.BitLen()), nil
-	}
-	p, err := netip.ParsePrefix(s)
-	return p.Masked(), err
 }

@@ -128,7 +128,8 @@ func (s nodeStatus) healthy() bool {
 			continue
 		}
 		if d.Config.Error != "" || d.VIP != nil && !soundVIP(*d.VIP) ||
-			d.L4 != nil && d.L4.LastError != "" || d.Nodes != nil && !soundNodes(*d.Nodes) || d.L7 != nil && !d.L7.Ready {
+			d.L4 != nil && d.L4.LastError != "" || d.Nodes != nil && !soundNodes(*d.Nodes) ||
+			d.PodRoutes != nil && len(d.PodRoutes.Faults) > 0 || d.L7 != nil && !d.L7.Ready {
 			return false
 		}
 	}
@@ -168,6 +169,9 @@ func printStatus(w io.Writer, s nodeStatus, now time.Time) {
 		}
 		if d.Nodes != nil {
 			printNodes(w, *d.Nodes, now)
+		}
+		if d.PodRoutes != nil {
+			printPodRoutes(w, *d.PodRoutes, now)
 		}
 		if d.L7 != nil {
 			printL7(w, *d.L7, now)

@@ -125,8 +125,8 @@ func (f File) parse(wants func(part string) bool, readFile func(string) ([]byte,
 	}
 	if wants("l7") {
 		c.L7 = l7.Parse(f.L7, readFile, bad)
-	} else if len(c.L4.Selectors()) > 0 {
-		c.L7.Kubernetes = f.L7.Kubernetes.Parse(bad)
+	} else if wants("l4") {
+		c.L7.Kubernetes = f.L7.Kubernetes.Parse(bad) // where Nodes are read
 	}
 	nodesReachable(c, bad)
 	return c

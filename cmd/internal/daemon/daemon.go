@@ -19,6 +19,7 @@ import (
 	"github.com/portico-lb/portico/l4/guard"
 	"github.com/portico-lb/portico/l4/nodes"
 	"github.com/portico-lb/portico/l7"
+	"github.com/portico-lb/portico/l7/podroutes"
 	"github.com/portico-lb/portico/vip"
 	"github.com/portico-lb/portico/vip/notify"
 )
@@ -56,13 +57,14 @@ type daemon struct {
 	notify  *notifier
 	socket  *admin.Server
 
-	health *health.Monitor
-	nodes  *nodes.Follower
-	l4     *l4.Reconciler
-	guard  *guard.Guard
-	l7     *l7.L7
-	vip    *vip.Manager
-	teller *notify.Notifier
+	health    *health.Monitor
+	nodes     *nodes.Follower
+	podRoutes *podroutes.Keeper
+	l4        *l4.Reconciler
+	guard     *guard.Guard
+	l7        *l7.L7
+	vip       *vip.Manager
+	teller    *notify.Notifier
 	// stored are the sockets that systemd has, by address; runStore's.
 	stored map[string]bool
 
@@ -123,6 +125,7 @@ func build(c config.Config, o Options, in inheritance) (*daemon, error) {
 	}
 	if o.Wants("l4") {
 		d.buildNodes(c)
+		d.buildPodRoutes(c)
 		if err := d.buildL4(c); err != nil {
 			return nil, err
 		}
@@ -154,6 +157,7 @@ func (d *daemon) parts(successor bool) []Part {
 	add("admin", true, d.socket.Run)
 	add("health", d.health != nil, d.health.Run)
 	add("nodes", d.nodes != nil, d.nodes.Run)
+	add("pod-routes", d.podRoutes != nil, d.podRoutes.Run)
 	add("guard", d.guard != nil, d.guard.Run)
 	add("l4", d.l4 != nil, d.l4.Run)
 	// Before vip, so after it when all stops: its last transitions are told too.

@@ -12,12 +12,13 @@ import (
 	"github.com/portico-lb/portico/l4"
 	"github.com/portico-lb/portico/l4/guard"
 	"github.com/portico-lb/portico/l4/ipvs"
+	"github.com/portico-lb/portico/l7/podroutes"
 	"github.com/portico-lb/portico/vip"
 )
 
 // Flush removes what a stopped director left in the kernel: the services that
-// its record names, the guard's table, the addresses that carry our mark, the
-// sysctls it changed. A file that cannot be used does not hinder it: what is
+// its record names, the guard's table, the routes and addresses that carry our
+// mark, the sysctls it changed. A file that cannot be used does not hinder it: what is
 // ours is known without.
 func Flush(ctx context.Context, path string, stderr io.Writer) error {
 	c, err := config.Load(path, func(string) bool { return false })
@@ -43,6 +44,9 @@ func Flush(ctx context.Context, path string, stderr io.Writer) error {
 	}
 	if err := guard.Flush(); err != nil {
 		errs = append(errs, fmt.Errorf("guard: %w", err))
+	}
+	if err := podroutes.Flush(); err != nil {
+		errs = append(errs, fmt.Errorf("routes to pods: %w", err))
 	}
 	if err := vip.Flush(vip.Options{Log: log, StateDir: c.Node.RunDir}); err != nil {
 		errs = append(errs, fmt.Errorf("addresses: %w", err))

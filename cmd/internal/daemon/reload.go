@@ -27,6 +27,7 @@ func (d *daemon) reload() error {
 	d.level.Set(c.Log.Level)
 	if d.nodes != nil {
 		d.nodes.Set(d.nodesConfig(c))
+		d.podRoutes.Set(d.podRoutesConfig(c))
 	}
 	d.setServers(c.L4)
 	commit()

@@ -8,6 +8,7 @@ import (
 	"github.com/portico-lb/portico/l4/guard"
 	"github.com/portico-lb/portico/l4/nodes"
 	"github.com/portico-lb/portico/l7"
+	"github.com/portico-lb/portico/l7/podroutes"
 	"github.com/portico-lb/portico/vip"
 	"github.com/portico-lb/portico/vip/notify"
 )
@@ -27,7 +28,9 @@ type Status struct {
 	Guard  *guard.Status         `json:"guard,omitempty"`
 	// Nodes is nil where no service follows the Nodes of a cluster.
 	Nodes *nodes.Status `json:"nodes,omitempty"`
-	L7    *l7.Status    `json:"l7,omitempty"`
+	// PodRoutes is nil where the configuration asks for none.
+	PodRoutes *podroutes.Status `json:"pod_routes,omitempty"`
+	L7        *l7.Status        `json:"l7,omitempty"`
 }
 
 // A ConfigStatus describes the configuration that runs.
@@ -58,6 +61,7 @@ func (d *daemon) status() Status {
 		g := d.guard.Status()
 		s.Guard = &g
 		s.Nodes = d.nodes.Status()
+		s.PodRoutes = d.podRoutes.Status()
 	}
 	if d.l7 != nil {
 		v := d.l7.Status()

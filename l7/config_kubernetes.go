@@ -1,0 +1,97 @@
+package l7
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/portico-lb/portico/l7/value"
+)
+
+// A KubernetesSection says where routes come from.
+type KubernetesSection struct {
+	Kubeconfig    string   `toml:"kubeconfig"`
+	Endpoints     []string `toml:"endpoints"`
+	TokenFile     string   `toml:"token_file"`
+	CAFile        string   `toml:"ca_file"`
+	Manifests     string   `toml:"manifests"`
+	Namespaces    []string `toml:"namespaces"`
+	LabelSelector string   `toml:"label_selector"`
+	IngressClass  string   `toml:"ingress_class"`
+	PodRoutes     string   `toml:"pod_routes"`
+	// PodRoutesOnExit is "keep" or "withdraw".
+	PodRoutesOnExit string `toml:"pod_routes_on_exit"`
+}
+
+// Kubernetes is a valid [l7.kubernetes]: a folder of manifests where
+// Manifests is set, else an API server where Kubeconfig or Endpoints is, else
+// no source at all.
+type Kubernetes struct {
+	Kubeconfig    string
+	Endpoints     []string
+	TokenFile     string
+	CAFile        string
+	Manifests     string
+	Namespaces    []string
+	LabelSelector string
+	IngressClass  string
+	// PodRoutes has the director route to the Pods by way of their Nodes, and
+	// Withdraw take the routes away when it stops.
+	PodRoutes, Withdraw bool
+}
+
+// API says that k names an API server.
+func (k Kubernetes) API() bool { return k.Kubeconfig != "" || len(k.Endpoints) > 0 }
+
+// Parse checks s. A director asks the same API server for its Nodes.
+func (s KubernetesSection) Parse(bad func(key, problem string)) Kubernetes {
+	const key = "l7.kubernetes"
+	k := Kubernetes{
+		Kubeconfig:    s.Kubeconfig,
+		Endpoints:     s.Endpoints,
+		TokenFile:     s.TokenFile,
+		CAFile:        s.CAFile,
+		Manifests:     s.Manifests,
+		Namespaces:    s.Namespaces,
+		LabelSelector: s.LabelSelector,
+		IngressClass:  cmp.Or(s.IngressClass, "portico"),
+	}
+	p := value.Parser{Bad: bad}.In(key)
+	k.PodRoutes = p.Choice(s.PodRoutes, "pod_routes", []string{"none", "host-gw"}) == 1
+	k.Withdraw = p.Choice(s.PodRoutesOnExit, "pod_routes_on_exit", []string{"keep", "withdraw"}) == 1
+	if k.PodRoutes && !k.API() {
+		p.Bad("pod_routes", "stands without kubeconfig or endpoints, which say where the API server is that knows the Nodes")
+	}
+	var named []string
+	for _, source := range []struct {
+		key string
+		set bool
+	}{{"kubeconfig", s.Kubeconfig != ""}, {"endpoints", len(s.Endpoints) > 0}, {"manifests", s.Manifests != ""}} {
+		if source.set {
+			named = append(named, source.key)
+		}
+	}
+	if len(named) > 1 {
+		bad(key+"."+named[1], fmt.Sprintf("stands beside %s: routes come from one of kubeconfig, endpoints, manifests", named[0]))
+	}
+	if len(s.Endpoints) == 0 && (s.TokenFile != "" || s.CAFile != "") {
+		bad(key, "token_file and ca_file belong to endpoints, which is missing")
+	}
+	if _, err := labels.Parse(s.LabelSelector); err != nil {
+		bad(key+".label_selector", fmt.Sprintf("%q: %v: want one such as \"team=web,stage!=test\"", s.LabelSelector, err))
+	}
+	if s.Manifests != "" && s.LabelSelector != "" {
+		bad(key+".label_selector", "selects at an API server: leave out of manifests what is not to be served")
+	}
+	if s.Manifests != "" && len(s.Namespaces) > 0 {
+		bad(key+".namespaces", "selects at an API server: leave out of manifests what is not to be served")
+	}
+	for i, e := range s.Endpoints {
+		if !strings.HasPrefix(e, "https://") {
+			bad(fmt.Sprintf("%s.endpoints[%d]", key, i), fmt.Sprintf("%q is no API server: want one such as \"https://172.16.0.36:6443\"", e))
+		}
+	}
+	return k
+}
