@@ -281,8 +281,9 @@ vrrp      = { router_id = 51 }
 	service := func(name, keys, servers string) {
 		fmt.Fprintf(&b, "[[l4.service]]\nname = %q\nscheduler = 'rr'\ncheck = { kind = 'tcp', port = 80, interval = '500ms' }\n%s\n%s\n\n", name, keys, servers)
 	}
+	word := strings.NewReplacer(", ", "-", " ", "-") // names have no blanks
 	for _, w := range forwards {
-		service(w.name, fmt.Sprintf("address = %q\nport = %d\n%s", w.vip, w.port, w.keys), w.servers)
+		service(word.Replace(w.name), fmt.Sprintf("address = %q\nport = %d\n%s", w.vip, w.port, w.keys), w.servers)
 	}
 	service("sctp", "vip = 'edge'\nport = 3868\nprotocol = 'sctp'", servers)
 	service("marked", "vip = 'edge'\nfwmark = 7", servers)
