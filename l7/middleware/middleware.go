@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/portico-lb/portico/l7/route"
@@ -52,13 +53,14 @@ type Middleware interface {
 
 // A Request is what a Middleware sees of a request.
 type Request struct {
+	// Method stays as it is: a changed one is not looked at.
 	Method string
 	// Host is canonical and without a port; Path is canonical, in its escaped
 	// form, and begins with a slash, but for the "*" of OPTIONS. Query begins
 	// with "?" or is empty.
 	//
-	// A changed Path is made canonical again before it is forwarded; one that
-	// leads elsewhere then is answered 400.
+	// A changed Path is made canonical again before it is forwarded; one with
+	// dot segments, which lead elsewhere, is answered 400.
 	Host, Path, Query string
 	// Authority is the Host field that the endpoint gets.
 	Authority string
@@ -95,6 +97,10 @@ type Request struct {
 	// Body is how the request's body is taken.
 	Body Body
 
+	// askedPath and askedQuery are what they were before the first Rewrite; no
+	// path where there was none.
+	askedPath, askedQuery string
+
 	onResponse []func(*Response)
 	onDone     []func(Outcome)
 }
@@ -109,9 +115,24 @@ type Body struct {
 	Whole bool
 }
 
+// Asked returns path and query of the URL that the client knows, whatever
+// middlewares have made of them since.
+func (r *Request) Asked() (path, query string) {
+	if r.askedPath == "" {
+		return r.Path, r.Query
+	}
+	return r.askedPath, r.askedQuery
+}
+
+// Rewrite has the endpoint be asked for another path and query.
+func (r *Request) Rewrite(path, query string) {
+	r.askedPath, r.askedQuery = r.Asked()
+	r.Path, r.Query = path, query
+}
+
 // OnResponse has f see the head of the response, an endpoint's or ours, before
 // the client does. Those that were registered last come first. An interim
-// response is not shown.
+// response is not shown, nor is the switch to another protocol.
 func (r *Request) OnResponse(f func(*Response)) { r.onResponse = append(r.onResponse, f) }
 
 // OnDone has f told once how the request ended. It is called however that was.
@@ -178,7 +199,7 @@ func (w *Response) Transforms() []Transform { return w.transform }
 // thrown away.
 func (w *Response) Replace(a *Answer) {
 	w.replaced, w.transform = a, nil
-	w.Status, w.Header, w.Length, w.Ours = a.Status, a.Header, int64(len(a.Body)), true
+	w.Status, w.Header, w.Length, w.Ours = a.Status, slices.Clone(a.Header), int64(len(a.Body)), true
 }
 
 // Replaced returns what Replace was given last, nil without.

@@ -1,0 +1,60 @@
+package middleware
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/portico-lb/portico/l7/value"
+)
+
+// A Section is one [[l7.middleware]]: a name, and the table of one kind.
+type Section struct {
+	Name     string           `toml:"name"`
+	Headers  *HeadersSection  `toml:"headers"`
+	Redirect *RedirectSection `toml:"redirect"`
+	Rewrite  *RewriteSection  `toml:"rewrite"`
+}
+
+// kinds lists all there are. Those that s does not have are nil.
+func (s *Section) kinds() []kind {
+	return []kind{
+		kindOf("headers", s.Headers),
+		kindOf("redirect", s.Redirect),
+		kindOf("rewrite", s.Rewrite),
+	}
+}
+
+// A kind is one of the tables that a Section may have.
+type kind struct {
+	name  string
+	parse func(value.Parser) Step
+}
+
+func kindOf[S interface{ Parse(value.Parser) Step }](name string, s *S) kind {
+	if s == nil {
+		return kind{name: name}
+	}
+	return kind{name, (*s).Parse}
+}
+
+// Parse checks s. It returns nil where s is not of one kind.
+func (s *Section) Parse(p value.Parser) Step {
+	var names []string
+	var found *kind
+	for _, k := range s.kinds() {
+		names = append(names, k.name)
+		switch {
+		case k.parse == nil:
+		case found != nil:
+			p.Bad(k.name, fmt.Sprintf("stands beside %s: a middleware is of one kind, put it in a table of its own", found.name))
+			return nil
+		default:
+			found = &k
+		}
+	}
+	if found == nil {
+		p.Bad("", "is of no kind: want the table of one of "+strings.Join(names, ", "))
+		return nil
+	}
+	return found.parse(p.In(found.name))
+}
