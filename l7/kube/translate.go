@@ -2,15 +2,15 @@ package kube
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	netv1 "k8s.io/api/networking/v1"
 
+	"github.com/portico-lb/portico/l7/backend"
+	"github.com/portico-lb/portico/l7/middleware"
 	"github.com/portico-lb/portico/l7/route"
 )
 
@@ -20,6 +20,26 @@ type Options struct {
 	// name can be read, and the value of the annotation ClassAnnotation that
 	// is served.
 	IngressClass string
+	// Dialect is how annotations and paths of type ImplementationSpecific are
+	// read.
+	Dialect Dialect
+	// Middlewares are those that MiddlewaresAnnotation can name.
+	Middlewares map[string]middleware.Step
+	// Entrypoints are all there are.
+	Entrypoints []Entrypoint
+	// DefaultEntrypoints are those that serve an Ingress that names none; none
+	// means all.
+	DefaultEntrypoints []string
+	// Policy is that of a backend of which no annotation says more.
+	Policy backend.Policy
+}
+
+// An Entrypoint is one listener, as far as an Ingress can name it.
+type Entrypoint struct {
+	Name string
+	// Scheme is "http" or "https".
+	Scheme string
+	Port   uint16
 }
 
 // A Result is what Routes makes of Objects.
@@ -28,6 +48,21 @@ type Result struct {
 	Specs    []route.Spec
 	TLS      []TLS
 	Problems []Problem
+	// Policies are those of backends that differ from Options.Policy.
+	Policies map[route.Backend]backend.Policy
+	// Depends is what else the Result was made of than Ingresses, Classes and
+	// Secrets.
+	Depends Depends
+}
+
+// Depends says when a Result is to be made anew, beside a change of Ingresses,
+// Classes and Secrets.
+type Depends struct {
+	// Services is whether a change of a Service may change it.
+	Services bool
+	// Counts are the backends of which it depends on how many endpoints they
+	// have, and how many those were.
+	Counts map[route.Backend]int
 }
 
 // A TLS is one entry of an Ingress's tls whose Secret is there. Whether
@@ -46,12 +81,13 @@ type TLS struct {
 func (t TLS) String() string { return fmt.Sprintf("%s for %s", t.Secret, t.Hosts) }
 
 // Routes reads the rules and certificates of the Ingresses that are ours. It
-// depends on Ingresses, Classes and Secrets alone: Services and endpoints come
-// and go without a new table.
-//
-// A path of type ImplementationSpecific, or of none, is read as Prefix.
+// depends on Ingresses, Classes and Secrets, and on what Depends says: endpoints
+// come and go without a new table.
 func Routes(o *Objects, opt Options) Result {
 	t := translation{
+		opt:     opt,
+		objects: o,
+		dialect: newDialect(opt.Dialect),
 		secrets: make(map[string]*corev1.Secret, len(o.Secrets)),
 		served:  make(map[string]TLS),
 	}
@@ -75,142 +111,69 @@ func Routes(o *Objects, opt Options) Result {
 	for _, ing := range ours {
 		t.ingress(ing)
 	}
+	t.dialect.finish(&t)
 	return t.Result
 }
 
-// A translation collects the Result. The fields in the middle are those of
-// the Ingress that is being read.
+// A translation collects the Result.
 type translation struct {
 	Result
-	origin route.Origin
+	opt     Options
+	objects *Objects
+	dialect dialect
 
-	secrets map[string]*corev1.Secret
-	served  map[string]TLS // by host
+	secrets  map[string]*corev1.Secret
+	served   map[string]TLS // by host
+	services map[serviceName]*corev1.Service
+
+	// What follows is of the Ingress that is being read.
+	origin  route.Origin
+	refused bool
 }
 
+// problem tells of a field of the Ingress that is being read.
 func (t *translation) problem(field, format string, args ...any) {
-	t.Problems = append(t.Problems, Problem{Object: t.origin.String(), Field: field, Text: fmt.Sprintf(format, args...)})
+	t.tell(t.origin.String(), field, format, args...)
 }
 
-func (t *translation) add(host, path string, m route.Match, b route.Backend) {
-	t.Specs = append(t.Specs, route.Spec{Host: host, Path: path, Match: m, Backend: b, Origin: t.origin})
+// tell tells of a field of any object.
+func (t *translation) tell(object, field, format string, args ...any) {
+	t.Problems = append(t.Problems, Problem{Object: object, Field: field, Text: fmt.Sprintf(format, args...)})
 }
 
-func (t *translation) ingress(ing *netv1.Ingress) {
-	t.origin = route.Origin{
-		Kind:      "Ingress",
-		Namespace: ing.Namespace,
-		Name:      ing.Name,
-		Created:   ing.CreationTimestamp.UTC(),
-	}
-	var byDefault *route.Backend
-	if ing.Spec.DefaultBackend != nil {
-		b := t.backend("spec.defaultBackend", *ing.Spec.DefaultBackend)
-		byDefault = &b
-		t.add("", "/", route.Default, b)
-	} else if len(ing.Spec.Rules) == 0 {
-		t.problem("spec", "has neither rules nor defaultBackend: add one of them")
-	}
-	for i, r := range ing.Spec.Rules {
-		t.rule(fmt.Sprintf("spec.rules[%d]", i), r, byDefault)
-	}
-	for i, entry := range ing.Spec.TLS {
-		t.tls(fmt.Sprintf("spec.tls[%d]", i), entry)
-	}
+// refuse has the rules of the Ingress that is being read answer 503: what
+// protects them cannot be understood. The caller tells why.
+func (t *translation) refuse(field, format string, args ...any) {
+	t.refused = true
+	t.problem(field, format+"; until then its rules answer 503", args...)
 }
 
-// rule reads one rule. byDefault is the Ingress's default backend, or nil.
-func (t *translation) rule(field string, r netv1.IngressRule, byDefault *route.Backend) {
-	host, err := canonicalHost(r.Host)
-	if err != nil {
-		t.problem(field+".host", "%q: %v: write a DNS name, or one whose first label is *", r.Host, err)
-		return
-	}
-	if r.HTTP == nil || len(r.HTTP.Paths) == 0 {
-		// IngressRuleValue: without paths a rule takes all of its host.
-		if byDefault == nil {
-			t.problem(field+".http", "is missing, and so is spec.defaultBackend, which would answer: add paths or a defaultBackend")
-			return
-		}
-		t.add(host, "/", route.Prefix, *byDefault)
-		return
-	}
-	for i, p := range r.HTTP.Paths {
-		t.path(fmt.Sprintf("%s.http.paths[%d]", field, i), host, p)
-	}
-	if byDefault != nil && host != "" {
-		// What of this host no rule takes goes to this Ingress's default
-		// backend, not to that of an older Ingress.
-		t.addOnce(host, *byDefault)
-	}
-}
+func (t *translation) add(s route.Spec) { t.Specs = append(t.Specs, s) }
 
-// addOnce adds the default backend of a host that several rules may name.
-func (t *translation) addOnce(host string, b route.Backend) {
-	for _, s := range slices.Backward(t.Specs) {
-		if s.Origin != t.origin {
-			break
-		}
-		if s.Host == host && s.Match == route.Default {
-			return
+// service returns a Service, nil where it does not exist. The Result then
+// depends on Services.
+func (t *translation) service(b route.Backend) *corev1.Service {
+	if t.services == nil {
+		t.Depends.Services = true
+		t.services = make(map[serviceName]*corev1.Service, len(t.objects.Services))
+		for _, s := range t.objects.Services {
+			t.services[serviceName{s.Namespace, s.Name}] = s
 		}
 	}
-	t.add(host, "/", route.Default, b)
+	return t.services[serviceName{b.Namespace, b.Service}]
 }
 
-func (t *translation) path(field, host string, p netv1.HTTPIngressPath) {
-	path, err := route.CanonicalPath(nil, []byte(p.Path))
-	if err != nil {
-		t.problem(field+".path", "%q: %v: correct it", p.Path, err)
-		return
+// policy has b be used by p, and returns what it then is called: as tells it
+// from other ways to use the same port, and is for people to read. One that is
+// Options.Policy has no name of its own.
+func (t *translation) policy(b route.Backend, as string, p backend.Policy) route.Backend {
+	if b == (route.Backend{}) || p == t.opt.Policy {
+		return b
 	}
-	match := route.Prefix
-	if p.PathType != nil {
-		switch *p.PathType {
-		case netv1.PathTypeExact:
-			match = route.Exact
-		case netv1.PathTypePrefix, netv1.PathTypeImplementationSpecific:
-		default:
-			t.problem(field+".pathType", "%q is no path type: write Exact, Prefix or ImplementationSpecific", *p.PathType)
-			return
-		}
+	b.As = as
+	if t.Policies == nil {
+		t.Policies = make(map[route.Backend]backend.Policy)
 	}
-	t.add(host, string(path), match, t.backend(field+".backend", p.Backend))
-}
-
-// backend returns the zero Backend, which answers 503, for one that cannot be
-// served: a rule that vanished would hand its requests to another one.
-func (t *translation) backend(field string, b netv1.IngressBackend) route.Backend {
-	switch s := b.Service; {
-	case b.Resource != nil:
-		t.problem(field+".resource", "%s %q cannot be served, the rule answers 503: name a service", b.Resource.Kind, b.Resource.Name)
-	case s == nil || s.Name == "":
-		t.problem(field+".service", "is missing, the rule answers 503: name a service and its port")
-	case (s.Port.Name == "") == (s.Port.Number == 0):
-		t.problem(field+".service.port", "needs either a name or a number, the rule answers 503: write one of them")
-	case s.Port.Name != "":
-		return route.Backend{Namespace: t.origin.Namespace, Service: s.Name, Port: s.Port.Name}
-	default:
-		return route.Backend{Namespace: t.origin.Namespace, Service: s.Name, Port: strconv.Itoa(int(s.Port.Number))}
-	}
-	return route.Backend{}
-}
-
-// canonicalHost is route.CanonicalHost for the host of a rule, which may be a
-// wildcard but no address and has no port.
-func canonicalHost(host string) (string, error) {
-	if strings.ContainsAny(host, ":[]") {
-		return "", errors.New("an address or a port is no host name")
-	}
-	name, wildcard := strings.CutPrefix(host, "*.")
-	c, err := route.CanonicalHost(nil, []byte(name))
-	switch {
-	case err != nil:
-		return "", err
-	case wildcard && len(c) == 0:
-		return "", errors.New("the wildcard stands alone")
-	case wildcard:
-		return "*." + string(c), nil
-	}
-	return string(c), nil
+	t.Policies[b] = p
+	return b
 }

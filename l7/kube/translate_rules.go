@@ -1,0 +1,157 @@
+package kube
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	netv1 "k8s.io/api/networking/v1"
+
+	"github.com/portico-lb/portico/l7/route"
+)
+
+// ingress reads one Ingress.
+func (t *translation) ingress(ing *netv1.Ingress) {
+	t.origin = route.Origin{
+		Kind:      "Ingress",
+		Namespace: ing.Namespace,
+		Name:      ing.Name,
+		Created:   ing.CreationTimestamp.UTC(),
+	}
+	t.refused = false
+	first := len(t.Specs)
+	o := &object{"Ingress", &ing.ObjectMeta}
+	read := t.dialect.ingress(t, o)
+	var byDefault *route.Backend
+	if ing.Spec.DefaultBackend != nil {
+		b := t.backend("spec.defaultBackend", *ing.Spec.DefaultBackend)
+		byDefault = &b
+		t.fallback(read, "", b)
+	} else if len(ing.Spec.Rules) == 0 {
+		t.problem("spec", "has neither rules nor defaultBackend: add one of them")
+	}
+	for i, r := range ing.Spec.Rules {
+		t.rule(read, fmt.Sprintf("spec.rules[%d]", i), r, byDefault)
+	}
+	t.named(o, t.Specs[first:])
+	if t.refused {
+		for i := range t.Specs[first:] {
+			s := &t.Specs[first+i]
+			s.Backend, s.Choices, s.Steps = route.Backend{}, nil, nil
+		}
+	}
+	for i, entry := range ing.Spec.TLS {
+		t.tls(fmt.Sprintf("spec.tls[%d]", i), entry)
+	}
+}
+
+// rule reads one rule. byDefault is the Ingress's default backend, or nil.
+func (t *translation) rule(read ruleReader, field string, r netv1.IngressRule, byDefault *route.Backend) {
+	host, err := canonicalHost(r.Host)
+	if err != nil {
+		t.problem(field+".host", "%q: %v: write a DNS name, or one whose first label is *", r.Host, err)
+		return
+	}
+	if r.HTTP == nil || len(r.HTTP.Paths) == 0 {
+		// IngressRuleValue: without paths a rule takes all of its host.
+		if byDefault == nil {
+			t.problem(field+".http", "is missing, and so is spec.defaultBackend, which would answer: add paths or a defaultBackend")
+			return
+		}
+		read.rule(t, rule{
+			Spec:    route.Spec{Host: host, Path: "/", Match: route.Prefix, Backend: *byDefault, Origin: t.origin},
+			field:   field + ".http",
+			written: "/",
+		})
+		return
+	}
+	for i, p := range r.HTTP.Paths {
+		t.path(read, fmt.Sprintf("%s.http.paths[%d]", field, i), host, p)
+	}
+	if byDefault != nil && host != "" {
+		// What of this host no rule takes goes to this Ingress's default
+		// backend, not to that of an older Ingress.
+		t.fallback(read, host, *byDefault)
+	}
+}
+
+// fallback reads the default backend, of a host that several rules may name.
+func (t *translation) fallback(read ruleReader, host string, b route.Backend) {
+	for _, s := range slices.Backward(t.Specs) {
+		if s.Origin != t.origin {
+			break
+		}
+		if s.Host == host && s.Match == route.Default {
+			return
+		}
+	}
+	read.rule(t, rule{
+		Spec:    route.Spec{Host: host, Path: "/", Match: route.Default, Backend: b, Origin: t.origin},
+		field:   "spec.defaultBackend",
+		written: "/",
+	})
+}
+
+func (t *translation) path(read ruleReader, field, host string, p netv1.HTTPIngressPath) {
+	r := rule{
+		Spec:    route.Spec{Host: host, Origin: t.origin},
+		field:   field,
+		written: p.Path,
+		implied: true,
+	}
+	if p.PathType != nil {
+		switch *p.PathType {
+		case netv1.PathTypeExact:
+			r.Match, r.implied = route.Exact, false
+		case netv1.PathTypePrefix:
+			r.implied = false
+		case netv1.PathTypeImplementationSpecific:
+		default:
+			t.problem(field+".pathType", "%q is no path type: write Exact, Prefix or ImplementationSpecific", *p.PathType)
+			return
+		}
+	}
+	path, err := route.CanonicalPath(nil, []byte(p.Path))
+	r.Path, r.err = string(path), err
+	r.Backend = t.backend(field+".backend", p.Backend)
+	read.rule(t, r)
+}
+
+// backend returns the zero Backend, which answers 503, for one that cannot be
+// served: a rule that vanished would hand its requests to another one.
+func (t *translation) backend(field string, b netv1.IngressBackend) route.Backend {
+	switch s := b.Service; {
+	case b.Resource != nil:
+		t.problem(field+".resource", "%s %q cannot be served, the rule answers 503: name a service", b.Resource.Kind, b.Resource.Name)
+	case s == nil || s.Name == "":
+		t.problem(field+".service", "is missing, the rule answers 503: name a service and its port")
+	case (s.Port.Name == "") == (s.Port.Number == 0):
+		t.problem(field+".service.port", "needs either a name or a number, the rule answers 503: write one of them")
+	case s.Port.Name != "":
+		return route.Backend{Namespace: t.origin.Namespace, Service: s.Name, Port: s.Port.Name}
+	default:
+		return route.Backend{Namespace: t.origin.Namespace, Service: s.Name, Port: strconv.Itoa(int(s.Port.Number))}
+	}
+	return route.Backend{}
+}
+
+// canonicalHost is route.CanonicalHost for the host of a rule, which may be a
+// wildcard but no address and has no port.
+func canonicalHost(host string) (string, error) {
+	if strings.ContainsAny(host, ":[]") {
+		return "", errors.New("an address or a port is no host name")
+	}
+	name, wildcard := strings.CutPrefix(host, "*.")
+	c, err := route.CanonicalHost(nil, []byte(name))
+	switch {
+	case err != nil:
+		return "", err
+	case wildcard && len(c) == 0:
+		return "", errors.New("the wildcard stands alone")
+	case wildcard:
+		return "*." + string(c), nil
+	}
+	return string(c), nil
+}
