@@ -45,9 +45,6 @@ func (m Match) String() string {
 	return "Prefix"
 }
 
-// MarshalText writes the same.
-func (m Match) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
-
 // A Spec is one rule: requests for Host and Path go to Backend.
 type Spec struct {
 	// Host is canonical (see CanonicalHost); "" means any host, and a first
@@ -69,7 +66,7 @@ type Spec struct {
 	// Entrypoints are the names of those that the rule is for; none means all.
 	Entrypoints []string `json:"entrypoints,omitempty"`
 	// Steps are what is done to its requests, in this order.
-	Steps []Step `json:"steps,omitempty"`
+	Steps Steps `json:"steps,omitempty"`
 	// Origin is the object the rule was read from.
 	Origin Origin `json:"origin"`
 }
