@@ -47,7 +47,7 @@ func (r *runner) rebuildAll() {
 		return
 	}
 	o := r.source.Objects()
-	result := kube.Routes(o, kube.Options{IngressClass: r.source.config.IngressClass})
+	result := kube.Routes(o, r.config.options(r.source.config))
 	table, conflicts := route.NewTable(result.Specs)
 	for _, t := range result.TLS {
 		pairs = append(pairs, certs.Pair{Name: t.Secret, Hosts: t.Hosts, CertPEM: t.Cert, KeyPEM: t.Key})

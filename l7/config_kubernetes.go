@@ -3,10 +3,12 @@ package l7
 import (
 	"cmp"
 	"fmt"
+	"net"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/portico-lb/portico/l7/kube"
 	"github.com/portico-lb/portico/l7/value"
 )
 
@@ -20,7 +22,10 @@ type KubernetesSection struct {
 	Namespaces    []string `toml:"namespaces"`
 	LabelSelector string   `toml:"label_selector"`
 	IngressClass  string   `toml:"ingress_class"`
-	PodRoutes     string   `toml:"pod_routes"`
+	// Dialect is one of kube.Dialects.
+	Dialect            string   `toml:"dialect"`
+	DefaultEntrypoints []string `toml:"default_entrypoints"`
+	PodRoutes          string   `toml:"pod_routes"`
 	// PodRoutesOnExit is "keep" or "withdraw".
 	PodRoutesOnExit string `toml:"pod_routes_on_exit"`
 }
@@ -37,6 +42,10 @@ type Kubernetes struct {
 	Namespaces    []string
 	LabelSelector string
 	IngressClass  string
+	// Dialect is how annotations are read. Default traefik17.
+	Dialect kube.Dialect
+	// DefaultEntrypoints serve the Ingresses that name none; none are all.
+	DefaultEntrypoints []string
 	// PodRoutes has the director route to the Pods by way of their Nodes, and
 	// Withdraw take the routes away when it stops.
 	PodRoutes, Withdraw bool
@@ -49,16 +58,18 @@ func (k Kubernetes) API() bool { return k.Kubeconfig != "" || len(k.Endpoints) >
 func (s KubernetesSection) Parse(bad func(key, problem string)) Kubernetes {
 	const key = "l7.kubernetes"
 	k := Kubernetes{
-		Kubeconfig:    s.Kubeconfig,
-		Endpoints:     s.Endpoints,
-		TokenFile:     s.TokenFile,
-		CAFile:        s.CAFile,
-		Manifests:     s.Manifests,
-		Namespaces:    s.Namespaces,
-		LabelSelector: s.LabelSelector,
-		IngressClass:  cmp.Or(s.IngressClass, "portico"),
+		Kubeconfig:         s.Kubeconfig,
+		Endpoints:          s.Endpoints,
+		TokenFile:          s.TokenFile,
+		CAFile:             s.CAFile,
+		Manifests:          s.Manifests,
+		Namespaces:         s.Namespaces,
+		LabelSelector:      s.LabelSelector,
+		IngressClass:       cmp.Or(s.IngressClass, "portico"),
+		DefaultEntrypoints: s.DefaultEntrypoints,
 	}
 	p := value.Parser{Bad: bad}.In(key)
+	k.Dialect = kube.Dialect(max(0, p.Choice(s.Dialect, "dialect", kube.Dialects())))
 	k.PodRoutes = p.Choice(s.PodRoutes, "pod_routes", []string{"none", "host-gw"}) == 1
 	k.Withdraw = p.Choice(s.PodRoutesOnExit, "pod_routes_on_exit", []string{"keep", "withdraw"}) == 1
 	if k.PodRoutes && !k.API() {
@@ -94,4 +105,31 @@ func (s KubernetesSection) Parse(bad func(key, problem string)) Kubernetes {
 		}
 	}
 	return k
+}
+
+// options are how k's objects are read, beside what else c says.
+func (c Config) options(k Kubernetes) kube.Options {
+	o := kube.Options{
+		IngressClass:       k.IngressClass,
+		Dialect:            k.Dialect,
+		DefaultEntrypoints: k.DefaultEntrypoints,
+		Policy:             c.Backend,
+	}
+	for _, e := range c.Entrypoints {
+		o.Entrypoints = append(o.Entrypoints, e.named())
+	}
+	return o
+}
+
+// named is e as an Ingress names it.
+func (e Entrypoint) named() kube.Entrypoint {
+	out := kube.Entrypoint{Name: e.Name, Scheme: "http"}
+	if e.TLS != nil {
+		out.Scheme = "https"
+	}
+	if _, port, err := net.SplitHostPort(e.Listen); err == nil {
+		n, _ := net.LookupPort("tcp", port) // Parse has tried
+		out.Port = uint16(n)
+	}
+	return out
 }
