@@ -2,7 +2,6 @@ package kube
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"runtime"
 	"strings"
@@ -75,6 +74,7 @@ func (f fault) problem() Problem {
 type parsed struct {
 	manifests []manifest
 	faults    []fault
+	json      []byte // is used again
 }
 
 func (p *parsed) fault(at place, k key, lost bool, format string, args ...any) {
@@ -145,6 +145,11 @@ func cutDocument(data []byte) (doc, rest []byte) {
 }
 
 func (p *parsed) yaml(at place, doc []byte) {
+	var ok bool
+	if p.json, ok = plainJSON(p.json[:0], doc); ok {
+		p.object(at, p.json, metav1.TypeMeta{})
+		return
+	}
 	data, err := yaml.YAMLToJSONStrict(doc)
 	if err == nil {
 		p.object(at, data, metav1.TypeMeta{})
@@ -164,20 +169,9 @@ func (p *parsed) yaml(at place, doc []byte) {
 	p.object(at, data, metav1.TypeMeta{})
 }
 
-// head is what tells an object's kind and name.
-type head struct {
-	metav1.TypeMeta `json:",inline"`
-	Metadata        struct {
-		Name      string `json:"name"`
-		Namespace string `json:"namespace"`
-	} `json:"metadata"`
-	Items []json.RawMessage `json:"items"`
-}
-
 // object reads one object, or those of a List. Items of a typed list (an
 // IngressList) have no type of their own and take it from outer.
 func (p *parsed) object(at place, data []byte, outer metav1.TypeMeta) {
-	var h head
 	switch t := bytes.TrimSpace(data); {
 	case len(t) == 0 || string(t) == "null":
 		return // nothing but comments
@@ -185,7 +179,8 @@ func (p *parsed) object(at place, data []byte, outer metav1.TypeMeta) {
 		p.fault(at, key{}, true, "is no Kubernetes object: add apiVersion and kind")
 		return
 	}
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(data, &h); err != nil {
+	h, err := readHead(data)
+	if err != nil {
 		p.fault(at, key{}, true, "%v: correct it", err)
 		return
 	}
