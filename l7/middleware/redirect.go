@@ -28,6 +28,8 @@ type Redirect struct {
 	// Port is where Scheme and Host are; 0 is the scheme's own, or the same
 	// where the scheme is.
 	Port uint16 `json:"port,omitempty"`
+	// Insecure has requests pass that came by https.
+	Insecure bool `json:"insecure,omitempty"`
 	// Entrypoint names the entrypoint that it leads to: what came in there
 	// passes.
 	Entrypoint string `json:"entrypoint,omitempty"`
@@ -65,7 +67,7 @@ type redirect struct {
 
 // Handle answers those that are not yet where they ought to be.
 func (m *redirect) Handle(_ context.Context, r *Request) *Answer {
-	if m.step.Entrypoint != "" && r.Entrypoint == m.step.Entrypoint {
+	if m.step.Entrypoint != "" && r.Entrypoint == m.step.Entrypoint || m.step.Insecure && r.Scheme == "https" {
 		return nil
 	}
 	to := m.target(r)

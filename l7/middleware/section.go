@@ -9,18 +9,28 @@ import (
 
 // A Section is one [[l7.middleware]]: a name, and the table of one kind.
 type Section struct {
-	Name     string           `toml:"name"`
-	Headers  *HeadersSection  `toml:"headers"`
-	Redirect *RedirectSection `toml:"redirect"`
-	Rewrite  *RewriteSection  `toml:"rewrite"`
+	Name      string            `toml:"name"`
+	Allow     *AllowSection     `toml:"allow"`
+	CORS      *CORSSection      `toml:"cors"`
+	Headers   *HeadersSection   `toml:"headers"`
+	InFlight  *InFlightSection  `toml:"in_flight"`
+	RateLimit *RateLimitSection `toml:"rate_limit"`
+	Redirect  *RedirectSection  `toml:"redirect"`
+	Rewrite   *RewriteSection   `toml:"rewrite"`
+	Security  *SecuritySection  `toml:"security"`
 }
 
 // kinds lists all there are. Those that s does not have are nil.
 func (s *Section) kinds() []kind {
 	return []kind{
+		kindOf("allow", s.Allow),
+		kindOf("cors", s.CORS),
 		kindOf("headers", s.Headers),
+		kindOf("in_flight", s.InFlight),
+		kindOf("rate_limit", s.RateLimit),
 		kindOf("redirect", s.Redirect),
 		kindOf("rewrite", s.Rewrite),
+		kindOf("security", s.Security),
 	}
 }
 
