@@ -42,12 +42,13 @@ var allowed = map[string][]string{
 	"l7/http2":            {},
 	"l7/proxyproto":       {},
 	"l7/certs":            {},
+	"l7/acme":             {"test/pebble"},
 	"l7/kube":             {"l7/route", "l7/middleware", "l7/backend", "health"}, // annotations become steps and policies
 	"l7/podroutes":        {},
 	"l7/socket":           {},
 	"l7/backend":          {"l7/route", "l7/socket", "l7/proxyproto"},
-	"l7/accesslog":        {"l7/route"},
-	"l7/trace":            {"l7/accesslog", "l7/route"},
+	"l7/accesslog":        {"l7/route", "l7/value"},
+	"l7/trace":            {"l7/accesslog", "l7/route", "l7/value"},
 	"l7/proxy":            {"l7/route", "l7/http1", "l7/http2", "l7/backend", "l7/proxyproto", "l7/socket", "l7/accesslog", "health"},
 	"cmd/internal/admin":  {},
 	"cmd/internal/config": {"vip", "vip/notify", "l4", "l7"},
@@ -57,6 +58,7 @@ var allowed = map[string][]string{
 	"test/vm":             {"test/vm/*"},
 	"test/vm/*":           {},
 	"test/cluster":        {},
+	"test/pebble":         {},
 	"test/edge":           {"test/lab"}, // knows the product as a binary only
 	"test/scenario":       {"test/*"},   // drives the real binary, as a user would
 	"test/scenario/*":     {"test/*"},
