@@ -23,11 +23,14 @@ type state struct {
 	configured, stopping bool
 	sourceErr            string
 	source               kube.Source
-	routes               []route.Spec
-	endpoints            map[route.Backend][]route.Endpoint
-	conflicts            []route.Conflict
-	problems             []kube.Problem
-	certFaults           []string
+	// options are how the source's objects were read, table what came of them.
+	options    kube.Options
+	table      *route.Table
+	routes     []route.Spec
+	endpoints  map[route.Backend][]route.Endpoint
+	conflicts  []route.Conflict
+	problems   []kube.Problem
+	certFaults []string
 }
 
 // publish replaces the state by a copy that change has been applied to. Only
