@@ -102,16 +102,16 @@ func aliases(a, b string) bool {
 		return false
 	}
 	for i := range len(a) {
-		if variable(a[i]) != variable(b[i]) {
+		if inVariable(a[i]) != inVariable(b[i]) {
 			return false
 		}
 	}
 	return true
 }
 
-// variable is the byte of a variable's name that stands for c of a field's, as
+// inVariable is the byte of a variable's name that stands for c of a field's, as
 // the widest of those rules has it: all that is no letter and no digit is one.
-func variable(c byte) byte {
+func inVariable(c byte) byte {
 	switch {
 	case 'A' <= c && c <= 'Z':
 		return c + 'a' - 'A'

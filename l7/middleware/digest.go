@@ -16,8 +16,7 @@ import (
 
 // DigestAuth lets those pass that prove to know a user's password without
 // sending it (RFC 7616), with MD5 or SHA-256 and qop=auth. What was proved is
-// good for one request: one that comes again is asked for another proof. As the
-// uri is a part of it, a step that changes the path belongs behind this one.
+// good for one request: one that comes again is asked for another proof.
 type DigestAuth struct {
 	// Users are the H(name:realm:password) by name, as Htdigest reads them: 32
 	// hexadecimal digits of MD5 or 64 of SHA-256, all of the same kind. Nobody
@@ -145,12 +144,13 @@ func asksFor(uri string, r *Request) bool {
 	if has {
 		query = "?" + query
 	}
-	if query != r.Query && query+r.Query != "?" {
+	askedPath, askedQuery := r.Asked()
+	if query != askedQuery && query+askedQuery != "?" {
 		return false
 	}
-	if path == r.Path {
+	if path == askedPath {
 		return true
 	}
 	canonical, err := route.CanonicalPath(nil, []byte(path))
-	return err == nil && string(canonical) == r.Path
+	return err == nil && string(canonical) == askedPath
 }
