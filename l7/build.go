@@ -77,6 +77,7 @@ func (r *runner) setEndpoints(o *kube.Objects) {
 	endpoints, problems := kube.Endpoints(o, r.build.backends)
 	r.l.engine.SetEndpoints(endpoints)
 	r.build.endpoints, r.build.gen = endpoints, o.Gen
+	r.source.keep(o, r.build.backends)
 	r.report(slices.Concat(r.build.result.Problems, problems))
 	r.l.publish(func(s *state) {
 		s.configured = s.configured || len(r.build.result.Specs) > 0

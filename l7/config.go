@@ -1,6 +1,7 @@
 package l7
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -17,6 +18,7 @@ type Section struct {
 	ReadyListen *string             `toml:"ready_listen"`
 	StopDelay   string              `toml:"stop_delay"`
 	Drain       string              `toml:"drain"`
+	StateDir    string              `toml:"state_dir"`
 	Entrypoint  []EntrypointSection `toml:"entrypoint"`
 	TLS         TicketSection       `toml:"tls"`
 	Client      ClientSection       `toml:"client"`
@@ -47,6 +49,9 @@ type Config struct {
 	StopDelay time.Duration
 	// Drain is how long in-flight requests may go on after a stop. Default 30s.
 	Drain       time.Duration
+	// StateDir holds what should outlive a boot: what the API server said
+	// last. Default /var/lib/portico/l7.
+	StateDir    string
 	Entrypoints []Entrypoint
 	// TicketKey is the secret that session tickets are sealed with, nil for
 	// the certificates' own keys (see certs.Tickets).
@@ -79,6 +84,7 @@ func Parse(s Section, readFile func(string) ([]byte, error), bad func(key, probl
 		ReadyListen: s.readyListen(),
 		StopDelay:   parseWait(s.StopDelay, "l7.stop_delay", 8*time.Second, bad),
 		Drain:       parseWait(s.Drain, "l7.drain", 30*time.Second, bad),
+		StateDir:    cmp.Or(s.StateDir, "/var/lib/portico/l7"),
 		TicketKey:   parseTicketKey(s.TLS, readFile, bad),
 		Client:      parseClient(s.Client, bad),
 		Backend:     parseBackend(s.Backend, readFile, bad),

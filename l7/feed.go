@@ -3,9 +3,11 @@ package l7
 import (
 	"context"
 	"log/slog"
+	"path/filepath"
 	"sync"
 
 	"github.com/portico-lb/portico/l7/kube"
+	"github.com/portico-lb/portico/l7/route"
 )
 
 // A feed is a source that runs.
@@ -17,9 +19,19 @@ type feed struct {
 	cancel context.CancelFunc
 }
 
-// newFeed makes the source that k names; nil when it names none.
-func newFeed(log *slog.Logger, k Kubernetes) (*feed, error) {
+// snapshotFile is the file below l7.state_dir that keeps what the API server
+// said last.
+const snapshotFile = "kubernetes.snapshot"
+
+// newFeed makes the source that k names; nil when it names none. An API server's
+// objects are kept in stateDir, unless that is empty; the first source of a
+// process serves them where the API server does not answer.
+func newFeed(log *slog.Logger, k Kubernetes, stateDir string, first bool) (*feed, error) {
 	f := &feed{config: k, synced: make(chan struct{})}
+	snapshot := ""
+	if stateDir != "" {
+		snapshot = filepath.Join(stateDir, snapshotFile)
+	}
 	var err error
 	switch {
 	case k.Manifests != "":
@@ -33,6 +45,8 @@ func newFeed(log *slog.Logger, k Kubernetes) (*feed, error) {
 			CAFile:        k.CAFile,
 			Namespaces:    k.Namespaces,
 			LabelSelector: k.LabelSelector,
+			Snapshot:      snapshot,
+			Restore:       first,
 		})
 	default:
 		return nil, nil
@@ -65,6 +79,13 @@ func (f *feed) stop() {
 func (f *feed) reread() {
 	if folder, ok := f.Source.(*kube.Folder); ok {
 		folder.Reload()
+	}
+}
+
+// keep has what is served outlive a boot; a folder does so by itself.
+func (f *feed) keep(o *kube.Objects, backends []route.Backend) {
+	if w, ok := f.Source.(*kube.Watcher); ok {
+		w.Keep(o, backends)
 	}
 }
 

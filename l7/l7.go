@@ -83,7 +83,7 @@ func New(o Options) *L7 {
 func (l *L7) Prepare(c Config) (commit func(), err error) {
 	// A source that is not new may be away for a while.
 	if k := l.next.Load().Kubernetes; !reflect.DeepEqual(c.Kubernetes, k) {
-		if _, err := newFeed(l.log, c.Kubernetes); err != nil {
+		if _, err := newFeed(l.log, c.Kubernetes, "", false); err != nil {
 			return nil, err
 		}
 	}

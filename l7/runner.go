@@ -57,8 +57,8 @@ func newRunner(l *L7, told func()) *runner {
 
 // apply makes c live: only what differs is touched.
 func (r *runner) apply(ctx context.Context, c Config) {
-	r.applySource(ctx, c.Kubernetes)
 	r.config = c
+	r.applySource(ctx, c.Kubernetes)
 	r.tickets.Share(c.TicketKey)
 	r.l.engine.SetBounds(c.Client)
 	r.l.engine.SetPolicies(c.Backend, nil)
@@ -141,7 +141,7 @@ func (r *runner) applySource(ctx context.Context, k Kubernetes) {
 	}
 	r.coming.stop()
 	r.coming, r.retry = nil, nil
-	f, err := newFeed(r.l.log, k)
+	f, err := newFeed(r.l.log, k, r.config.StateDir, r.source == nil)
 	switch {
 	case err != nil:
 		// The configuration was valid, what it names is not there, perhaps

@@ -60,6 +60,9 @@ type SourceStatus struct {
 	Err string `json:"error,omitempty"`
 	// ErrSince is when Err began.
 	ErrSince time.Time `json:"error_since,omitzero"`
+	// Restored is set while the API server has not answered since the start and
+	// what it said in an earlier run is served: when it last confirmed that.
+	Restored time.Time `json:"restored,omitzero"`
 	// Counts is how many objects of each kind are known.
 	Counts Counts `json:"counts"`
 	// Problems are objects that the source could not read.

@@ -34,6 +34,11 @@ type WatchOptions struct {
 	Namespaces []string
 	// LabelSelector restricts the Ingresses, and nothing else.
 	LabelSelector string
+	// Snapshot is a file that keeps what is given to Keep; empty for none.
+	Snapshot string
+	// Restore serves what Snapshot holds for as long as the API server does not
+	// answer at first, and goes without what may not be read.
+	Restore bool
 }
 
 // A Watcher is a Source that follows an API server.
@@ -53,7 +58,10 @@ type Watcher struct {
 	services  kind[*corev1.Service]
 	slices    kind[*discoveryv1.EndpointSlice]
 	secrets   kind[*corev1.Secret]
-	objects   Objects // as of the last call of Objects
+	objects   *Objects // as of the last call of Objects
+
+	keeper  *keeper // nil without a snapshot
+	bridges bool
 }
 
 // A reader follows some kinds of objects at an API server.
@@ -62,11 +70,15 @@ type reader struct {
 	server     *server
 	reflectors []*cache.Reflector
 	changed    chan struct{}
+	stir       chan struct{} // rings after changes that Objects does not tell of, too
 	synced     chan struct{} // closed once every reading is complete
+	troubled   chan struct{} // closed once one has failed
 
 	mu       sync.Mutex
 	readings []*reading
 	modified time.Time
+	restored time.Time // when what comes from the disk was last confirmed
+	tolerant bool      // refusals count as nothing there
 }
 
 // prepare makes the client. It reads the files that o names and connects to
@@ -77,7 +89,8 @@ func (w *reader) prepare(o WatchOptions) (*kubernetes.Clientset, error) {
 		return nil, err
 	}
 	w.log, w.server = o.Log, server
-	w.changed, w.synced = make(chan struct{}, 1), make(chan struct{})
+	w.changed, w.stir = make(chan struct{}, 1), make(chan struct{}, 1)
+	w.synced, w.troubled = make(chan struct{}), make(chan struct{})
 	return kubernetes.NewForConfigAndClient(server.config, server.http)
 }
 
@@ -90,10 +103,13 @@ func NewWatcher(o WatchOptions) (*Watcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("l7.kubernetes.label_selector %q: %w", o.LabelSelector, err)
 	}
-	w := &Watcher{}
+	w := &Watcher{bridges: o.Restore}
 	client, err := w.prepare(o)
 	if err != nil {
 		return nil, err
+	}
+	if o.Snapshot != "" {
+		w.keeper = &keeper{log: o.Log, path: o.Snapshot, servers: w.server.all(), latest: make(chan kept, 1)}
 	}
 	r := &w.reader
 	net, core, discovery := client.NetworkingV1().RESTClient(), client.CoreV1().RESTClient(), client.DiscoveryV1().RESTClient()
@@ -102,13 +118,15 @@ func NewWatcher(o WatchOptions) (*Watcher, error) {
 		namespaces = []string{""}
 	}
 	for _, ns := range namespaces {
-		follow(r, &w.ingresses, query{client: net, resource: "ingresses", namespace: ns, labels: selector.String()}, keepAll)
+		follow(r, &w.ingresses, query{client: net, resource: "ingresses", namespace: ns, labels: selector.String()}, func(in *netv1.Ingress) bool {
+			return selector.Matches(labels.Set(in.Labels))
+		})
 		follow(r, &w.services, query{client: core, resource: "services", namespace: ns}, keepAll)
 		follow(r, &w.slices, query{client: discovery, resource: "endpointslices", namespace: ns}, keepAll)
 		// Asked for by type, as a cluster may hold thousands of others, Helm's
 		// releases above all.
 		for _, t := range []corev1.SecretType{corev1.SecretTypeTLS, corev1.SecretTypeOpaque} {
-			follow(r, &w.secrets, query{client: core, resource: "secrets", namespace: ns, fields: "type=" + string(t)}, keepPair)
+			follow(r, &w.secrets, query{client: core, resource: "secrets", namespace: ns, fields: "type=" + string(t)}, keepPair(t))
 		}
 	}
 	// An IngressClass belongs to the cluster: who may read some namespaces only
@@ -119,6 +137,20 @@ func NewWatcher(o WatchOptions) (*Watcher, error) {
 
 // Run follows the API server until ctx ends, for as long as it may be away. It
 // can be called once.
+func (w *Watcher) Run(ctx context.Context, ready func()) error {
+	var group sync.WaitGroup
+	if w.bridges {
+		group.Go(func() { w.bridge(ctx) })
+	}
+	if w.keeper != nil {
+		group.Go(func() { w.keeper.run(ctx, w.confirmed) })
+	}
+	err := w.reader.Run(ctx, ready)
+	group.Wait()
+	return err
+}
+
+// Run is that of a Source.
 func (w *reader) Run(ctx context.Context, ready func()) error {
 	// The reflectors log to klog; what matters of it, note says.
 	quiet := klog.NewContext(ctx, klog.Logger{})
@@ -155,21 +187,24 @@ func (w *Watcher) collect() *Objects {
 	default:
 		return nil
 	}
-	o := w.objects
-	o.Ingresses = w.ingresses.since(o.Gen.Ingresses, o.Ingresses)
-	o.Classes = w.classes.since(o.Gen.Classes, o.Classes)
-	o.Services = w.services.since(o.Gen.Services, o.Services)
-	o.Slices = w.slices.since(o.Gen.Slices, o.Slices)
-	o.Secrets = w.secrets.since(o.Gen.Secrets, o.Secrets)
-	o.Gen = Generations{
+	gen := Generations{
 		Ingresses: w.ingresses.gen,
 		Classes:   w.classes.gen,
 		Services:  w.services.gen,
 		Slices:    w.slices.gen,
 		Secrets:   w.secrets.gen,
 	}
-	w.objects = o
-	return &o
+	if w.objects == nil || w.objects.Gen != gen {
+		w.objects = &Objects{
+			Ingresses: w.ingresses.all(),
+			Classes:   w.classes.all(),
+			Services:  w.services.all(),
+			Slices:    w.slices.all(),
+			Secrets:   w.secrets.all(),
+			Gen:       gen,
+		}
+	}
+	return w.objects
 }
 
 // Status describes the watch. Err is that of the reading which has failed for
@@ -184,11 +219,15 @@ func (w *Watcher) Status() SourceStatus {
 		Changed: w.modified,
 		Counts:  objects.Count(),
 	}
-	if r := w.failing(); r != nil {
-		s.Err, s.ErrSince = r.err, r.since
+	failing := w.failing()
+	if failing != nil {
+		s.Err, s.ErrSince = failing.err, failing.since
 	}
 	for _, r := range w.readings {
-		if r.refused != "" {
+		if r.restored {
+			s.Restored = w.restored
+		}
+		if r.refused != "" && r != failing {
 			s.Problems = append(s.Problems, Problem{Object: r.what, Text: r.refused})
 		}
 	}

@@ -41,7 +41,7 @@ func (w *NodeWatcher) Nodes(selector string) (nodes []*corev1.Node, ok bool) {
 	}
 	select {
 	case <-w.synced:
-		return k.since(0, nil), true
+		return k.all(), true
 	default:
 		return nil, false
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -35,10 +36,11 @@ type query struct {
 type reading struct {
 	what     string // for people
 	optional bool
-	synced   bool // was complete once, or is optional and refused
+	synced   bool // was complete once, or is done without
+	restored bool // comes from the disk
 	err      string
 	since    time.Time // when err began
-	refused  string    // why an optional reading goes without
+	refused  string    // why it may not be read
 }
 
 // follow adds a reflector for q that fills k with the objects that keep lets
@@ -56,7 +58,10 @@ func follow[T metav1.Object](w *reader, k *kind[T], q query, keep func(T) bool) 
 	}
 	w.readings = append(w.readings, r)
 
-	s := &store[T]{w: w, reading: r, kind: k, keep: keep, objects: make(map[cache.ObjectName]T)}
+	s := &store[T]{
+		w: w, reading: r, kind: k, keep: keep, objects: make(map[cache.ObjectName]T),
+		namespace: q.namespace,
+	}
 	k.stores = append(k.stores, s)
 
 	var sample T
@@ -106,16 +111,21 @@ func (w *reader) note(r *reading, err error) {
 	case err == nil:
 		r.err, r.since, r.refused = "", time.Time{}, ""
 	case r.optional && apierrors.IsForbidden(err):
-		if r.refused == "" {
-			w.log.Warn("going without objects that may not be read", "objects", r.what, "err", err)
-		}
 		r.err, r.since, r.refused = "", time.Time{}, explain(err)
-		w.markSynced(r)
+		w.without(r)
 	default:
 		r.err = r.what + ": " + explain(err)
 		if r.since.IsZero() {
 			r.since = time.Now()
 		}
+		r.refused = ""
+		if apierrors.IsForbidden(err) {
+			r.refused = explain(err)
+			if w.tolerant {
+				w.without(r)
+			}
+		}
+		w.trouble()
 	}
 	switch after := w.failing(); {
 	case before == nil && after != nil:
@@ -134,6 +144,27 @@ func (w *reader) failing() (first *reading) {
 		}
 	}
 	return first
+}
+
+// trouble lets bridge know of the first failure. mu is held.
+func (w *reader) trouble() {
+	select {
+	case <-w.troubled:
+	default:
+		close(w.troubled)
+	}
+}
+
+// markRead notes that the API server has said everything of r. mu is held.
+func (w *reader) markRead(r *reading) {
+	w.markSynced(r)
+	if !r.restored {
+		return
+	}
+	r.restored = false
+	if !slices.ContainsFunc(w.readings, func(r *reading) bool { return r.restored }) {
+		w.log.Info("kubernetes API has answered, nothing that is served is from the disk any more", "from", w.server.current())
+	}
 }
 
 // markSynced notes that r is complete. mu is held.

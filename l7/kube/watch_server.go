@@ -90,6 +90,18 @@ func (s *server) current() string {
 	return s.config.Host
 }
 
+// all are the URLs that it has.
+func (s *server) all() []string {
+	if s.endpoints == nil {
+		return []string{s.config.Host}
+	}
+	var out []string
+	for _, u := range s.endpoints.urls {
+		out = append(out, u.String())
+	}
+	return out
+}
+
 // close ends the connections. They could not be closed as idle ones: the end of
 // a watch that was broken off takes a moment to get there.
 func (s *server) close() { s.connections.CloseAll() }

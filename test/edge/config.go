@@ -49,6 +49,9 @@ vrrp      = { router_id = 51, advert_interval = %[5]q%[8]s }
 	b.WriteString(`
 [l7]
 stop_delay = "4s" # the checks below fail after three seconds
+`)
+	fmt.Fprintf(&b, "state_dir  = %q\n", n.Dir()+"/l7")
+	b.WriteString(`
 
 [[l7.entrypoint]]
 name   = "http"

@@ -54,6 +54,7 @@ func (d *daemon) needRestart(c config.Config) {
 		{"admin.l7_socket", c.Admin.L7Socket == d.config.Admin.L7Socket},
 		{"log.format", c.Log.Text == d.config.Log.Text},
 		{"l7.drain", c.L7.Drain == d.config.L7.Drain},
+		{"l7.state_dir", c.L7.StateDir == d.config.L7.StateDir},
 	} {
 		if !v.same {
 			d.log.Warn("changed key takes effect at the next start", "key", v.key)

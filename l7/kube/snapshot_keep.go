@@ -1,0 +1,146 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/portico-lb/portico/l7/route"
+)
+
+const (
+	// restoreAfter is how long the API server has to answer at first, before
+	// what it said last is served from the disk. It has less where it refuses.
+	restoreAfter = 3 * time.Second
+	// settle lets what comes with a change get into the same snapshot.
+	settle = time.Second
+	// writeEvery spares the disk where endpoints never rest.
+	writeEvery = 30 * time.Second
+	// touchEvery is how far the time of the snapshot may be behind.
+	touchEvery = time.Minute
+)
+
+// A keeper writes snapshots to a file, whose time says when the API server last
+// confirmed them.
+type keeper struct {
+	log     *slog.Logger
+	path    string
+	servers []string
+	latest  chan kept // holds the last thing to write
+	err     string    // the last failure to write
+}
+
+// kept is what there is to write.
+type kept struct {
+	objects  *Objects
+	backends []route.Backend
+}
+
+// keep has o written soon, in place of what waits for that. It does not block.
+// One goroutine at a time may call it.
+func (k *keeper) keep(o *Objects, backends []route.Backend) {
+	select {
+	case <-k.latest:
+	default: // nothing waits
+	}
+	k.latest <- kept{o, backends}
+}
+
+// run writes until ctx ends, and what waits then. confirmed says whether the API
+// server vouches for what was last written.
+func (k *keeper) run(ctx context.Context, confirmed func() bool) {
+	tick := time.NewTicker(touchEvery)
+	defer tick.Stop()
+	var written time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			select {
+			case next := <-k.latest:
+				k.write(next)
+			default:
+				k.touch(confirmed())
+			}
+			return
+		case <-tick.C:
+			k.touch(confirmed())
+		case next := <-k.latest:
+			wait := max(settle, writeEvery-time.Since(written))
+			k.write(k.newest(ctx, next, time.After(wait)))
+			written = time.Now()
+		}
+	}
+}
+
+// newest returns the last that was given to keep when due fires or ctx ends.
+func (k *keeper) newest(ctx context.Context, next kept, due <-chan time.Time) kept {
+	for {
+		select {
+		case next = <-k.latest:
+		case <-due:
+			return next
+		case <-ctx.Done():
+			return next
+		}
+	}
+}
+
+func (k *keeper) write(next kept) {
+	b, err := snapshot{k.servers, needed(next.objects, next.backends)}.encode()
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(k.path), 0o700)
+	}
+	if err == nil {
+		err = renameio.WriteFile(k.path, b, 0o600)
+	}
+	k.note(err)
+}
+
+// touch moves the time of the snapshot to now.
+func (k *keeper) touch(confirmed bool) {
+	if !confirmed {
+		return
+	}
+	now := time.Now()
+	if err := os.Chtimes(k.path, now, now); !errors.Is(err, fs.ErrNotExist) {
+		k.note(err)
+	}
+}
+
+// note logs a failure when it begins, and its end.
+func (k *keeper) note(err error) {
+	switch {
+	case err != nil && err.Error() != k.err:
+		k.err = err.Error()
+		k.log.Warn("routes cannot be remembered for a start without the API server", "err", err)
+	case err == nil && k.err != "":
+		k.err = ""
+		k.log.Info("routes can be remembered again", "file", k.path)
+	}
+}
+
+// read returns the snapshot and when the API server last confirmed it.
+func (k *keeper) read() (s snapshot, confirmed time.Time, err error) {
+	info, err := os.Stat(k.path)
+	if err != nil {
+		return s, confirmed, err
+	}
+	b, err := os.ReadFile(k.path)
+	if err != nil {
+		return s, confirmed, err
+	}
+	if s, err = parseSnapshot(b); err != nil {
+		return s, confirmed, fmt.Errorf("%s: %w", k.path, err)
+	}
+	if !s.of(k.servers) {
+		return s, confirmed, fmt.Errorf("%s: is of another cluster, at %q", k.path, s.servers)
+	}
+	return s, info.ModTime(), nil
+}
