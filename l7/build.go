@@ -16,7 +16,9 @@ type build struct {
 	conflicts []route.Conflict
 	backends  []route.Backend
 	endpoints map[route.Backend][]route.Endpoint
-	problems  []kube.Problem
+	// unreached are the problems of the backends' endpoints, problems those of
+	// everything.
+	unreached, problems []kube.Problem
 	// certFaults are the certificates that cannot be used.
 	certFaults []string
 }
@@ -41,19 +43,16 @@ func (r *runner) rebuild() {
 
 // rebuildAll builds routes, certificates and endpoints anew.
 func (r *runner) rebuildAll() {
-	pairs := r.filePairs()
 	if r.source == nil {
-		r.setCertificates(pairs)
+		r.setCertificates(r.pairs())
 		return
 	}
 	o := r.source.Objects()
 	result := kube.Routes(o, r.config.options(r.source.config))
 	table, conflicts := route.NewTable(result.Specs)
-	for _, t := range result.TLS {
-		pairs = append(pairs, certs.Pair{Name: t.Secret, Hosts: t.Hosts, CertPEM: t.Cert, KeyPEM: t.Key})
-	}
-	r.setCertificates(pairs)
 	r.build.result, r.build.conflicts = result, conflicts
+	r.acme.want(result, r.filePairs())
+	r.setCertificates(r.pairs())
 
 	// A backend's endpoints stand before its first route and leave after its
 	// last, so that no request falls between the two.
@@ -78,25 +77,27 @@ func (r *runner) setEndpoints(o *kube.Objects) {
 	r.l.engine.SetEndpoints(endpoints)
 	r.build.endpoints, r.build.gen = endpoints, o.Gen
 	r.source.keep(o, r.build.backends)
-	r.report(slices.Concat(r.build.result.Problems, problems))
+	r.build.unreached = problems
+	r.report()
 	r.l.publish(func(s *state) {
 		s.configured = s.configured || len(r.build.result.Specs) > 0
 		s.source = r.source.Source
 		s.routes = r.build.result.Specs
 		s.endpoints = endpoints
 		s.conflicts = r.build.conflicts
-		s.problems = r.build.problems
 	})
 }
 
 // report logs the problems that were not there before, once each.
-func (r *runner) report(problems []kube.Problem) {
+func (r *runner) report() {
+	problems := slices.Concat(r.build.result.Problems, r.build.unreached, r.acme.problems())
 	for _, p := range problems {
 		if !slices.Contains(r.build.problems, p) {
 			r.l.log.Warn("object has a problem", "object", p.Object, "field", p.Field, "problem", p.Text)
 		}
 	}
 	r.build.problems = problems
+	r.l.publish(func(s *state) { s.problems = problems })
 }
 
 // setCertificates logs what is wrong with a pair once, not at each rebuild.
@@ -110,6 +111,16 @@ func (r *runner) setCertificates(pairs []certs.Pair) {
 	}
 	r.build.certFaults = faults
 	r.l.publish(func(s *state) { s.certFaults = faults })
+}
+
+// pairs returns all certificates: those of the configuration, of Secrets, and of
+// the CA. Where two name a host the first has it.
+func (r *runner) pairs() []certs.Pair {
+	out := r.filePairs()
+	for _, t := range r.build.result.TLS {
+		out = append(out, certs.Pair{Name: t.Secret, Hosts: t.Hosts, CertPEM: t.Cert, KeyPEM: t.Key})
+	}
+	return append(out, r.acme.pairs()...)
 }
 
 // filePairs returns the certificates that the configuration names. The first of

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/portico-lb/portico/l7/acme"
 	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/proxy"
 	"github.com/portico-lb/portico/l7/value"
@@ -24,6 +25,7 @@ type Section struct {
 	Client      ClientSection       `toml:"client"`
 	Backend     BackendSection      `toml:"backend"`
 	Kubernetes  KubernetesSection   `toml:"kubernetes"`
+	ACME        *acme.Section       `toml:"acme"`
 }
 
 // An EntrypointSection is one [[l7.entrypoint]].
@@ -48,7 +50,7 @@ type Config struct {
 	// /ready. Default 8s.
 	StopDelay time.Duration
 	// Drain is how long in-flight requests may go on after a stop. Default 30s.
-	Drain       time.Duration
+	Drain time.Duration
 	// StateDir holds what should outlive a boot: what the API server said
 	// last. Default /var/lib/portico/l7.
 	StateDir    string
@@ -61,6 +63,9 @@ type Config struct {
 	// Backend is how the endpoints of all backends are used.
 	Backend    backend.Policy
 	Kubernetes Kubernetes
+	// ACME says where certificates come from for hosts whose Ingress asks for TLS
+	// and names no Secret; nil is nowhere.
+	ACME *acme.Config
 }
 
 // An Entrypoint is one listener.
@@ -90,6 +95,7 @@ func Parse(s Section, readFile func(string) ([]byte, error), bad func(key, probl
 		Backend:     parseBackend(s.Backend, readFile, bad),
 		Kubernetes:  s.Kubernetes.Parse(bad),
 	}
+	c.ACME = parseACME(s.ACME, c.Kubernetes, c.StateDir, readFile, bad)
 	if c.ReadyListen != "" {
 		checkListen(c.ReadyListen, "l7.ready_listen", bad)
 	}

@@ -19,6 +19,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/portico-lb/portico/l7/acme"
 	"github.com/portico-lb/portico/l7/certs"
 	"github.com/portico-lb/portico/l7/proxy"
 )
@@ -41,6 +42,8 @@ type L7 struct {
 	log    *slog.Logger
 	engine *proxy.Proxy
 	certs  *certs.Store
+	// acme is nil where no CA is configured.
+	acme atomic.Pointer[acme.Manager]
 
 	// next is the configuration that Run shall apply, bell tells it so.
 	next atomic.Pointer[Config]
@@ -184,6 +187,8 @@ func (l *L7) Run(ctx context.Context, ready func()) error {
 			r.applySource(ctx, r.config.Kubernetes)
 		case <-r.source.changed():
 			r.rebuild()
+		case <-r.acme.changed():
+			r.refreshCertificates()
 		}
 	}
 }

@@ -27,6 +27,7 @@ type runner struct {
 	coming *feed
 	// retry fires while the source that the configuration names cannot be had.
 	retry   <-chan time.Time
+	acme    *registrar // nil where no CA is configured
 	build   build
 	tickets *certs.Tickets
 	// opened says that entrypoints are served; told when they first are.
@@ -62,6 +63,7 @@ func (r *runner) apply(ctx context.Context, c Config) {
 	r.tickets.Share(c.TicketKey)
 	r.l.engine.SetBounds(c.Client)
 	r.l.engine.SetPolicies(c.Backend, nil)
+	r.applyACME(ctx, c)
 	r.rebuildAll()
 	if r.opened || r.l.patience == 0 || r.coming == nil {
 		r.open(ctx)
@@ -271,6 +273,7 @@ func (r *runner) stop() {
 	}
 	r.coming.stop()
 	r.source.stop()
+	r.acme.stop()
 	if r.ready != nil {
 		r.ready.stop(nil)
 	}

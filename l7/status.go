@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/portico-lb/portico/l7/acme"
 	"github.com/portico-lb/portico/l7/certs"
 	"github.com/portico-lb/portico/l7/kube"
 	"github.com/portico-lb/portico/l7/proxy"
@@ -56,8 +57,10 @@ type Status struct {
 	Problems     []kube.Problem      `json:"problems,omitempty"`
 	Certificates []certs.Certificate `json:"certificates,omitempty"`
 	// CertificateFaults are the certificates that cannot be used, and why.
-	CertificateFaults []string     `json:"certificate_faults,omitempty"`
-	Engine            proxy.Status `json:"engine"`
+	CertificateFaults []string `json:"certificate_faults,omitempty"`
+	// ACME is what the CA is asked for; nil where none is configured.
+	ACME   *acme.Status `json:"acme,omitempty"`
+	Engine proxy.Status `json:"engine"`
 }
 
 // Status returns what the proxy does now.
@@ -78,6 +81,10 @@ func (l *L7) Status() Status {
 				out.Endpoints++
 			}
 		}
+	}
+	if m := l.acme.Load(); m != nil {
+		status := m.Status()
+		out.ACME = &status
 	}
 	if s.source != nil {
 		source := s.source.Status()

@@ -37,6 +37,7 @@ func (r *runner) tlsConfig(t *TLS, protocols []string) *tls.Config {
 		scope = t.ClientAuth.String() + hex.EncodeToString(sum[:])
 	}
 	r.tickets.Bind(c, scope)
+	c.GetConfigForClient = r.l.proof
 	return c
 }
 

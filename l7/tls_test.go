@@ -61,6 +61,19 @@ func freeAddr(t *testing.T) string {
 // runL7 runs c until the test ends and returns the function that reloads it.
 func runL7(t *testing.T, c l7.Config) (reload func(l7.Config)) {
 	t.Helper()
+	p := startL7(t, c)
+	return func(c l7.Config) {
+		commit, err := p.Prepare(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		commit()
+	}
+}
+
+// startL7 runs c until the test ends.
+func startL7(t *testing.T, c l7.Config) *l7.L7 {
+	t.Helper()
 	p := l7.New(l7.Options{Log: slog.New(slog.DiscardHandler), Config: c})
 	ctx, stop := context.WithCancel(t.Context())
 	ready, done := make(chan struct{}), make(chan error, 1)
@@ -76,13 +89,7 @@ func runL7(t *testing.T, c l7.Config) (reload func(l7.Config)) {
 	case err := <-done:
 		t.Fatal(err)
 	}
-	return func(c l7.Config) {
-		commit, err := p.Prepare(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		commit()
-	}
+	return p
 }
 
 // get asks for a page over TLS, and returns how the connection came about.
@@ -101,13 +108,7 @@ func get(addr string, c *tls.Config) (tls.ConnectionState, error) {
 
 func TestTLSOfAnEntrypoint(t *testing.T) {
 	server, client, stranger := certificate(t, "a.example"), certificate(t, "client"), certificate(t, "stranger")
-	shown := func(p certs.Pair) []tls.Certificate {
-		c, err := tls.X509KeyPair(p.CertPEM, p.KeyPEM)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return []tls.Certificate{c}
-	}
+	shown := func(p certs.Pair) []tls.Certificate { return []tls.Certificate{keyPair(t, p)} }
 	const gcm, cbc = tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA
 	for _, c := range []struct {
 		name   string

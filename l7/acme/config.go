@@ -1,6 +1,7 @@
 package acme
 
 import (
+	"cmp"
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
@@ -55,7 +56,7 @@ type Config struct {
 	// Namespace holds Secrets and Lease. Default "portico".
 	Namespace string
 	// Folder is the storage itself or, beside InKubernetes, this edge's copy of
-	// it for a start without an API server. Default /var/lib/portico-l7/acme.
+	// it for a start without an API server. Default acme in l7.state_dir.
 	Folder string
 	// Challenges are those to be tried, of HTTP01 and TLSALPN01. Default both.
 	Challenges []string
@@ -69,17 +70,18 @@ type Config struct {
 	EABKey   string
 }
 
-// Parse checks s. Every fault is told to bad with the key it stands at.
-func (s Section) Parse(readFile func(string) ([]byte, error), bad func(key, problem string)) *Config {
+// Parse checks s. Every fault is told to bad with the key it stands at. folder
+// stands in where the section names none.
+func (s Section) Parse(folder string, readFile func(string) ([]byte, error), bad func(key, problem string)) Config {
 	const key = "l7.acme."
-	c := &Config{
+	c := Config{
 		Email:      s.Email,
-		CA:         orElse(s.CA, LetsEncrypt),
-		Storage:    orElse(s.Storage, InKubernetes),
-		Namespace:  orElse(s.Namespace, "portico"),
-		Folder:     orElse(s.Folder, "/var/lib/portico-l7/acme"),
+		CA:         cmp.Or(s.CA, LetsEncrypt),
+		Storage:    cmp.Or(s.Storage, InKubernetes),
+		Namespace:  cmp.Or(s.Namespace, "portico"),
+		Folder:     cmp.Or(s.Folder, folder),
 		Challenges: s.Challenges,
-		KeyType:    orElse(s.KeyType, "p256"),
+		KeyType:    cmp.Or(s.KeyType, "p256"),
 		Profile:    s.Profile,
 		EABKeyID:   s.EABKeyID,
 	}
@@ -100,7 +102,7 @@ func (s Section) Parse(readFile func(string) ([]byte, error), bad func(key, prob
 	for i, ch := range c.Challenges {
 		oneOf(ch, fmt.Sprintf("%schallenges[%d]", key, i), []string{HTTP01, TLSALPN01}, bad)
 	}
-	s.parseFiles(c, readFile, bad)
+	s.parseFiles(&c, readFile, bad)
 	return c
 }
 
@@ -137,11 +139,4 @@ func oneOf(s, key string, allowed []string, bad func(key, problem string)) {
 	if !slices.Contains(allowed, s) {
 		bad(key, fmt.Sprintf("%q is none of %s", s, strings.Join(allowed, ", ")))
 	}
-}
-
-func orElse(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }

@@ -14,6 +14,10 @@ import (
 // after it.
 const challengeLife = time.Hour
 
+// Protocol is what a CA offers by ALPN when it asks by TLS, and nobody else
+// (RFC 8737, section 6.2). The connection ends with the handshake.
+const Protocol = acmez.ACMETLS1Protocol
+
 // A solver has every edge answer a challenge, by storing it.
 type solver struct{ storage Storage }
 

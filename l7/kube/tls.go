@@ -5,13 +5,26 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	netv1 "k8s.io/api/networking/v1"
+
+	"github.com/portico-lb/portico/l7/route"
 )
 
-// tls reads one entry of an Ingress's tls. One without a Secret asks for the
-// default certificate. The Secret's type is of no importance: whoever made it
+// A CertRequest is a host of an Ingress's tls that names no Secret. It gets a
+// certificate by ACME where that is configured, else the default one.
+type CertRequest struct {
+	// Host is canonical; it may be a wildcard.
+	Host string
+	// Field is its path in the Ingress, Origin.
+	Field  string
+	Origin route.Origin
+}
+
+// tls reads one entry of an Ingress's tls. One with neither Secret nor hosts
+// asks for the default certificate. The Secret's type is of no importance: whoever made it
 // as Opaque has its two keys there as well.
 func (t *translation) tls(field string, entry netv1.IngressTLS) {
 	if entry.SecretName == "" {
+		t.requests(field, entry.Hosts)
 		return
 	}
 	name := t.origin.Namespace + "/" + entry.SecretName
@@ -40,6 +53,19 @@ func (t *translation) tls(field string, entry netv1.IngressTLS) {
 	}
 	if len(out.Hosts) > 0 || len(entry.Hosts) == 0 {
 		t.TLS = append(t.TLS, out)
+	}
+}
+
+// requests asks for a certificate for each of hosts.
+func (t *translation) requests(field string, hosts []string) {
+	for i, h := range hosts {
+		q := CertRequest{Field: fmt.Sprintf("%s.hosts[%d]", field, i), Origin: t.origin}
+		var err error
+		if q.Host, err = canonicalHost(h); err != nil || q.Host == "" {
+			t.problem(q.Field, "%q is no host name: write a DNS name, or one whose first label is *", h)
+			continue
+		}
+		t.CertRequests = append(t.CertRequests, q)
 	}
 }
 

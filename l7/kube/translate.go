@@ -45,9 +45,11 @@ type Entrypoint struct {
 // A Result is what Routes makes of Objects.
 type Result struct {
 	// Specs and TLS come from the oldest Ingress first.
-	Specs    []route.Spec
-	TLS      []TLS
-	Problems []Problem
+	Specs []route.Spec
+	TLS   []TLS
+	// CertRequests come in the same order.
+	CertRequests []CertRequest
+	Problems     []Problem
 	// Policies are those of backends that differ from Options.Policy.
 	Policies map[route.Backend]backend.Policy
 	// Depends is what else the Result was made of than Ingresses, Classes and

@@ -101,8 +101,12 @@ func (c *conn) handshake() bool {
 		c.rw = c.raw
 		c.answer(nil, 400, "this port speaks HTTPS", false)
 	}
-	return err == nil
+	return err == nil && c.tls.ConnectionState().NegotiatedProtocol != acmeTLS
 }
+
+// acmeTLS is what a CA offers by ALPN that wants to see a certificate. No data
+// follows the handshake (RFC 8737, section 3).
+const acmeTLS = "acme-tls/1"
 
 // looksLikeHTTP tells a request head's first bytes from a TLS record.
 func looksLikeHTTP(b [5]byte) bool {

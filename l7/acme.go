@@ -1,0 +1,180 @@
+package l7
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/portico-lb/portico/l7/acme"
+	"github.com/portico-lb/portico/l7/certs"
+	"github.com/portico-lb/portico/l7/kube"
+)
+
+// A registrar is the acme.Manager that runs, and what it was made from.
+type registrar struct {
+	*acme.Manager
+	config     *acme.Config
+	kubernetes Kubernetes
+	cancel     context.CancelFunc
+	// requested are the hosts that it can have certificates for.
+	requested []kube.CertRequest
+}
+
+// applyACME makes c's [l7.acme] live. What was got before is served on until the
+// new one has read it.
+func (r *runner) applyACME(ctx context.Context, c Config) {
+	old := r.acme
+	if old != nil && reflect.DeepEqual(old.config, c.ACME) && reflect.DeepEqual(old.kubernetes, c.Kubernetes) {
+		return
+	}
+	if old != nil {
+		old.cancel()
+		r.acme = nil
+		r.l.acme.Store(nil)
+	}
+	if c.ACME == nil {
+		return
+	}
+	storage, err := r.acmeStorage(c)
+	if err != nil {
+		r.l.log.Error("no certificates are ordered", "err", err)
+		return
+	}
+	m := acme.New(acme.Options{Log: r.l.log.With("part", "acme"), Config: *c.ACME, Storage: storage})
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // ended by stop
+	r.acme = &registrar{Manager: m, config: c.ACME, kubernetes: c.Kubernetes, cancel: cancel}
+	r.l.acme.Store(m)
+	r.group.Go(func() {
+		if err := m.Run(ctx); err != nil {
+			r.fail(fmt.Errorf("acme: %w", err))
+		}
+	})
+}
+
+func (r *runner) acmeStorage(c Config) (acme.Storage, error) {
+	return acme.NewFiles(c.ACME.Folder), nil
+}
+
+// stop ends it; that of none is nothing.
+func (g *registrar) stop() {
+	if g != nil {
+		g.cancel()
+	}
+}
+
+// changed rings when it has something new; that of none never does.
+func (g *registrar) changed() <-chan struct{} {
+	if g == nil {
+		return nil
+	}
+	return g.Changed()
+}
+
+// want asks for certificates for the hosts that name no Secret, but for those
+// that one of the configuration's files names, whose owner has one for
+// *.example.com perhaps and wants no other one, and for those that another
+// Ingress has a Secret for.
+func (g *registrar) want(result kube.Result, files []certs.Pair) {
+	if g == nil {
+		return
+	}
+	named := certs.New()
+	named.Set(files)
+	served := map[string]bool{}
+	for _, t := range result.TLS {
+		for _, h := range t.Hosts {
+			served[h] = true
+		}
+	}
+	g.requested = nil
+	var hosts []string
+	for _, q := range result.CertRequests {
+		if served[q.Host] || named.Known(strings.Replace(q.Host, "*", "any", 1)) {
+			continue
+		}
+		g.requested = append(g.requested, q)
+		if !strings.HasPrefix(q.Host, "*.") {
+			hosts = append(hosts, q.Host)
+		}
+	}
+	g.Want(hosts)
+}
+
+// pairs are the certificates that it has got.
+func (g *registrar) pairs() []certs.Pair {
+	if g == nil {
+		return nil
+	}
+	var out []certs.Pair
+	for _, p := range g.Pairs() {
+		out = append(out, certs.Pair{Name: "acme/" + p.Host, Hosts: []string{p.Host}, CertPEM: p.CertPEM, KeyPEM: p.KeyPEM})
+	}
+	return out
+}
+
+// problems tells the Ingresses whose hosts get no certificate.
+func (g *registrar) problems() []kube.Problem {
+	if g == nil {
+		return nil
+	}
+	var out []kube.Problem
+	faults := g.Faults()
+	for _, q := range g.requested {
+		p := kube.Problem{Object: q.Origin.String(), Field: q.Field}
+		if strings.HasPrefix(q.Host, "*.") {
+			p.Text = fmt.Sprintf("%s gets no certificate: a CA wants a wildcard proved in DNS, and no DNS provider is configured: "+
+				"name a Secret with a certificate for it, or name the hosts one by one", q.Host)
+		} else if err := faults[q.Host]; err != nil {
+			p.Text = fmt.Sprintf("%s gets no certificate yet: %v: let the name lead to this edge, ports 80 and 443", q.Host, err)
+		} else {
+			continue
+		}
+		out = append(out, p)
+	}
+	slices.SortFunc(out, func(a, b kube.Problem) int {
+		return cmp.Or(strings.Compare(a.Object, b.Object), strings.Compare(a.Field, b.Field))
+	})
+	return out
+}
+
+// refreshCertificates applies what the CA has issued, and what it refuses.
+func (r *runner) refreshCertificates() {
+	r.setCertificates(r.pairs())
+	r.report()
+}
+
+// challenge answers a CA that asks by HTTP.
+func (l *L7) challenge(_, token string) (string, bool) {
+	m := l.acme.Load()
+	if m == nil {
+		return "", false
+	}
+	return m.KeyAuthorization(token)
+}
+
+// proof answers a CA that asks by TLS: a handshake that offers its protocol and
+// no other one (RFC 8737, section 3) gets a configuration of its own, as a CA
+// shows no certificate and wants no session. It is nil for all others.
+func (l *L7) proof(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	if len(hello.SupportedProtos) != 1 || hello.SupportedProtos[0] != acme.Protocol {
+		return nil, nil
+	}
+	m := l.acme.Load()
+	if m == nil {
+		return nil, errName
+	}
+	c, err := m.Proof(hello.ServerName)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Config{
+		Certificates:           []tls.Certificate{*c},
+		NextProtos:             []string{acme.Protocol},
+		SessionTicketsDisabled: true,
+		MinVersion:             tls.VersionTLS12,
+	}, nil
+}
