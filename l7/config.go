@@ -10,22 +10,24 @@ import (
 
 	"github.com/portico-lb/portico/l7/acme"
 	"github.com/portico-lb/portico/l7/backend"
+	"github.com/portico-lb/portico/l7/middleware"
 	"github.com/portico-lb/portico/l7/proxy"
 	"github.com/portico-lb/portico/l7/value"
 )
 
 // A Section is [l7] as the operator writes it.
 type Section struct {
-	ReadyListen *string             `toml:"ready_listen"`
-	StopDelay   string              `toml:"stop_delay"`
-	Drain       string              `toml:"drain"`
-	StateDir    string              `toml:"state_dir"`
-	Entrypoint  []EntrypointSection `toml:"entrypoint"`
-	TLS         TicketSection       `toml:"tls"`
-	Client      ClientSection       `toml:"client"`
-	Backend     BackendSection      `toml:"backend"`
-	Kubernetes  KubernetesSection   `toml:"kubernetes"`
-	ACME        *acme.Section       `toml:"acme"`
+	ReadyListen *string              `toml:"ready_listen"`
+	StopDelay   string               `toml:"stop_delay"`
+	Drain       string               `toml:"drain"`
+	StateDir    string               `toml:"state_dir"`
+	Entrypoint  []EntrypointSection  `toml:"entrypoint"`
+	Middleware  []middleware.Section `toml:"middleware"`
+	TLS         TicketSection        `toml:"tls"`
+	Client      ClientSection        `toml:"client"`
+	Backend     BackendSection       `toml:"backend"`
+	Kubernetes  KubernetesSection    `toml:"kubernetes"`
+	ACME        *acme.Section        `toml:"acme"`
 }
 
 // An EntrypointSection is one [[l7.entrypoint]].
@@ -55,6 +57,8 @@ type Config struct {
 	// last. Default /var/lib/portico/l7.
 	StateDir    string
 	Entrypoints []Entrypoint
+	// Middlewares are those that routes can name.
+	Middlewares map[string]middleware.Step
 	// TicketKey is the secret that session tickets are sealed with, nil for
 	// the certificates' own keys (see certs.Tickets).
 	TicketKey []byte
@@ -93,6 +97,7 @@ func Parse(s Section, readFile func(string) ([]byte, error), bad func(key, probl
 		TicketKey:   parseTicketKey(s.TLS, readFile, bad),
 		Client:      parseClient(s.Client, bad),
 		Backend:     parseBackend(s.Backend, readFile, bad),
+		Middlewares: parseMiddlewares(s.Middleware, value.Parser{ReadFile: readFile, Bad: bad}.In("l7")),
 		Kubernetes:  s.Kubernetes.Parse(bad),
 	}
 	c.ACME = parseACME(s.ACME, c.Kubernetes, c.StateDir, readFile, bad)
