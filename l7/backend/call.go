@@ -64,6 +64,9 @@ func (r Refusal) Status() int {
 	return 502
 }
 
+// Failed reports whether endpoints were asked in vain, rather than not at all.
+func (r Refusal) Failed() bool { return r == Unreachable || r == Late || r == Exhausted }
+
 // String says r in words that a client may read.
 func (r Refusal) String() string {
 	switch r {

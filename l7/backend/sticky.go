@@ -77,6 +77,11 @@ func (p *Pool) affinity(e route.Endpoint, s Sticky) *affinity {
 	return a
 }
 
+// Holds reports whether a sticky cookie's value names an endpoint of p's.
+func (p *Pool) Holds(token []byte) bool {
+	return len(token) > 0 && p.plan.Load().tokens[string(token)] != nil
+}
+
 // local is a secret that nobody else has, for as long as the pool lives.
 func (p *Pool) local() []byte {
 	if p.random == nil {

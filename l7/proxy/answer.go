@@ -1,38 +1,124 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/portico-lb/portico/l7/http1"
+	"github.com/portico-lb/portico/l7/middleware"
 )
 
-// answer sends a response of our own with the reason in words. x is nil where
-// there is no request that could be understood.
-func (c *conn) answer(x *exchange, status int, reason string, keep bool) bool {
-	body := fmt.Sprintf("%d %s: %s\n", status, http.StatusText(status), reason)
+// ours returns the response that a makes to x's request, with its body, once
+// those have seen it that have asked. x is nil where there is no request that
+// could be understood.
+func (x *exchange) ours(a *middleware.Answer) (*middleware.Response, []byte) {
+	w := &middleware.Response{Status: a.Status, Header: slices.Clone(a.Header), Ours: true}
+	body := wording(w, a)
+	if x != nil && x.watched() {
+		w.Length = int64(len(body))
+		x.pass.req.Respond(w)
+	}
+	return w, finish(w, body)
+}
+
+// finish makes w fit to be sent, and returns its body: that which it has,
+// unless it was replaced.
+func finish(w *middleware.Response, body []byte) []byte {
+	if r := w.Replaced(); r != nil {
+		body = wording(w, r)
+	}
+	body = transform(body, w.Transforms())
+	if w.Status < 200 || w.Status > 999 {
+		w.Status = http.StatusInternalServerError // nobody can be told this
+	}
+	if w.Status == http.StatusServiceUnavailable && !w.Header.Has("Retry-After") {
+		w.Header.Add("Retry-After", retryAfter)
+	}
+	if !w.Header.Has("Date") {
+		w.Header.Add("Date", time.Now().UTC().Format(http.TimeFormat))
+	}
+	w.Header = slices.DeleteFunc(w.Header, func(f middleware.Field) bool { return isEngines(f.Name) || !isSound(f) })
+	if !hasBody(w.Status) {
+		return nil
+	}
+	return body
+}
+
+// wording returns the body of a, which w is made of: where it has none, the
+// status and the reason in words.
+func wording(w *middleware.Response, a *middleware.Answer) []byte {
+	if a.Body != nil || !hasBody(a.Status) {
+		return a.Body
+	}
+	w.Header.Set("Content-Type", "text/plain; charset=utf-8")
+	if a.Reason == "" {
+		return fmt.Appendf(nil, "%d %s\n", a.Status, http.StatusText(a.Status))
+	}
+	return fmt.Appendf(nil, "%d %s: %s\n", a.Status, http.StatusText(a.Status), a.Reason)
+}
+
+// transform returns what becomes of a body that is whole.
+func transform(body []byte, by []middleware.Transform) []byte {
+	if len(by) == 0 {
+		return body
+	}
+	var out kept
+	w := through(&out, by)
+	w.Write(body) //nolint:errcheck // into memory
+	w.Close()     //nolint:errcheck // into memory
+	return out.Bytes()
+}
+
+// through returns where a body is written to that passes by on its way to w.
+func through(w middleware.Writer, by []middleware.Transform) middleware.Writer {
+	for _, t := range slices.Backward(by) {
+		w = t(w)
+	}
+	return w
+}
+
+// kept keeps what is written to it.
+type kept struct{ bytes.Buffer }
+
+// Flush does nothing.
+func (*kept) Flush() error { return nil }
+
+// Close does nothing.
+func (*kept) Close() error { return nil }
+
+// retryAfter is in how many seconds a request is worth another try that could
+// not be served: endpoints come, and queues are served, as quickly as that.
+const retryAfter = "1"
+
+// answer sends a response of our own. x is nil where there is no request that
+// could be understood.
+func (c *conn) answer(x *exchange, a *middleware.Answer, keep bool) bool {
+	w, body := x.ours(a)
+	return c.say(x, w, body, keep)
+}
+
+// say sends w, which is finished, and its body.
+func (c *conn) say(x *exchange, w *middleware.Response, body []byte, keep bool) bool {
 	out := make([]byte, 0, 512)
-	out = append(out, "HTTP/1.1 "...)
-	out = strconv.AppendInt(out, int64(status), 10)
-	out = append(append(out, ' '), http.StatusText(status)...)
-	out = append(out, "\r\nDate: "...)
-	out = time.Now().UTC().AppendFormat(out, http.TimeFormat)
-	out = append(out, "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: "...)
-	out = strconv.AppendInt(out, int64(len(body)), 10)
-	if status == http.StatusServiceUnavailable {
-		out = append(out, "\r\nRetry-After: "+retryAfter...)
+	out = append(strconv.AppendInt(append(out, "HTTP/1.1 "...), int64(w.Status), 10), ' ')
+	out = append(append(out, http.StatusText(w.Status)...), '\r', '\n')
+	for _, f := range w.Header {
+		out = appendText(out, f.Name, f.Value)
 	}
-	if line := connectionLine(x, keep); line != "" {
-		out = append(append(out, "\r\n"...), line[:len(line)-2]...)
+	if hasBody(w.Status) {
+		out = strconv.AppendInt(append(out, "Content-Length: "...), int64(len(body)), 10)
+		out = append(out, '\r', '\n')
 	}
-	out = append(out, "\r\n\r\n"...)
+	out = append(append(out, connectionLine(x, keep)...), '\r', '\n')
 	if x == nil || x.req.Method != http1.HEAD {
 		out = append(out, body...)
 	}
-	c.stats.responded(status)
+	c.responded(x, w.Status)
 	if !c.arm(c.bounds.Timeouts.Stall) {
 		return false
 	}
@@ -40,9 +126,13 @@ func (c *conn) answer(x *exchange, status int, reason string, keep bool) bool {
 	return err == nil
 }
 
-// retryAfter is in how many seconds a request is worth another try that could
-// not be served: endpoints come, and queues are served, as quickly as that.
-const retryAfter = "1"
+// responded counts a response that is about to be sent.
+func (c *client) responded(x *exchange, status int) {
+	c.stats.responded(status)
+	if x != nil {
+		x.status = status
+	}
+}
 
 // connectionLine is the field line that tells the client what becomes of the
 // connection, "" where the version says it already (RFC 9112, section 9.3).
@@ -64,9 +154,16 @@ func (c *conn) stays() bool {
 
 // reject answers a request that is not forwarded, and reports whether the
 // connection may go on: only when the whole body is here.
-func (c *conn) reject(x *exchange, status int, reason string) bool {
-	keep := x.req.KeepAlive && x.up.done && c.stays()
-	ok := c.answer(x, status, reason, keep)
+func (c *conn) reject(x *exchange, a *middleware.Answer) bool {
+	w, body := x.ours(a)
+	return c.deliver(x, w, body, a.Close)
+}
+
+// deliver sends a response of ours, and reports whether the connection may go
+// on; closes has it end.
+func (c *conn) deliver(x *exchange, w *middleware.Response, body []byte, closes bool) bool {
+	keep := x.req.KeepAlive && x.up.done && !closes && c.stays()
+	ok := c.say(x, w, body, keep)
 	if ok && !keep && !x.up.done {
 		c.linger()
 	}
@@ -81,7 +178,7 @@ func (c *conn) refuse(err error) {
 		return
 	}
 	c.stats.requests.Add(1)
-	if c.revive(c.bounds.Timeouts.Stall) && c.answer(nil, status, reason, false) {
+	if c.revive(c.bounds.Timeouts.Stall) && c.answer(nil, &middleware.Answer{Status: status, Reason: reason}, false) {
 		c.linger()
 	}
 }

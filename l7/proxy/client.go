@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"net"
 	"net/netip"
 	"time"
@@ -24,6 +25,8 @@ type client struct {
 	peer       netip.Addr
 	trusted    bool
 	secure     bool // over TLS
+	// tlsState is what the handshake has found out, nil without TLS.
+	tlsState func() tls.ConnectionState
 	// forwarded are the field lines about the client that are the same in
 	// all its requests.
 	forwarded []byte

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/portico-lb/portico/l7/http1"
+	"github.com/portico-lb/portico/l7/middleware"
 	"github.com/portico-lb/portico/l7/socket"
 )
 
@@ -99,8 +100,9 @@ func (c *conn) handshake() bool {
 	if errors.As(err, &record) && record.Conn != nil && looksLikeHTTP(record.RecordHeader) {
 		// In clear, as the client speaks. The browser's user reads it.
 		c.rw = c.raw
-		c.answer(nil, 400, "this port speaks HTTPS", false)
+		c.answer(nil, &middleware.Answer{Status: 400, Reason: "this port speaks HTTPS"}, false)
 	}
+	c.tlsState = c.tls.ConnectionState
 	return err == nil && c.tls.ConnectionState().NegotiatedProtocol != acmeTLS
 }
 

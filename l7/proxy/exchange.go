@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"sync"
+	"time"
 
 	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/http1"
@@ -19,17 +20,28 @@ type exchange struct {
 	first      []byte // what of the body came with the head and is not in out
 	whole      []byte // a small body that was gathered
 	up, down   body
-	pace       pace   // of up
-	upgrade    bool   // the client asks for another protocol
+	pace       pace // of up
+	upgrade    bool // the client asks for another protocol
+	way        *way // where it goes; nil where no route was found
+	pass       passage
+	spool      *spool // what of the body was read and is too much for memory
 	hops       uint64 // how many more may forward the request; 0: as many as will
 	altSvc     string // a line of the response that tells of HTTP/3
 
 	in     buffer  // from the endpoint
 	fields []field // of the response, for clients that get fields
+	text   []byte  // of those that did not come from an endpoint so
 	call   backend.Call
 	// replica is the copy for a mirror where the body is still to come.
 	replica *replica
 	policy  *backend.Policy
+
+	// What those are told who want to know how the request ended.
+	begun     time.Time     // zero where nobody wants to
+	headAfter time.Duration // until the endpoint's head
+	status    int           // of the response that the client got
+	failed    bool          // no endpoint answered
+	forwarded bool          // an endpoint was to answer
 }
 
 // headroom is what may be put before a response head in place: "Connection:
@@ -47,13 +59,27 @@ func getExchange() *exchange {
 }
 
 func putExchange(x *exchange) {
+	x.settle()
+	x.spool.close()
+	x.spool = nil
 	if len(x.in.b) > largeSize || cap(x.out) > largeSize {
 		return // a rare giant is not kept
 	}
 	x.call.Reset()
 	x.replica = nil
-	x.first, x.policy = nil, nil
+	x.first, x.policy, x.way = nil, nil, nil
+	x.begun, x.headAfter, x.status, x.failed, x.forwarded = time.Time{}, 0, 0, false, false
+	if cap(x.whole) > gatherMost {
+		x.whole = nil
+	}
 	exchanges.Put(x)
+}
+
+// mark takes note of when the endpoint's head came.
+func (x *exchange) mark() {
+	if !x.begun.IsZero() {
+		x.headAfter = time.Since(x.begun)
+	}
 }
 
 // A body knows how much of it is still to come.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/http1"
+	"github.com/portico-lb/portico/l7/middleware"
 )
 
 // A verdict says what became of an attempt to carry a request.
@@ -19,6 +20,7 @@ const (
 	garbled                 // the request's body is malformed
 	slow                    // the request's body did not come
 	oversize                // there is more of it than may be
+	unheld                  // there is no room to hold it
 )
 
 // A carrier is how a request comes from a client and a response goes back.
@@ -34,7 +36,7 @@ type carrier interface {
 	relay(x *exchange, b *backend.Conn, up *upload) verdict
 	// reject answers a request that is not forwarded, and reports whether the
 	// connection may go on.
-	reject(x *exchange, status int, reason string) bool
+	reject(x *exchange, a *middleware.Answer) bool
 }
 
 // forward carries a request to an endpoint of pl and its response back, and
@@ -55,7 +57,8 @@ func (l *leash) attempts(c carrier, x *exchange, pl *backend.Pool) bool {
 		b, refusal := l.connect(x, pl)
 		if refusal != 0 {
 			l.limit = 0
-			return l.revive(l.bounds.Timeouts.Stall) && c.reject(x, refusal.Status(), refusal.String())
+			x.failed = refusal.Failed()
+			return l.revive(l.bounds.Timeouts.Stall) && c.reject(x, &middleware.Answer{Status: refusal.Status(), Reason: refusal.String()})
 		}
 		v := c.attempt(x, pl, b)
 		switch v {
@@ -75,21 +78,30 @@ func (l *leash) apologise(c carrier, x *exchange, v verdict) bool {
 	if !l.revive(l.bounds.Timeouts.Stall) {
 		return false
 	}
+	if v == garbled || v == oversize {
+		x.up.done = false
+	}
+	x.failed = v == late || v == broken
+	return c.reject(x, apology(v))
+}
+
+// apology is what a client is told of a verdict.
+func apology(v verdict) *middleware.Answer {
 	switch v {
 	case late:
-		return c.reject(x, 504, "the endpoint did not answer in time")
+		return &middleware.Answer{Status: 504, Reason: "the endpoint did not answer in time"}
 	case garbled:
-		x.up.done = false
-		return c.reject(x, 400, "malformed chunk")
+		return &middleware.Answer{Status: 400, Reason: "malformed chunk"}
 	case oversize:
-		x.up.done = false
 		status, reason := refusal(http1.ErrBodyLarge)
-		return c.reject(x, status, reason)
+		return &middleware.Answer{Status: status, Reason: reason}
 	case slow:
 		// To a client that went away this says nothing.
-		return c.reject(x, 408, "request body took too long")
+		return &middleware.Answer{Status: 408, Reason: "request body took too long"}
+	case unheld:
+		return &middleware.Answer{Status: 503, Reason: "there is no room for the request's body"}
 	}
-	return c.reject(x, 502, "the endpoint's answer could not be used")
+	return &middleware.Answer{Status: 502, Reason: "the endpoint's answer could not be used"}
 }
 
 // copyMost is up to where copying a body behind its head is cheaper than a
@@ -130,7 +142,11 @@ func (l *leash) converse(c carrier, x *exchange, pl *backend.Pool, b *backend.Co
 	n, err := x.send(b)
 	b.Sent(n)
 	var up *upload
-	if err == nil && !x.up.done {
+	switch {
+	case err != nil:
+	case x.spool != nil:
+		up = x.spool.upload(l, x, b)
+	case !x.up.done:
 		up = c.startUpload(x, b)
 	}
 	// Even when not all could be written there may be an answer: a server that
@@ -138,6 +154,7 @@ func (l *leash) converse(c carrier, x *exchange, pl *backend.Pool, b *backend.Co
 	got, rerr := l.readResponse(c, x, b)
 	if rerr == nil {
 		b.Report(backend.OutcomeOf(x.resp.Status))
+		x.mark()
 		return c.relay(x, b, up)
 	}
 	up.stop()
@@ -158,7 +175,7 @@ func (l *leash) judge(x *exchange, pl *backend.Pool, b *backend.Conn, up *upload
 		return oversize
 	case up != nil && up.failed == failedClient && l.deadline.cut() == 0:
 		return closes
-	case l.deadline.cut() == cutTimeout && up != nil && !up.complete:
+	case l.deadline.cut() == cutTimeout && up != nil && !up.complete && !up.held:
 		return slow
 	case l.deadline.cut() == cutTimeout:
 		b.Report(backend.TimedOut)

@@ -14,9 +14,10 @@ import (
 	"github.com/portico-lb/portico/l7/http1"
 )
 
-// attempt carries x over b: on the fast lane where b speaks HTTP/1.1, too.
+// attempt carries x over b: on the fast lane where b speaks HTTP/1.1, too, and
+// the body of the response stays as it is.
 func (c *conn) attempt(x *exchange, pl *backend.Pool, b *backend.Conn) verdict {
-	if !b.HTTP2() {
+	if !b.HTTP2() && !x.bodily() {
 		return c.converse(c, x, pl, b)
 	}
 	if !c.deadline.move(0, busy) { // the lane has its own
@@ -70,13 +71,7 @@ func newConnFront(c *conn, x *exchange) *connFront {
 // means for it.
 func (f *connFront) end(v verdict) verdict {
 	c := f.c
-	if f.buf != nil {
-		if f.body.done {
-			c.in.clear()
-			c.in.put(f.raw)
-		}
-		putLarge(f.buf)
-	}
+	f.giveBack()
 	if f.aborted.Load() {
 		c.abandon()
 		return closes
@@ -86,6 +81,19 @@ func (f *connFront) end(v verdict) verdict {
 		return v
 	}
 	return c.ended(f.x, f.keep, nil)
+}
+
+// giveBack gives the connection what was read behind the body.
+func (f *connFront) giveBack() {
+	if f.buf == nil {
+		return
+	}
+	if f.body.done {
+		f.c.in.clear()
+		f.c.in.put(f.raw)
+	}
+	putLarge(f.buf)
+	f.buf = nil
 }
 
 func (f *connFront) notify(*leash) {} // nobody reads while an endpoint thinks

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -122,6 +123,7 @@ func (s *server) meetHTTP3(ctx context.Context, conn *quic.Conn) context.Context
 	if s.p.gate.full() || !c.admit() {
 		conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeExcessiveLoad), "too many connections") //nolint:errcheck // it is over
 	}
+	c.tlsState = func() tls.ConnectionState { return conn.ConnectionState().TLS }
 	s.p.gate.enter()
 	c.stats.connections.Add(1)
 	context.AfterFunc(conn.Context(), func() {

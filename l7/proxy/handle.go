@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"strconv"
 
-	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/http1"
+	"github.com/portico-lb/portico/l7/middleware"
 	"github.com/portico-lb/portico/l7/route"
 )
 
@@ -20,33 +20,66 @@ func (c *conn) handle(head []byte) bool {
 		return false
 	}
 	c.stats.requests.Add(1)
-	var pl *backend.Pool
 	status, reason := c.understand(x, head)
 	if status == 0 {
 		status, reason = c.begin(x)
 	}
 	if status == 0 {
-		pl, status, reason = c.p.find(x)
+		status, reason = c.s.find(x)
 	}
 	switch {
 	case status == 400 || status == 413 || status == 501:
 		// Its body has not been read.
-		if c.answer(x, status, reason, false) {
+		if c.answer(x, &middleware.Answer{Status: status, Reason: reason}, false) {
 			c.linger()
 		}
 		return false
-	case pl == nil:
-		return c.reject(x, status, reason)
+	case status != 0:
+		return c.reject(x, &middleware.Answer{Status: status, Reason: reason})
 	}
 	x.upgrade = upgrades(&x.req, head)
 	c.compose(x, head)
-	if x.gathers() && !c.gather(x) {
-		return c.apologise(c, x, slow)
+	if x.way.chain != nil {
+		x.head = append(x.head[:0], head...) // the input may be needed for more
+		head = x.head
+		if a := c.pass(x, head); a != nil {
+			return c.reject(x, a)
+		}
 	}
+	if v := c.collect(x); v != served {
+		return c.apologise(c, x, v)
+	}
+	if x.pass.chain != nil {
+		if a := x.recompose(); a != nil {
+			return c.reject(x, a)
+		}
+	}
+	pl := x.way.choose(x, head)
 	c.aim(x, pl, head)
 	goesOn := c.forward(c, x, pl)
 	c.limit = 0
 	return goesOn
+}
+
+// collect reads x's body where it is to be whole before it is sent.
+func (c *conn) collect(x *exchange) verdict {
+	switch {
+	case x.gathers():
+		if !c.gather(x) {
+			return slow
+		}
+	case x.holds():
+		f := newConnFront(c, x)
+		v := c.hold(x, f)
+		f.giveBack()
+		return v
+	}
+	return served
+}
+
+// holds reports whether a middleware wants the whole body first.
+func (x *exchange) holds() bool {
+	return x.pass.chain != nil && x.pass.req.Body.Whole && !x.up.done && !x.upgrade
 }
 
 // gatherMost is the longest body that is read whole before it is sent. It can
@@ -146,20 +179,6 @@ func (c *conn) begin(x *exchange) (status int, reason string) {
 	x.pace.got = int64(n)
 	c.in.r += n
 	return 0, ""
-}
-
-// find returns the pool that x's request goes to; without one it is answered
-// with a status.
-func (p *Proxy) find(x *exchange) (pl *backend.Pool, status int, reason string) {
-	routing := p.routing.Load()
-	if routing == nil {
-		return nil, 503, "no routes are known yet"
-	}
-	rt := routing.table.Lookup(x.host, x.path)
-	if rt == nil {
-		return nil, 404, "no route for this host and path"
-	}
-	return routing.pools[rt], 0, ""
 }
 
 // upgrades reports whether the client's wish for another protocol is passed

@@ -7,6 +7,7 @@ import (
 
 	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/http1"
+	"github.com/portico-lb/portico/l7/middleware"
 )
 
 // A lane carries one request between a client and an endpoint of which at
@@ -37,14 +38,15 @@ func (l *lane) run(do func(*lane, *exchange)) {
 	defer l.part()
 	l.front.notify(&l.leash)
 	defer l.front.notify(nil)
+	x := getExchange()
 	defer func() {
 		if v := recover(); v != nil {
+			x.settle()
 			l.p.log.Error("request ended by a fault of the engine", "entrypoint", l.s.entry.Name,
 				"fault", v, "stack", string(debug.Stack()))
 			l.front.abort()
 		}
 	}()
-	x := getExchange()
 	do(l, x)
 	putExchange(x) // not behind a fault: something may still use it
 }
@@ -60,27 +62,52 @@ func (l *lane) handle(x *exchange) {
 	if err != nil {
 		x.req.Method = http1.OtherMethod
 		status, reason := refusal(err)
-		l.reject(x, status, reason)
+		l.reject(x, &middleware.Answer{Status: status, Reason: reason})
 		return
 	}
 	l.grpc = isGRPC(&x.req, x.head)
 	status, reason := l.understand(x, x.head)
-	var pl *backend.Pool
 	if status == 0 {
-		pl, status, reason = l.p.find(x)
+		status, reason = l.s.find(x)
 	}
-	if pl == nil {
-		l.reject(x, status, reason)
+	if status != 0 {
+		l.reject(x, &middleware.Answer{Status: status, Reason: reason})
 		return
 	}
 	x.upgrade, x.first = upgrades(&x.req, x.head), nil
 	l.compose(x, x.head)
-	if x.gathers() && !l.gather(x) {
-		l.apologise(l, x, slow)
+	if x.way.chain != nil {
+		if a := l.pass(x, x.head); a != nil {
+			l.reject(x, a)
+			return
+		}
+	}
+	if v := l.collect(x); v != served {
+		l.apologise(l, x, v)
 		return
 	}
+	if x.pass.chain != nil {
+		if a := x.recompose(); a != nil {
+			l.reject(x, a)
+			return
+		}
+	}
+	pl := x.way.choose(x, x.head)
 	l.aim(x, pl, x.head)
 	l.forward(l, x, pl)
+}
+
+// collect reads x's body where it is to be whole before it is sent.
+func (l *lane) collect(x *exchange) verdict {
+	switch {
+	case x.gathers():
+		if !l.gather(x) {
+			return slow
+		}
+	case x.holds():
+		return l.hold(x, l.front)
+	}
+	return served
 }
 
 // gather reads the whole of x's small body.
@@ -158,6 +185,16 @@ func (l *lane) relayInterim(x *exchange) error {
 	x.in.r += x.resp.Size
 	x.takeFields(head)
 	return l.front.interim(x.resp.Status, x.fields)
+}
+
+// listFields adds those of h to the fields of the response.
+func (x *exchange) listFields(h middleware.Header) {
+	for _, f := range h {
+		from := len(x.text)
+		x.text = append(append(x.text, f.Name...), f.Value...)
+		behind := from + len(f.Name)
+		x.fields = append(x.fields, field{Name: x.text[from:behind:behind], Value: x.text[behind:len(x.text):len(x.text)]})
+	}
 }
 
 // takeFields lists the fields of x.resp, whose head is given, that are passed

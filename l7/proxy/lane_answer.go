@@ -2,46 +2,47 @@ package proxy
 
 import (
 	"bytes"
-	"fmt"
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/portico-lb/portico/l7/http1"
+	"github.com/portico-lb/portico/l7/middleware"
 )
 
 // reject answers a request that is not forwarded, and reports whether the
 // connection may go on. Clients of gRPC read no status of HTTP but the fields
 // that their own library would send.
-func (l *lane) reject(x *exchange, status int, reason string) bool {
-	if status == 0 {
+func (l *lane) reject(x *exchange, a *middleware.Answer) bool {
+	if a.Status == 0 {
 		l.front.abort()
 		return false
 	}
-	var date [len(http.TimeFormat)]byte
-	fields := append(x.fields[:0], field{Name: []byte("date"), Value: time.Now().UTC().AppendFormat(date[:0], http.TimeFormat)})
-	var body []byte
+	w, body := x.ours(a)
+	return l.say(x, w, body, a.Reason)
+}
+
+// say sends w, which is finished, and its body.
+func (l *lane) say(x *exchange, w *middleware.Response, body []byte, reason string) bool {
+	status := w.Status
 	if l.grpc {
-		fields = append(fields,
-			field{Name: []byte("content-type"), Value: []byte("application/grpc")},
-			field{Name: []byte("grpc-status"), Value: []byte(grpcCode(status))},
-			field{Name: []byte("grpc-message"), Value: []byte(strings.ReplaceAll(reason, "%", "%25"))})
-		status = http.StatusOK
-	} else {
-		body = fmt.Appendf(nil, "%d %s: %s\n", status, http.StatusText(status), reason)
-		fields = append(fields,
-			field{Name: []byte("content-type"), Value: []byte("text/plain; charset=utf-8")},
-			field{Name: []byte("content-length"), Value: strconv.AppendInt(nil, int64(len(body)), 10)})
-		if x.req.Method == http1.HEAD {
-			body = nil
-		}
+		status, body = http.StatusOK, nil
+		w.Header.Set("Content-Type", "application/grpc")
+		w.Header.Set("Grpc-Status", grpcCode(w.Status))
+		w.Header.Set("Grpc-Message", strings.ReplaceAll(cmp.Or(reason, http.StatusText(w.Status)), "%", "%25"))
 	}
-	if status == http.StatusServiceUnavailable {
-		fields = append(fields, field{Name: []byte("retry-after"), Value: []byte(retryAfter)})
+	x.fields, x.text = x.fields[:0], x.text[:0]
+	x.listFields(w.Header)
+	if !l.grpc && hasBody(status) {
+		x.fields = append(x.fields, field{Name: []byte("content-length"), Value: strconv.AppendInt(nil, int64(len(body)), 10)})
 	}
-	x.fields = fields
-	l.stats.responded(status)
+	x.resp.Framing = http1.Length
+	if x.req.Method == http1.HEAD || !hasBody(status) {
+		body, x.resp.Framing = nil, http1.None
+	}
+	fields := x.fields
+	l.responded(x, status)
 	l.begun.Store(true)
 	if !l.arm(l.bounds.Timeouts.Stall) {
 		return false

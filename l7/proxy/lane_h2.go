@@ -33,6 +33,7 @@ func (l *lane) roundTrip(x *exchange, pl *backend.Pool, b *backend.Conn) verdict
 	if err == nil {
 		if err = x.writeHead(resp, l.p.limits); err == nil {
 			b.Report(backend.OutcomeOf(resp.StatusCode))
+			x.mark()
 			return l.respond(x, b, up, src)
 		}
 	}
@@ -86,7 +87,11 @@ func (l *lane) netRequest(x *exchange, b *backend.Conn) (*http.Request, *upload)
 		r.Trailer = make(http.Header)
 	}
 	if h.Framing == http1.Length && x.up.done {
-		r.Body = &heldBody{b: body}
+		held := &heldBody{r: bytes.NewReader(body)}
+		if x.spool != nil {
+			held.r = io.MultiReader(held.r, x.spool.reader())
+		}
+		r.Body = held
 		return r, nil
 	}
 	u := &streamUpload{l: l, x: x, r: r, whole: x.up.done}
@@ -103,25 +108,23 @@ func (l *lane) netRequest(x *exchange, b *backend.Conn) (*http.Request, *upload)
 // A heldBody is a body that is here.
 type heldBody struct {
 	mu sync.Mutex
-	b  []byte
+	r  io.Reader // nil once it is closed
 }
 
 func (h *heldBody) Read(p []byte) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.b) == 0 {
+	if h.r == nil {
 		return 0, io.EOF
 	}
-	n := copy(p, h.b)
-	h.b = h.b[n:]
-	return n, nil
+	return h.r.Read(p)
 }
 
 // Close lets go of the body: once it has returned nobody reads it.
 func (h *heldBody) Close() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.b = nil
+	h.r = nil
 	return nil
 }
 
@@ -170,6 +173,9 @@ func (s *streamSource) held(x *exchange) ([]byte, error) {
 	return nil, nil
 }
 
+// streamChunk is what a stream that does not pause yields at least.
+const streamChunk = 8 << 10
+
 func (s *streamSource) next(x *exchange) ([]byte, error) {
 	x.in.clear()
 	buf := x.in.b[x.in.r:]
@@ -186,6 +192,9 @@ func (s *streamSource) next(x *exchange) ([]byte, error) {
 	}
 	return buf[:n], err
 }
+
+// pauses guesses: what is here fills the room, as a rule.
+func (s *streamSource) pauses(data []byte) bool { return len(data) < streamChunk }
 
 func (s *streamSource) trailers(*exchange) []field { return appendHeader(nil, s.resp.Trailer) }
 

@@ -3,9 +3,12 @@ package proxy
 import (
 	"io"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/http1"
+	"github.com/portico-lb/portico/l7/middleware"
 )
 
 // relay passes on the response whose head is at the start of x.in.
@@ -24,6 +27,8 @@ type source interface {
 	// next waits for more, and sets x.down.done at the end. What it returns is
 	// valid until the next call.
 	next(x *exchange) ([]byte, error)
+	// pauses reports whether more has to be waited for behind data.
+	pauses(data []byte) bool
 	// trailers are those behind the body.
 	trailers(x *exchange) []field
 	// release gives up the connection, or gives it back where it is fit for
@@ -36,19 +41,29 @@ type source interface {
 func (l *lane) respond(x *exchange, b *backend.Conn, up *upload, src source) verdict {
 	head := x.in.bytes()[:x.resp.Size]
 	x.in.r += x.resp.Size
-	x.takeFields(head)
-	if cookie := b.SetCookie(&x.call, l.secure); cookie != "" {
-		x.fields = append(x.fields, field{Name: []byte("set-cookie"), Value: []byte(cookie)})
-	}
-	if x.altSvc != "" {
-		x.fields = append(x.fields, altSvcField(x.altSvc))
-	}
 	x.down = newBody(&x.resp.Head)
 	data, err := src.held(x)
 	if err != nil {
 		up.stop()
 		src.release(x, false)
 		return broken
+	}
+	var transforms []middleware.Transform
+	if x.watched() {
+		w := x.present(head)
+		if w.Replaced() != nil {
+			return l.replace(x, up, src, w)
+		}
+		x.retakeFields(w)
+		transforms = w.Transforms()
+	} else {
+		x.takeFields(head)
+	}
+	if cookie := b.SetCookie(&x.call, l.secure); cookie != "" {
+		x.fields = append(x.fields, field{Name: []byte("set-cookie"), Value: []byte(cookie)})
+	}
+	if x.altSvc != "" {
+		x.fields = append(x.fields, altSvcField(x.altSvc))
 	}
 	uploaded := up.finished()
 	up.markAnswered()
@@ -58,8 +73,8 @@ func (l *lane) respond(x *exchange, b *backend.Conn, up *upload, src source) ver
 		src.release(x, true)
 	}
 	l.begun.Store(true)
-	l.stats.responded(x.resp.Status)
-	err = l.send(x, src, data, uploaded)
+	l.responded(x, x.resp.Status)
+	err = l.send(x, src, data, uploaded, transforms)
 	if err != nil {
 		l.front.abort()
 	}
@@ -74,14 +89,48 @@ func (l *lane) respond(x *exchange, b *backend.Conn, up *upload, src source) ver
 	return served
 }
 
+// replace sends what w was replaced by, and throws the endpoint's response away.
+func (l *lane) replace(x *exchange, up *upload, src source, w *middleware.Response) verdict {
+	complete := up.finished()
+	up.stop()
+	src.release(x, complete && x.down.done)
+	if l.say(x, w, finish(w, nil), w.Replaced().Reason) {
+		return served
+	}
+	return closes
+}
+
+// retakeFields lists those of w, which came from an endpoint.
+func (x *exchange) retakeFields(w *middleware.Response) {
+	x.resp.Status = w.Status
+	x.fields, x.text = x.fields[:0], x.text[:0]
+	x.listFields(slices.DeleteFunc(w.Header, func(f middleware.Field) bool { return isEngines(f.Name) || !isSound(f) }))
+	changed := len(w.Transforms()) > 0
+	for _, line := range x.pass.own {
+		name, value, _ := strings.Cut(line, ":")
+		if strings.EqualFold(name, "trailer") || !changed && strings.EqualFold(name, "content-length") {
+			x.listFields(middleware.Header{{Name: name, Value: strings.Trim(value, " \t")}})
+		}
+	}
+	if changed && x.resp.Framing != http1.None {
+		x.resp.Framing = http1.Chunked // whatever it was
+	}
+}
+
 // send sends head and body, of which data is here.
-func (l *lane) send(x *exchange, src source, data []byte, uploaded bool) error {
-	end := x.down.done && len(data) == 0 && len(src.trailers(x)) == 0
+func (l *lane) send(x *exchange, src source, data []byte, uploaded bool, by []middleware.Transform) error {
+	if x.resp.Framing == http1.None {
+		by = nil
+	}
+	end := x.down.done && len(data) == 0 && len(src.trailers(x)) == 0 && len(by) == 0
 	if !l.arm(l.bounds.Timeouts.Stall) {
 		return errEnded
 	}
 	if err := l.front.respond(x.resp.Status, x.fields, end, uploaded); err != nil || end {
 		return err
+	}
+	if len(by) > 0 {
+		return l.sendThrough(x, src, data, by)
 	}
 	for !x.down.done {
 		err := error(nil)
@@ -131,6 +180,8 @@ func (s *plainSource) next(x *exchange) ([]byte, error) {
 	}
 	return s.held(x)
 }
+
+func (s *plainSource) pauses([]byte) bool { return s.b.TCP == nil || !s.b.TCP.Pending() }
 
 func (s *plainSource) trailers(x *exchange) []field { return parseTrailers(x.down.trailers) }
 

@@ -37,7 +37,7 @@ func (l *leash) mirror(x *exchange, pl *backend.Pool) {
 	if m.Percent == 0 || !pl.CopyDue() || !pl.BeginCopy() {
 		return
 	}
-	if x.upgrade || x.req.Length > m.Body {
+	if x.upgrade || x.req.Length > m.Body || x.spool != nil {
 		pl.EndCopy(backend.CopyUnfit)
 		return
 	}

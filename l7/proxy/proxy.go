@@ -121,13 +121,6 @@ type Proxy struct {
 	serving int // calls of Serve
 }
 
-// routing is a table with the pool that each of its routes leads to.
-type routing struct {
-	table *route.Table
-	pools map[*route.Route]*backend.Pool
-	used  map[*backend.Pool]bool // the values of pools
-}
-
 // New returns a Proxy that answers 503 until SetRoutes was called.
 func New(o Options) *Proxy {
 	p := &Proxy{
@@ -146,19 +139,6 @@ func New(o Options) *Proxy {
 	p.grain = p.bounds.Load().Timeouts.grain(o.Policy.Timeouts)
 	p.clock.start = time.Now()
 	return p
-}
-
-// SetRoutes makes t the table of all requests that begin from now on.
-func (p *Proxy) SetRoutes(t *route.Table) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	r := &routing{table: t, pools: make(map[*route.Route]*backend.Pool), used: make(map[*backend.Pool]bool)}
-	for _, rt := range t.Routes() {
-		pl := p.pool(rt.Backend)
-		r.pools[rt], r.used[pl] = pl, true
-	}
-	p.routing.Store(r)
-	p.forget()
 }
 
 // SetEndpoints makes the endpoints of each backend those of m. A backend that m
@@ -217,12 +197,6 @@ func (p *Proxy) pool(b route.Backend) *backend.Pool {
 		p.pools[b] = pl
 	}
 	return pl
-}
-
-// leadsTo reports whether a route leads to pl.
-func (p *Proxy) leadsTo(pl *backend.Pool) bool {
-	r := p.routing.Load()
-	return r != nil && r.used[pl]
 }
 
 // forget drops the pools that have no endpoint and no route. The caller holds

@@ -6,6 +6,7 @@ import (
 
 	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/http1"
+	"github.com/portico-lb/portico/l7/middleware"
 	"github.com/portico-lb/portico/l7/socket"
 )
 
@@ -46,15 +47,25 @@ func (c *conn) relay(x *exchange, b *backend.Conn, up *upload) verdict {
 		line += "Set-Cookie: " + cookie + "\r\n"
 	}
 	line += x.altSvc
-	start := x.editHead(head, line)
-	c.stats.responded(r.Status)
+	var out []byte
+	if x.watched() {
+		w := x.present(x.in.b[head : head+r.Size])
+		if w.Replaced() != nil {
+			return c.replace(x, b, up, w)
+		}
+		out = append(x.rewriteHead(w, x.in.b[head:head+r.Size], line), x.in.b[head+r.Size:head+r.Size+n]...)
+		x.text = out
+	} else {
+		out = x.in.b[x.editHead(head, line) : head+r.Size+n]
+	}
+	c.responded(x, r.Status)
 	whole := x.down.done
 	if whole && uploaded {
 		// Not after the write: a slow client need not hold it.
 		c.release(b, r.KeepAlive && x.in.len() == 0)
 	}
 	if c.arm(c.bounds.Timeouts.Stall) {
-		_, err = c.rw.Write(x.in.b[start : head+r.Size+n])
+		_, err = c.rw.Write(out)
 	} else {
 		err = errEnded
 	}
@@ -68,6 +79,36 @@ func (c *conn) relay(x *exchange, b *backend.Conn, up *upload) verdict {
 	up.stop()
 	c.release(b, err == nil && complete && x.down.done && r.KeepAlive && x.in.len() == 0)
 	return c.ended(x, keep && err == nil, err)
+}
+
+// replace sends what w was replaced by, and throws the endpoint's response away.
+func (c *conn) replace(x *exchange, b *backend.Conn, up *upload, w *middleware.Response) verdict {
+	up.stop()
+	c.release(b, up.finished() && x.down.done && x.resp.KeepAlive && x.in.len() == 0)
+	if c.deliver(x, w, finish(w, nil), w.Replaced().Close) {
+		return served
+	}
+	return closes
+}
+
+// rewriteHead writes the head of w, which came with head, with line.
+func (x *exchange) rewriteHead(w *middleware.Response, head []byte, line string) []byte {
+	out := x.text[:0]
+	if w.Status == x.resp.Status {
+		out = append(out, head[:x.resp.FieldsStart]...)
+		out[7] = '1' // a proxy speaks its own version
+	} else {
+		out = appendHead(out, w.Status, nil)
+	}
+	for _, f := range w.Header {
+		if !isEngines(f.Name) && isSound(f) {
+			out = appendText(out, f.Name, f.Value)
+		}
+	}
+	for _, l := range x.pass.own {
+		out = append(append(out, l...), '\r', '\n')
+	}
+	return append(append(out, line...), '\r', '\n')
 }
 
 // takeDown takes what of the response's body is in x.in; plain removes the

@@ -18,7 +18,7 @@ func (c *conn) tunnel(x *exchange, b *backend.Conn) verdict {
 	x.in.r += x.resp.Size
 	x.resp.KeepUpgrade()
 	start := x.editHead(head, "Connection: Upgrade\r\n")
-	c.stats.responded(x.resp.Status)
+	c.responded(x, x.resp.Status)
 	// What the endpoint said right behind its head goes along.
 	_, err := c.rw.Write(x.in.b[start:x.in.w])
 	if err == nil && c.open() {

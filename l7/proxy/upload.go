@@ -16,6 +16,8 @@ import (
 // already. Until it has returned it owns the client's side of the input.
 type upload struct {
 	over chan struct{} // closed when it has returned
+	// held says that the body is here, and no client is waited for.
+	held bool
 	// interrupt ends the waits for the client and for the endpoint, whose
 	// connection is lost by it; resume lets the client be read again.
 	interrupt, resume func()

@@ -1,0 +1,150 @@
+package proxy
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+
+	"github.com/portico-lb/portico/l7/backend"
+	"github.com/portico-lb/portico/l7/middleware"
+	"github.com/portico-lb/portico/l7/route"
+)
+
+// routing is a table with the way that each of its routes is. It is replaced,
+// never changed.
+type routing struct {
+	table *route.Table
+	ways  map[*route.Route]*way
+	// lasting are the ways that have something to keep.
+	lasting map[wayKey]*way
+	used    map[*backend.Pool]bool // by ways, and by middlewares that ask
+}
+
+// A way is where the requests of a route go, and what is done to them on it.
+type way struct {
+	route *route.Route
+	pool  *backend.Pool
+	// chain is nil where nothing is done.
+	chain *middleware.Chain
+	fork  *fork // nil where there is one backend
+}
+
+// A wayKey tells the routes apart that keep state when tables change: it is
+// who has the rule, not where the rule leads.
+type wayKey struct {
+	host, path            string
+	match                 route.Match
+	entrypoints           string
+	kind, namespace, name string
+}
+
+func keyOf(s *route.Spec) wayKey {
+	return wayKey{
+		host: s.Host, path: s.Path, match: s.Match, entrypoints: strings.Join(s.Entrypoints, ","),
+		kind: s.Origin.Kind, namespace: s.Origin.Namespace, name: s.Origin.Name,
+	}
+}
+
+// SetRoutes makes t what all requests go by that begin from now on. The
+// middlewares of a route go on as they are where their steps have stayed.
+func (p *Proxy) SetRoutes(t *route.Table) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	old := p.routing.Load()
+	if old == nil {
+		old = &routing{}
+	}
+	r := &routing{
+		table:   t,
+		ways:    make(map[*route.Route]*way, len(t.Routes())),
+		lasting: make(map[wayKey]*way),
+		used:    make(map[*backend.Pool]bool),
+	}
+	for _, rt := range t.Routes() {
+		w := &way{route: rt, pool: p.pool(rt.Backend)}
+		r.used[w.pool] = true
+		r.ways[rt] = w
+		if len(rt.Steps) > 0 || len(rt.Choices) > 0 {
+			key := keyOf(&rt.Spec)
+			p.equip(w, old.lasting[key], r.used)
+			r.lasting[key] = w
+		}
+	}
+	p.routing.Store(r)
+	p.forget()
+}
+
+// equip gives w its middlewares and its choices. old is the same way of the
+// routes before, nil without one. The caller holds mu.
+func (p *Proxy) equip(w, old *way, used map[*backend.Pool]bool) {
+	if old == nil {
+		old = &way{}
+	}
+	if len(w.route.Choices) > 0 {
+		w.fork = newFork(w.route.Choices, old.fork, func(b route.Backend) *backend.Pool {
+			pl := p.pool(b)
+			used[pl] = true
+			return pl
+		})
+	}
+	steps := make([]middleware.Step, 0, len(w.route.Steps))
+	for _, s := range w.route.Steps {
+		step, ok := s.(middleware.Step)
+		if !ok {
+			// What is asked for and not known must not be left out.
+			step = unknownStep{s.Kind()}
+		}
+		if a, ok := s.(route.Asking); ok {
+			for _, b := range a.Backends() {
+				used[p.pool(b)] = true
+			}
+		}
+		steps = append(steps, step)
+	}
+	if len(steps) > 0 {
+		scope := w.route.Origin.String()
+		w.chain = middleware.NewChain(steps, middleware.Env{
+			Log:       p.log.With(slog.String("route", scope)),
+			Scope:     scope,
+			Transport: p.Transport,
+		}, old.chain)
+	}
+}
+
+// leadsTo reports whether a route leads to pl.
+func (p *Proxy) leadsTo(pl *backend.Pool) bool {
+	r := p.routing.Load()
+	return r != nil && r.used[pl]
+}
+
+// find returns the way that x's request goes; without one it is answered with a
+// status.
+func (s *server) find(x *exchange) (status int, reason string) {
+	routing := s.p.routing.Load()
+	if routing == nil {
+		return 503, "no routes are known yet"
+	}
+	rt := routing.table.At(s.entry.Name).Lookup(x.host, x.path)
+	if rt == nil {
+		return 404, "no route for this host and path"
+	}
+	x.way = routing.ways[rt]
+	return 0, ""
+}
+
+// An unknownStep refuses all requests.
+type unknownStep struct{ kind string }
+
+// Kind is its name.
+func (s unknownStep) Kind() string { return s.kind }
+
+// New returns what refuses them.
+func (s unknownStep) New(env middleware.Env) middleware.Middleware {
+	env.Log.Error("middleware is not known here, its routes answer 503", "kind", s.kind)
+	return s
+}
+
+// Handle answers 503.
+func (s unknownStep) Handle(context.Context, *middleware.Request) *middleware.Answer {
+	return &middleware.Answer{Status: 503, Reason: "a middleware of this route is not known"}
+}
