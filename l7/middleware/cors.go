@@ -174,12 +174,22 @@ func (s CORSSection) Parse(p value.Parser) Step {
 	if len(out.Methods) == 0 {
 		out.Methods = []string{"GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS"}
 	}
-	for i, name := range slices.Concat(s.Methods, s.Headers, s.Expose) {
-		if !value.Token(name) && name != "*" {
-			p.Bad("", fmt.Sprintf("%q (name %d) is no name of a method or a field", name, i+1))
+	s.checkNames(p)
+	return out
+}
+
+// checkNames tells of what is no name of a method or a field.
+func (s CORSSection) checkNames(p value.Parser) {
+	for _, list := range []struct {
+		key   string
+		names []string
+	}{{"methods", s.Methods}, {"headers", s.Headers}, {"expose", s.Expose}} {
+		for i, name := range list.names {
+			if !value.Token(name) && name != "*" {
+				p.Bad(fmt.Sprintf("%s[%d]", list.key, i), fmt.Sprintf("%q is no name", name))
+			}
 		}
 	}
-	return out
 }
 
 // validOrigin reports whether o is one, in lower case.

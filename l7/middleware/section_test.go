@@ -1,0 +1,53 @@
+package middleware_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/pelletier/go-toml/v2"
+
+	. "github.com/portico-lb/portico/l7/middleware"
+	"github.com/portico-lb/portico/l7/value"
+)
+
+// TestSection: a middleware is of one kind, which is its key, its name in
+// `portico routes` and the begin of what is said of it.
+func TestSection(t *testing.T) {
+	for _, c := range []struct{ in, kind, faults string }{
+		{"allow = { sources = ['10.0.0.0/8'], denied = ['10.1.0.0/16'], depth = 1 }", "allow", ""},
+		{"cors = { origins = ['https://a.example'], origin_patterns = ['b'], methods = ['GET'], headers = ['X-A'], expose = ['X-B'], credentials = true, max_age = '1h' }", "cors", ""},
+		{"headers = { request = { set = { X-A = '1' }, add = { X-B = '2' }, remove = ['X-C'] }, response = { remove = ['Server'] } }", "headers", ""},
+		{"in_flight = { most = 3, key = 'client', depth = 1 }", "in_flight", ""},
+		{"rate_limit = { key = 'header:X-Key', rates = [ { average = 1, period = '1s', burst = 2 } ] }", "rate_limit", ""},
+		{"redirect = { scheme = 'https', port = 8443, permanent = true }", "redirect", ""},
+		{"redirect = { host = 'a', status = 308 }", "redirect", ""},
+		{"redirect = { regex = 'a', replacement = 'b' }", "redirect", ""},
+		{"redirect = { from = '/', to = '/app' }", "redirect", ""},
+		{"rewrite = { strip_prefix = ['/a'], redirect_to_slash = true, restore_prefix = true }", "rewrite", ""},
+		{"rewrite = { add_prefix = '/a', path = '/b', regex = 'c', replacement = '/d' }", "rewrite", ""},
+		{"security = { allowed_hosts = ['a'], hsts = { max_age = '1h', include_subdomains = true, preload = true }, frame_options = 'DENY', nosniff = true, xss_protection = '0', content_security_policy = 'x', referrer_policy = 'x', permissions_policy = 'x' }", "security", ""},
+		{"name = 'a'", "", "m: is of no kind: want the table of one of "},
+		{"allow = { sources = ['::1'] }\nin_flight = { most = 1 }", "", "m.in_flight: stands beside allow: a middleware is of one kind, put it in a table of its own"},
+		{"in_flight = {}", "in_flight", "m.in_flight.most: 0 is out of range: allowed are 1 to 1000000"},
+		{"allow = {}", "allow", "m.allow: lets nobody pass: want sources, or denied"},
+	} {
+		var s Section
+		if err := toml.NewDecoder(strings.NewReader(c.in)).DisallowUnknownFields().Decode(&s); err != nil {
+			t.Errorf("%s: %v", c.in, err)
+			continue
+		}
+		var faults []string
+		p := value.Parser{Bad: func(key, problem string) { faults = append(faults, fmt.Sprintf("%s: %s", key, problem)) }}
+		step, kind := s.Parse(p.In("m")), ""
+		if step != nil {
+			kind = step.Kind()
+		}
+		if got := strings.Join(faults, "\n"); kind != c.kind || got != c.faults && (c.faults == "" || !strings.HasPrefix(got, c.faults)) {
+			t.Errorf("%s: got %q and\n%s\nwant %q and\n%s", c.in, kind, got, c.kind, c.faults)
+		}
+		if step != nil && len(faults) == 0 {
+			step.New(env()) // does not panic
+		}
+	}
+}
