@@ -1,7 +1,6 @@
 package l7
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/portico-lb/portico/l7/certs"
@@ -15,7 +14,7 @@ type build struct {
 	result    kube.Result
 	conflicts []route.Conflict
 	backends  []route.Backend
-	endpoints map[route.Backend][]route.Endpoint
+	endpoints *kube.EndpointIndex
 	// unreached are the problems of the backends' endpoints, problems those of
 	// everything.
 	unreached, problems []kube.Problem
@@ -56,34 +55,27 @@ func (r *runner) rebuildAll() {
 
 	// A backend's endpoints stand before its first route and leave after its
 	// last, so that no request falls between the two.
-	before := r.build.endpoints
 	r.build.backends = table.Backends()
-	endpoints, _ := kube.Endpoints(o, r.build.backends)
-	union := maps.Clone(endpoints)
-	for b, e := range before {
-		if _, ok := union[b]; !ok {
-			union[b] = e
-		}
-	}
-	r.l.engine.SetEndpoints(union)
+	r.build.endpoints.Want(r.build.backends)
+	r.l.engine.UpdateEndpoints(r.build.endpoints.Update(o))
 	r.l.engine.SetRoutes(table)
+	r.l.engine.SetEndpoints(r.build.endpoints.All())
 	r.setEndpoints(o)
 }
 
 // setEndpoints applies the endpoints alone: the common change, and the one
 // that must be quick.
 func (r *runner) setEndpoints(o *kube.Objects) {
-	endpoints, problems := kube.Endpoints(o, r.build.backends)
-	r.l.engine.SetEndpoints(endpoints)
-	r.build.endpoints, r.build.gen = endpoints, o.Gen
+	r.l.engine.UpdateEndpoints(r.build.endpoints.Update(o))
+	r.build.gen = o.Gen
 	r.source.keep(o, r.build.backends)
-	r.build.unreached = problems
+	r.build.unreached = r.build.endpoints.Problems()
 	r.report()
 	r.l.publish(func(s *state) {
 		s.configured = s.configured || len(r.build.result.Specs) > 0
 		s.source = r.source.Source
 		s.routes = r.build.result.Specs
-		s.endpoints = endpoints
+		s.endpoints = r.build.endpoints
 		s.conflicts = r.build.conflicts
 	})
 }
@@ -91,8 +83,12 @@ func (r *runner) setEndpoints(o *kube.Objects) {
 // report logs the problems that were not there before, once each.
 func (r *runner) report() {
 	problems := slices.Concat(r.build.result.Problems, r.build.unreached, r.acme.problems())
+	known := make(map[kube.Problem]bool, len(r.build.problems))
+	for _, p := range r.build.problems {
+		known[p] = true
+	}
 	for _, p := range problems {
-		if !slices.Contains(r.build.problems, p) {
+		if !known[p] {
 			r.l.log.Warn("object has a problem", "object", p.Object, "field", p.Field, "problem", p.Text)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/portico-lb/portico/l7/certs"
+	"github.com/portico-lb/portico/l7/kube"
 	"github.com/portico-lb/portico/l7/proxy"
 )
 
@@ -53,6 +54,7 @@ func newRunner(l *L7, told func()) *runner {
 	return &runner{
 		l: l, entries: map[string]*serving{}, failed: make(chan error, 1), told: told,
 		tickets: certs.NewTickets(l.certs, time.Now),
+		build:   build{endpoints: kube.NewEndpointIndex()},
 	}
 }
 

@@ -28,7 +28,7 @@ type state struct {
 	options    kube.Options
 	table      *route.Table
 	routes     []route.Spec
-	endpoints  map[route.Backend][]route.Endpoint
+	endpoints  *kube.EndpointIndex // nil before the first
 	conflicts  []route.Conflict
 	problems   []kube.Problem
 	certFaults []string
@@ -68,19 +68,14 @@ func (l *L7) Status() Status {
 	s := l.state.Load()
 	out := Status{
 		Routes:            len(s.routes),
-		Backends:          len(s.endpoints),
 		Conflicts:         s.conflicts,
 		Problems:          s.problems,
 		CertificateFaults: s.certFaults,
 		Certificates:      l.certs.Status(),
 		Engine:            l.engine.Status(),
 	}
-	for _, e := range s.endpoints {
-		for _, ep := range e {
-			if !ep.Leaving {
-				out.Endpoints++
-			}
-		}
+	if s.endpoints != nil {
+		out.Backends, out.Endpoints = s.endpoints.Count()
 	}
 	if m := l.acme.Load(); m != nil {
 		status := m.Status()

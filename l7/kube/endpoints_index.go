@@ -1,0 +1,223 @@
+package kube
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"github.com/portico-lb/portico/l7/route"
+)
+
+// An EndpointIndex does what Endpoints does, one change after another, at the
+// cost of what has changed: a Pod that leaves is to be out of use at once, among
+// however many. Its methods may be called from any goroutine.
+type EndpointIndex struct {
+	mu       sync.Mutex
+	services map[serviceName]*service
+	of       map[*discoveryv1.EndpointSlice]*service
+	// read are the objects of the last Update.
+	read struct {
+		services []*corev1.Service
+		slices   []*discoveryv1.EndpointSlice
+	}
+	endpoints map[route.Backend][]route.Endpoint
+	stale     map[*service]bool // have to be looked at again
+	faulty    map[*service]bool // have problems
+}
+
+// NewEndpointIndex returns an index of no backends and no objects.
+func NewEndpointIndex() *EndpointIndex {
+	return &EndpointIndex{
+		services:  make(map[serviceName]*service),
+		of:        make(map[*discoveryv1.EndpointSlice]*service),
+		endpoints: make(map[route.Backend][]route.Endpoint),
+		stale:     make(map[*service]bool),
+		faulty:    make(map[*service]bool),
+	}
+}
+
+// Want makes backends those whose endpoints are asked for; the zero Backend has
+// none. The next Update returns the endpoints of those that are new.
+func (x *EndpointIndex) Want(backends []route.Backend) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	wanted := make(map[route.Backend]bool, len(backends))
+	for _, b := range backends {
+		if b != (route.Backend{}) {
+			wanted[b] = true
+		}
+	}
+	for _, s := range x.services {
+		kept := slices.DeleteFunc(s.backends, func(b route.Backend) bool { return !wanted[b] })
+		if len(kept) != len(s.backends) {
+			x.stale[s] = true // its problems may be of what is gone
+		}
+		s.backends = kept
+	}
+	for b := range x.endpoints {
+		if !wanted[b] {
+			delete(x.endpoints, b)
+		}
+	}
+	for _, b := range backends {
+		if _, known := x.endpoints[b]; !known && wanted[b] {
+			s := x.service(serviceName{b.Namespace, b.Service})
+			s.backends = append(s.backends, b)
+			x.endpoints[b] = nil
+			x.stale[s] = true
+		}
+	}
+}
+
+// service returns the entry of that name and makes it where it is missing.
+func (x *EndpointIndex) service(name serviceName) *service {
+	s := x.services[name]
+	if s == nil {
+		s = &service{name: name}
+		x.services[name] = s
+	}
+	return s
+}
+
+// Update takes Services and Slices from o and returns the endpoints of the
+// backends of which something has changed, none for those that have none left.
+func (x *EndpointIndex) Update(o *Objects) map[route.Backend][]route.Endpoint {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	gone, come := difference(x.read.services, o.Services)
+	for s := range gone {
+		x.setObject(serviceName{s.Namespace, s.Name}, nil)
+	}
+	for s := range come {
+		x.setObject(serviceName{s.Namespace, s.Name}, s)
+	}
+	x.read.services = o.Services
+
+	goneSlices, comeSlices := difference(x.read.slices, o.Slices)
+	for s := range goneSlices {
+		x.removeSlice(s)
+	}
+	for s := range comeSlices {
+		x.addSlice(s)
+	}
+	x.read.slices = o.Slices
+	return x.refresh()
+}
+
+// difference returns what is in before or after alone. What has not changed is
+// the very same object, and mostly in its place.
+func difference[T any](before, after []*T) (gone, come map[*T]bool) {
+	gone, come = map[*T]bool{}, map[*T]bool{}
+	for i := range max(len(before), len(after)) {
+		var a, b *T
+		if i < len(before) {
+			a = before[i]
+		}
+		if i < len(after) {
+			b = after[i]
+		}
+		if a == b {
+			continue
+		}
+		if a != nil && !remove(come, a) {
+			gone[a] = true
+		}
+		if b != nil && !remove(gone, b) {
+			come[b] = true
+		}
+	}
+	return gone, come
+}
+
+func remove[K comparable](set map[K]bool, k K) bool {
+	if !set[k] {
+		return false
+	}
+	delete(set, k)
+	return true
+}
+
+func (x *EndpointIndex) setObject(name serviceName, object *corev1.Service) {
+	s := x.service(name)
+	s.object = object
+	x.stale[s] = true
+}
+
+func (x *EndpointIndex) addSlice(slice *discoveryv1.EndpointSlice) {
+	s := x.service(serviceName{slice.Namespace, slice.Labels[discoveryv1.LabelServiceName]})
+	// By name, so that the problems do not depend on the order of arrival.
+	i, _ := slices.BinarySearchFunc(s.slices, slice.Name, func(have *discoveryv1.EndpointSlice, name string) int {
+		return strings.Compare(have.Name, name)
+	})
+	s.slices = slices.Insert(s.slices, i, slice)
+	x.of[slice] = s
+	x.stale[s] = true
+}
+
+func (x *EndpointIndex) removeSlice(slice *discoveryv1.EndpointSlice) {
+	s := x.of[slice]
+	delete(x.of, slice)
+	s.slices = slices.DeleteFunc(s.slices, func(have *discoveryv1.EndpointSlice) bool { return have == slice })
+	x.stale[s] = true
+}
+
+// refresh looks at the stale Services again and returns what has changed.
+func (x *EndpointIndex) refresh() map[route.Backend][]route.Endpoint {
+	changed := make(map[route.Backend][]route.Endpoint)
+	for s := range x.stale {
+		s.problems = nil
+		for _, b := range s.backends {
+			now := s.endpoints(b)
+			if before := x.endpoints[b]; !slices.Equal(before, now) {
+				changed[b] = now
+				x.endpoints[b] = now
+			}
+		}
+		if delete(x.faulty, s); len(s.problems) > 0 {
+			x.faulty[s] = true
+		}
+		if s.object == nil && len(s.slices) == 0 && len(s.backends) == 0 {
+			delete(x.services, s.name)
+		}
+	}
+	clear(x.stale)
+	return changed
+}
+
+// All returns the endpoints of every backend.
+func (x *EndpointIndex) All() map[route.Backend][]route.Endpoint {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return maps.Clone(x.endpoints)
+}
+
+// Count returns how many backends there are, and how many endpoints that are
+// not leaving.
+func (x *EndpointIndex) Count() (backends, endpoints int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, all := range x.endpoints {
+		for _, e := range all {
+			if !e.Leaving {
+				endpoints++
+			}
+		}
+	}
+	return len(x.endpoints), endpoints
+}
+
+// Problems returns those of the Services that backends name, by name.
+func (x *EndpointIndex) Problems() []Problem {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	faulty := slices.SortedFunc(maps.Keys(x.faulty), func(a, b *service) int { return a.name.compare(b.name) })
+	var out []Problem
+	for _, s := range faulty {
+		out = append(out, s.problems...)
+	}
+	return out
+}

@@ -1,0 +1,118 @@
+package kube
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/portico-lb/portico/l7/route"
+)
+
+func serviceObject(name string) *corev1.Service {
+	return &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name},
+		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}, {Name: "admin", Port: 81}}},
+	}
+}
+
+func sliceObject(service, name string, addrs ...string) *discoveryv1.EndpointSlice {
+	s := &discoveryv1.EndpointSlice{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "default", Name: name,
+			Labels: map[string]string{discoveryv1.LabelServiceName: service},
+		},
+		AddressType: discoveryv1.AddressTypeIPv4,
+		Ports:       []discoveryv1.EndpointPort{{Port: new(int32(8080))}},
+	}
+	for _, a := range addrs {
+		s.Endpoints = append(s.Endpoints, discoveryv1.Endpoint{Addresses: []string{a}})
+	}
+	return s
+}
+
+// An index that has followed many changes knows what one that sees the end
+// alone does, and its changes add up to it.
+func TestEndpointIndexFollows(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	o := &Objects{}
+	x := NewEndpointIndex()
+	followed := map[route.Backend][]route.Endpoint{}
+	for round := range 2000 {
+		name := fmt.Sprintf("s%d", r.IntN(6))
+		switch r.IntN(6) {
+		case 0:
+			o.Services = slices.DeleteFunc(slices.Clone(o.Services), func(s *corev1.Service) bool { return s.Name == name })
+		case 1:
+			o.Services = slices.DeleteFunc(slices.Clone(o.Services), func(s *corev1.Service) bool { return s.Name == name })
+			o.Services = slices.Insert(o.Services, r.IntN(len(o.Services)+1), serviceObject(name))
+		case 2:
+			if n := len(o.Slices); n > 0 {
+				i := r.IntN(n)
+				o.Slices = slices.Delete(slices.Clone(o.Slices), i, i+1)
+			}
+		case 3:
+			s := sliceObject(name, fmt.Sprintf("%s-%d", name, round), fmt.Sprintf("10.0.0.%d", r.IntN(255)), "169.254.0.1")
+			o.Slices = slices.Insert(slices.Clone(o.Slices), r.IntN(len(o.Slices)+1), s)
+		case 4:
+			o.Slices = slices.Clone(o.Slices)
+			r.Shuffle(len(o.Slices), func(i, j int) { o.Slices[i], o.Slices[j] = o.Slices[j], o.Slices[i] })
+		}
+		var backends []route.Backend
+		for i := range 6 {
+			for _, port := range []string{"80", "admin"} {
+				if round%50 < 40 || r.IntN(2) == 0 {
+					backends = append(backends, route.Backend{Namespace: "default", Service: fmt.Sprintf("s%d", i), Port: port})
+				}
+			}
+		}
+		x.Want(backends)
+		maps.Copy(followed, x.Update(o))
+		maps.DeleteFunc(followed, func(b route.Backend, e []route.Endpoint) bool { return len(e) == 0 || !slices.Contains(backends, b) })
+
+		want, _ := Endpoints(o, backends)
+		if diff := cmp.Diff(want, x.All(), cmp.Comparer(func(a, b route.Endpoint) bool { return a == b })); diff != "" {
+			t.Fatalf("round %d (-fresh +followed):\n%s", round, diff)
+		}
+		maps.DeleteFunc(want, func(_ route.Backend, e []route.Endpoint) bool { return len(e) == 0 })
+		if diff := cmp.Diff(want, followed, cmp.Comparer(func(a, b route.Endpoint) bool { return a == b })); diff != "" {
+			t.Fatalf("round %d (-fresh +sum of changes):\n%s", round, diff)
+		}
+		fresh := NewEndpointIndex()
+		fresh.Want(backends)
+		fresh.Update(o)
+		if diff := cmp.Diff(fresh.Problems(), x.Problems()); diff != "" {
+			t.Fatalf("round %d (-fresh +followed):\n%s", round, diff)
+		}
+	}
+}
+
+// BenchmarkEndpointChange is one Pod that leaves among 10,000 Services.
+func BenchmarkEndpointChange(b *testing.B) {
+	o := &Objects{}
+	var backends []route.Backend
+	for i := range 10000 {
+		name := fmt.Sprintf("s%d", i)
+		o.Services = append(o.Services, serviceObject(name))
+		o.Slices = append(o.Slices, sliceObject(name, name+"-1", "10.0.0.1", "10.0.0.2"))
+		backends = append(backends, route.Backend{Namespace: "default", Service: name, Port: "80"})
+	}
+	x := NewEndpointIndex()
+	x.Want(backends)
+	x.Update(o)
+	b.ReportAllocs()
+	addrs := []string{"10.0.0.1", "10.0.0.2"}
+	for i := 0; b.Loop(); i++ {
+		o.Slices = slices.Clone(o.Slices)
+		o.Slices[5000] = sliceObject("s5000", "s5000-1", addrs[:1+i%2]...)
+		if changed := x.Update(o); len(changed) != 1 {
+			b.Fatal(changed)
+		}
+	}
+}
