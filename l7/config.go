@@ -8,10 +8,12 @@ import (
 	"slices"
 	"time"
 
+	"github.com/portico-lb/portico/l7/accesslog"
 	"github.com/portico-lb/portico/l7/acme"
 	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/middleware"
 	"github.com/portico-lb/portico/l7/proxy"
+	"github.com/portico-lb/portico/l7/trace"
 	"github.com/portico-lb/portico/l7/value"
 )
 
@@ -28,6 +30,8 @@ type Section struct {
 	Backend     BackendSection       `toml:"backend"`
 	Kubernetes  KubernetesSection    `toml:"kubernetes"`
 	ACME        *acme.Section        `toml:"acme"`
+	AccessLog   *accesslog.Section   `toml:"access_log"`
+	Trace       *trace.Section       `toml:"trace"`
 }
 
 // An EntrypointSection is one [[l7.entrypoint]].
@@ -70,6 +74,9 @@ type Config struct {
 	// ACME says where certificates come from for hosts whose Ingress asks for TLS
 	// and names no Secret; nil is nowhere.
 	ACME *acme.Config
+	// AccessLog and Trace say who is told of requests.
+	AccessLog accesslog.Config
+	Trace     trace.Config
 }
 
 // An Entrypoint is one listener.
@@ -100,6 +107,7 @@ func Parse(s Section, readFile func(string) ([]byte, error), bad func(key, probl
 		Middlewares: parseMiddlewares(s.Middleware, value.Parser{ReadFile: readFile, Bad: bad}.In("l7")),
 		Kubernetes:  s.Kubernetes.Parse(bad),
 	}
+	c.AccessLog, c.Trace = parseObservers(s, value.Parser{ReadFile: readFile, Bad: bad}.In("l7"))
 	c.ACME = parseACME(s.ACME, c.Kubernetes, c.StateDir, readFile, bad)
 	if c.ReadyListen != "" {
 		checkListen(c.ReadyListen, "l7.ready_listen", bad)

@@ -19,14 +19,18 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/portico-lb/portico/l7/accesslog"
 	"github.com/portico-lb/portico/l7/acme"
 	"github.com/portico-lb/portico/l7/certs"
 	"github.com/portico-lb/portico/l7/proxy"
+	"github.com/portico-lb/portico/l7/trace"
 )
 
 // Options are what an L7 needs beside its Config.
 type Options struct {
 	Log *slog.Logger
+	// Node is this node's name, for those who look at several.
+	Node string
 	// Config is the first configuration. Its listeners are bound by Run.
 	Config Config
 	// Sockets are listeners of the process before this one, by address. They
@@ -44,6 +48,11 @@ type L7 struct {
 	certs  *certs.Store
 	// acme is nil where no CA is configured.
 	acme atomic.Pointer[acme.Manager]
+	// node is this node's name. accessLog and tracer are nil where they are not
+	// configured.
+	node      string
+	accessLog atomic.Pointer[accesslog.Log]
+	tracer    atomic.Pointer[trace.Tracer]
 
 	// next is the configuration that Run shall apply, bell tells it so.
 	next atomic.Pointer[Config]
@@ -74,6 +83,7 @@ func New(o Options) *L7 {
 		moved:   make(chan struct{}, 1),
 
 		patience: o.Patience,
+		node:     o.Node,
 	}
 	maps.Copy(l.sockets, o.Sockets)
 	l.next.Store(&o.Config)

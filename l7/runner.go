@@ -31,6 +31,7 @@ type runner struct {
 	acme    *registrar // nil where no CA is configured
 	build   build
 	tickets *certs.Tickets
+	observers
 	// opened says that entrypoints are served; told when they first are.
 	opened bool
 	told   func()
@@ -61,6 +62,7 @@ func newRunner(l *L7, told func()) *runner {
 // apply makes c live: only what differs is touched.
 func (r *runner) apply(ctx context.Context, c Config) {
 	r.config = c
+	r.observe(c)
 	r.applySource(ctx, c.Kubernetes)
 	r.tickets.Share(c.TicketKey)
 	r.l.engine.SetBounds(c.Client)
@@ -282,4 +284,5 @@ func (r *runner) stop() {
 	r.l.forget(nil)
 	r.begun.Wait()
 	r.group.Wait()
+	r.observers.stop() // they are told of the last request too
 }

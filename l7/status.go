@@ -9,11 +9,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/portico-lb/portico/l7/accesslog"
 	"github.com/portico-lb/portico/l7/acme"
 	"github.com/portico-lb/portico/l7/certs"
 	"github.com/portico-lb/portico/l7/kube"
 	"github.com/portico-lb/portico/l7/proxy"
 	"github.com/portico-lb/portico/l7/route"
+	"github.com/portico-lb/portico/l7/trace"
 )
 
 // state is what Run last published; a value is never changed.
@@ -59,7 +61,11 @@ type Status struct {
 	// CertificateFaults are the certificates that cannot be used, and why.
 	CertificateFaults []string `json:"certificate_faults,omitempty"`
 	// ACME is what the CA is asked for; nil where none is configured.
-	ACME   *acme.Status `json:"acme,omitempty"`
+	ACME *acme.Status `json:"acme,omitempty"`
+	// AccessLog and Trace are nil where they are off.
+	AccessLog *accesslog.Status `json:"access_log,omitempty"`
+	Trace     *trace.Status     `json:"trace,omitempty"`
+
 	Engine proxy.Status `json:"engine"`
 }
 
@@ -80,6 +86,14 @@ func (l *L7) Status() Status {
 	if m := l.acme.Load(); m != nil {
 		status := m.Status()
 		out.ACME = &status
+	}
+	if log := l.accessLog.Load(); log != nil {
+		status := log.Status()
+		out.AccessLog = &status
+	}
+	if tracer := l.tracer.Load(); tracer != nil {
+		status := tracer.Status()
+		out.Trace = &status
 	}
 	if s.source != nil {
 		source := s.source.Status()

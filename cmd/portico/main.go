@@ -30,8 +30,8 @@ type env struct {
 	stdout, stderr io.Writer
 	// args is the command line.
 	args []string
-	// reload gets SIGHUP, upgrade SIGUSR2.
-	reload, upgrade <-chan os.Signal
+	// reload gets SIGHUP, reopen SIGUSR1, upgrade SIGUSR2.
+	reload, reopen, upgrade <-chan os.Signal
 }
 
 // An errUsage is a wrong command line.
@@ -46,10 +46,14 @@ func main() { os.Exit(runProcess()) }
 func runProcess() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	reload, upgrade := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	reload, reopen, upgrade := make(chan os.Signal, 1), make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
+	signal.Notify(reopen, syscall.SIGUSR1)
 	signal.Notify(upgrade, syscall.SIGUSR2)
-	return run(ctx, env{stdout: os.Stdout, stderr: os.Stderr, args: os.Args[1:], reload: reload, upgrade: upgrade})
+	return run(ctx, env{
+		stdout: os.Stdout, stderr: os.Stderr, args: os.Args[1:],
+		reload: reload, reopen: reopen, upgrade: upgrade,
+	})
 }
 
 // run executes one command line and returns the exit status.

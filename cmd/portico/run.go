@@ -16,8 +16,8 @@ func runCommand(e env, path *string) *cobra.Command {
 		Use:   "run",
 		Short: "Run the daemon",
 		Long: "Run runs every part in this process, or those named with --only. It reloads the\n" +
-			"configuration on SIGHUP, goes on as the binary on disk on SIGUSR2, and stops in\n" +
-			"order on SIGTERM.",
+			"configuration on SIGHUP, opens the access log anew on SIGUSR1, goes on as the\n" +
+			"binary on disk on SIGUSR2, and stops in order on SIGTERM.",
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := checkParts(only); err != nil {
@@ -28,6 +28,7 @@ func runCommand(e env, path *string) *cobra.Command {
 				Only:       only,
 				Args:       e.args,
 				Reload:     e.reload,
+				Reopen:     e.reopen,
 				Upgrade:    e.upgrade,
 				Stderr:     e.stderr,
 			})

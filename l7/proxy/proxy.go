@@ -26,6 +26,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/portico-lb/portico/l7/accesslog"
 	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/http1"
 	"github.com/portico-lb/portico/l7/route"
@@ -114,6 +115,8 @@ type Proxy struct {
 	refused  refused
 	// routing is nil until routes were set once.
 	routing atomic.Pointer[routing]
+	// observer is told of requests; nil is nobody.
+	observer atomic.Pointer[accesslog.Observer]
 
 	mu    sync.Mutex
 	pools map[route.Backend]*backend.Pool

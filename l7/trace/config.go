@@ -5,6 +5,7 @@
 package trace
 
 import (
+	"crypto/x509"
 	"fmt"
 	"net/url"
 	"strings"
@@ -71,6 +72,8 @@ func (s *Section) Parse(p value.Parser) Config {
 		switch {
 		case err != nil:
 			p.Bad("ca_file", err.Error())
+		case !x509.NewCertPool().AppendCertsFromPEM(data):
+			p.Bad("ca_file", "holds no certificate")
 		case !strings.HasPrefix(c.Endpoint, "https:"):
 			p.Bad("ca_file", "stands beside an endpoint that is not https")
 		}

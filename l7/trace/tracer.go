@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -103,9 +102,7 @@ func (t *Tracer) exporter() (sdk.SpanExporter, error) {
 	}
 	if t.config.CA != "" {
 		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM([]byte(t.config.CA)) {
-			return nil, errors.New("l7.trace.ca_file holds no certificate")
-		}
+		pool.AppendCertsFromPEM([]byte(t.config.CA)) // Parse has done so
 		options = append(options, otlptracehttp.WithTLSClientConfig(&tls.Config{RootCAs: pool}))
 	}
 	e, err := otlptracehttp.New(context.Background(), options...)

@@ -164,7 +164,7 @@ func TestConfig(t *testing.T) {
 		{"sample = 0.5", `endpoint: "" is no collector: want one such as "http://127.0.0.1:4318"`},
 		{"endpoint = 'localhost:4317'", `endpoint: "localhost:4317" is no collector: want one such as "http://127.0.0.1:4318"`},
 		{"endpoint = 'http://c'\nsample = 2.0", "sample: 2 is out of range: allowed are 0 to 1"},
-		{"endpoint = 'http://c'\nca_file = '/ca'", "ca_file: stands beside an endpoint that is not https"},
+		{"endpoint = 'https://c'\nca_file = '/ca'", "ca_file: holds no certificate"},
 		{"endpoint = 'http://c'\nheaders = { Authorization = 'x' }", "headers: a credential belongs into a file of its own: its key is authorization_file"},
 	} {
 		if _, got := parseText(t, c.in); got != c.want {

@@ -37,8 +37,9 @@ type Options struct {
 	Only []string
 	// Args are the command line's arguments, to start a successor with.
 	Args []string
-	// Reload gets a value for each SIGHUP, Upgrade for each SIGUSR2.
-	Reload, Upgrade <-chan os.Signal
+	// Reload gets a value for each SIGHUP, Reopen for each SIGUSR1, Upgrade for
+	// each SIGUSR2.
+	Reload, Reopen, Upgrade <-chan os.Signal
 	// Stderr is where the log goes.
 	Stderr io.Writer
 }
@@ -137,7 +138,7 @@ func build(c config.Config, o Options, in inheritance) (*daemon, error) {
 			d.stored[addr] = true
 		}
 		d.l7 = l7.New(l7.Options{
-			Log: d.log.With("part", "l7"), Config: c.L7, Sockets: in.sockets, Patience: in.patience(),
+			Log: d.log.With("part", "l7"), Node: c.Node.Name, Config: c.L7, Sockets: in.sockets, Patience: in.patience(),
 		})
 	}
 	return d, nil
@@ -229,6 +230,10 @@ func (d *daemon) runControl(ctx context.Context, ready func()) error {
 				d.logFaults(err)
 			}
 			d.notify.ready()
+		case <-d.opts.Reopen:
+			if d.l7 != nil {
+				d.l7.Reopen()
+			}
 		case <-d.opts.Upgrade:
 			err := d.upgrade(ctx)
 			if errors.Is(err, errHandedOver) {
