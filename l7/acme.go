@@ -3,8 +3,11 @@ package l7
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"fmt"
+	"log/slog"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -39,7 +42,7 @@ func (r *runner) applyACME(ctx context.Context, c Config) {
 	if c.ACME == nil {
 		return
 	}
-	storage, err := r.acmeStorage(c)
+	storage, err := acmeStorage(r.l.log, c)
 	if err != nil {
 		r.l.log.Error("no certificates are ordered", "err", err)
 		return
@@ -55,8 +58,24 @@ func (r *runner) applyACME(ctx context.Context, c Config) {
 	})
 }
 
-func (r *runner) acmeStorage(c Config) (acme.Storage, error) {
-	return acme.NewFiles(c.ACME.Folder), nil
+func acmeStorage(log *slog.Logger, c Config) (acme.Storage, error) {
+	if c.ACME.Storage == acme.InFolder {
+		return acme.NewFiles(c.ACME.Folder), nil
+	}
+	client, end, err := kube.NewClient(c.Kubernetes.watch(log))
+	if err != nil {
+		return nil, err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, err
+	}
+	return acme.NewSecrets(acme.SecretsOptions{
+		Log: log, Client: client, End: end,
+		Namespace: c.ACME.Namespace,
+		Identity:  host + "-" + strings.ToLower(rand.Text()[:8]), // a process has one, a host several
+		Copy:      c.ACME.Folder,
+	}), nil
 }
 
 // stop ends it; that of none is nothing.

@@ -37,17 +37,9 @@ func newFeed(log *slog.Logger, k Kubernetes, stateDir string, first bool) (*feed
 	case k.Manifests != "":
 		f.Source, err = kube.NewFolder(k.Manifests, log)
 	case k.API():
-		f.Source, err = kube.NewWatcher(kube.WatchOptions{
-			Log:           log,
-			Kubeconfig:    k.Kubeconfig,
-			Endpoints:     k.Endpoints,
-			TokenFile:     k.TokenFile,
-			CAFile:        k.CAFile,
-			Namespaces:    k.Namespaces,
-			LabelSelector: k.LabelSelector,
-			Snapshot:      snapshot,
-			Restore:       first,
-		})
+		o := k.watch(log)
+		o.Snapshot, o.Restore = snapshot, first
+		f.Source, err = kube.NewWatcher(o)
 	default:
 		return nil, nil
 	}
@@ -55,6 +47,19 @@ func newFeed(log *slog.Logger, k Kubernetes, stateDir string, first bool) (*feed
 		return nil, err
 	}
 	return f, nil
+}
+
+// watch says which API server k names, and what of it is read.
+func (k Kubernetes) watch(log *slog.Logger) kube.WatchOptions {
+	return kube.WatchOptions{
+		Log:           log,
+		Kubeconfig:    k.Kubeconfig,
+		Endpoints:     k.Endpoints,
+		TokenFile:     k.TokenFile,
+		CAFile:        k.CAFile,
+		Namespaces:    k.Namespaces,
+		LabelSelector: k.LabelSelector,
+	}
 }
 
 func (f *feed) start(ctx context.Context, group *sync.WaitGroup, fail func(error)) {

@@ -42,8 +42,8 @@ var allowed = map[string][]string{
 	"l7/http2":            {},
 	"l7/proxyproto":       {},
 	"l7/certs":            {},
-	"l7/acme":             {"test/pebble"},
-	"l7/acme":             {"test/pebble"},
+	"l7/acme":             {},
+	"l7/acme":             {},
 	"l7/kube":             {"l7/route", "l7/middleware", "l7/backend", "health"}, // annotations become steps and policies
 	"l7/podroutes":        {},
 	"l7/socket":           {},
