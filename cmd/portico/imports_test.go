@@ -43,7 +43,6 @@ var allowed = map[string][]string{
 	"l7/proxyproto":       {},
 	"l7/certs":            {},
 	"l7/acme":             {},
-	"l7/acme":             {},
 	"l7/kube":             {"l7/route", "l7/middleware", "l7/backend", "health"}, // annotations become steps and policies
 	"l7/podroutes":        {},
 	"l7/socket":           {},
@@ -59,7 +58,6 @@ var allowed = map[string][]string{
 	"test/vm":             {"test/vm/*"},
 	"test/vm/*":           {},
 	"test/cluster":        {},
-	"test/pebble":         {},
 	"test/pebble":         {},
 	"test/edge":           {"test/lab"}, // knows the product as a binary only
 	"test/scenario":       {"test/*"},   // drives the real binary, as a user would
