@@ -1,6 +1,13 @@
 package middleware
 
-import "time"
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
 
 // CircuitBreaker answers 503 for a while when a condition over the last ten
 // seconds is met, and then lets through more and more again.
@@ -8,8 +15,8 @@ type CircuitBreaker struct {
 	// Expression is the condition, in Traefik's language: NetworkErrorRatio(),
 	// ResponseCodeRatio(from, to, dividedFrom, dividedTo) and
 	// LatencyAtQuantileMS(quantile), compared with numbers by > >= < <= == !=
-	// (or GT GE LT LE EQ NEQ), joined by && || ! (or AND OR NOT).
-	// CheckExpression tells whether it is one.
+	// (or GT GE LT LE EQ NEQ), joined by && || ! (or AND OR NOT). A latency is
+	// that of the response's head. CheckExpression tells whether it is one.
 	Expression string `json:"expression"`
 	// Check is how often it is looked at, 0 is 100 ms.
 	Check time.Duration `json:"check,omitempty"`
@@ -21,3 +28,77 @@ type CircuitBreaker struct {
 
 // Kind is its name in the configuration.
 func (CircuitBreaker) Kind() string { return "circuit_breaker" }
+
+// New returns the middleware.
+func (s CircuitBreaker) New(env Env) Middleware {
+	c, err := parseCondition(s.Expression)
+	if err != nil {
+		// CheckExpression has refused it: nothing is ever broken.
+		c = &condition{holds: func(*tally) bool { return false }}
+	}
+	return &circuitBreaker{
+		log: env.Log.With("scope", env.Scope),
+		breaker: breaker{
+			counter:  newCounter(c),
+			check:    orElse(s.Check, 100*time.Millisecond),
+			open:     orElse(s.Open, 10*time.Second),
+			recovery: orElse(s.Recovery, 10*time.Second),
+		},
+	}
+}
+
+func orElse(d, otherwise time.Duration) time.Duration {
+	if d == 0 {
+		return otherwise
+	}
+	return d
+}
+
+type circuitBreaker struct {
+	log *slog.Logger
+
+	mu sync.Mutex
+	breaker
+}
+
+// Handle answers 503 while the circuit is open.
+func (m *circuitBreaker) Handle(_ context.Context, r *Request) *Answer {
+	m.mu.Lock()
+	was := m.state
+	period, wait := m.admit(r.Begun)
+	m.report(was)
+	m.mu.Unlock()
+	if wait > 0 {
+		seconds := int64((wait + time.Second - 1) / time.Second)
+		return &Answer{
+			Status: http.StatusServiceUnavailable,
+			Header: Header{{"Retry-After", strconv.FormatInt(seconds, 10)}},
+			Reason: "too many requests have failed of late, or took too long",
+		}
+	}
+	begun := r.Begun
+	r.OnDone(func(o Outcome) {
+		if !o.Forwarded || o.Status == 0 && !o.Failed {
+			return // it tells nothing about the endpoints
+		}
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		was := m.state
+		m.done(o, period, begun.Add(o.Duration))
+		m.report(was)
+	})
+	return nil
+}
+
+// report logs a change.
+func (m *circuitBreaker) report(was circuit) {
+	switch {
+	case m.state == was:
+	case m.state == open:
+		m.log.Warn("circuit breaker opened", "for", m.open)
+	case m.state == recovering:
+		m.log.Info("circuit breaker lets requests through again", "all_after", m.recovery)
+	case m.state == closed:
+		m.log.Info("circuit breaker closed")
+	}
+}

@@ -1,5 +1,11 @@
 package middleware
 
+import (
+	"context"
+	"errors"
+	"net/http"
+)
+
 // Buffering bounds bodies, and gathers those of requests.
 type Buffering struct {
 	// RequestMost is the longest body of a request in bytes; a longer one is
@@ -16,3 +22,64 @@ type Buffering struct {
 
 // Kind is its name in the configuration.
 func (Buffering) Kind() string { return "buffering" }
+
+// New returns the middleware.
+func (s Buffering) New(Env) Middleware {
+	if s.ResponseMost > 0 {
+		return &boundedBoth{buffering{s}}
+	}
+	return &buffering{s}
+}
+
+type buffering struct{ step Buffering }
+
+// Handle says how the request's body is to be taken.
+func (m *buffering) Handle(_ context.Context, r *Request) *Answer {
+	if most := m.step.RequestMost; most > 0 && (r.Body.Most == 0 || most < r.Body.Most) {
+		r.Body.Most = most
+	}
+	r.Body.Whole = r.Body.Whole || m.step.Whole
+	return nil
+}
+
+// boundedBoth bounds responses as well.
+type boundedBoth struct{ buffering }
+
+// Bodily says that bodies may be transformed.
+func (*boundedBoth) Bodily() {}
+
+// Handle bounds both bodies.
+func (m *boundedBoth) Handle(ctx context.Context, r *Request) *Answer {
+	if r.Method != http.MethodHead {
+		r.OnResponse(m.bound)
+	}
+	return m.buffering.Handle(ctx, r)
+}
+
+func (m *boundedBoth) bound(w *Response) {
+	most := m.step.ResponseMost
+	switch {
+	case w.Ours:
+	case w.Length > most:
+		w.Replace(&Answer{Status: http.StatusInternalServerError, Reason: "the endpoint's response is longer than is allowed"})
+	case w.Length < 0:
+		w.Transform(func(to Writer) Writer { return &bounded{to, most} })
+	}
+}
+
+var errLongResponse = errors.New("response longer than is allowed")
+
+// bounded is a body that must not be longer than what is left.
+type bounded struct {
+	Writer
+	left int64
+}
+
+// Write fails beyond the bound: the client then sees a response that broke off,
+// and not one that seems to be whole.
+func (b *bounded) Write(p []byte) (int, error) {
+	if b.left -= int64(len(p)); b.left < 0 {
+		return 0, errLongResponse
+	}
+	return b.Writer.Write(p)
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -196,13 +197,13 @@ func TestForwardAuthTells(t *testing.T) {
 // TestForwardAuthFails checks that a service that is down is logged once, and
 // a client that goes is not.
 func TestForwardAuthFails(t *testing.T) {
-	var log bytes.Buffer
+	var out bytes.Buffer
 	s := &service{answer: func(r *http.Request) (*http.Response, error) {
 		<-r.Context().Done()
 		return nil, r.Context().Err()
 	}}
 	e := s.env()
-	e.Log = slog.New(slog.NewTextHandler(&log, nil))
+	e.Log = slog.New(slog.NewTextHandler(&out, nil))
 	m := ForwardAuth{URL: "http://auth.default.svc/", Backend: route.Backend{Service: "auth"}, Timeout: time.Millisecond}.New(e)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -214,7 +215,7 @@ func TestForwardAuthFails(t *testing.T) {
 	s.answer = says(200, "").answer
 	m.Handle(t.Context(), asking())
 	m.Handle(t.Context(), asking())
-	if got := log.String(); strings.Count(got, "does not answer") != 1 || strings.Count(got, "answers again") != 1 || !strings.Contains(got, "Ingress shop/web") {
+	if got := out.String(); strings.Count(got, "does not answer") != 1 || strings.Count(got, "answers again") != 1 || !strings.Contains(got, "Ingress shop/web") {
 		t.Errorf("log:\n%s", got)
 	}
 	if a := (ForwardAuth{URL: "http://a.b.svc/", Backend: route.Backend{Service: "a"}}).New(env()).Handle(t.Context(), asking()); a == nil {
@@ -233,7 +234,9 @@ func TestForwardAuthOutside(t *testing.T) {
 			w.WriteHeader(http.StatusForbidden)
 		}
 	})
-	plain, secure := httptest.NewServer(h), httptest.NewTLSServer(h)
+	plain, secure := httptest.NewServer(h), httptest.NewUnstartedServer(h)
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
 	defer plain.Close()
 	defer secure.Close()
 	for _, tc := range []struct {
