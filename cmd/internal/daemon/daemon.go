@@ -184,6 +184,11 @@ func (d *daemon) admin(successor bool) *admin.Server {
 	if d.l4 != nil {
 		admin.HandleOrder(s, "/api/v1/drain", func(o Drain) error { return d.l4.Drain(o.Target, o.Off) })
 	}
+	if d.l7 != nil {
+		s.HandleJSON("/api/v1/routes", func() any { return d.l7.Routes() })
+		admin.HandleQuestion(s, "/api/v1/explain", d.l7.Explain)
+		admin.HandleQuestion(s, "/api/v1/diff", d.l7.Diff)
+	}
 	return s
 }
 
