@@ -56,6 +56,9 @@ func (c *Chain) Handle(ctx context.Context, r *Request) *Answer {
 	return nil
 }
 
+// WantsResponse reports whether somebody has asked to see the response.
+func (r *Request) WantsResponse() bool { return len(r.onResponse) > 0 }
+
 // Respond has those see w that have asked for it.
 func (r *Request) Respond(w *Response) {
 	for _, f := range slices.Backward(r.onResponse) {

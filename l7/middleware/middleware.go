@@ -186,7 +186,8 @@ type Writer interface {
 }
 
 // Transform has the response's body pass t. The response then has no length.
-// Only a Middleware that is a Bodily may call it.
+// Only a Middleware that is a Bodily may call it, and not for a Request with
+// Upgrade.
 func (w *Response) Transform(t Transform) {
 	w.transform = append(w.transform, t)
 	w.Length = -1

@@ -17,7 +17,7 @@ import (
 // attempt carries x over b: on the fast lane where b speaks HTTP/1.1, too, and
 // the body of the response stays as it is.
 func (c *conn) attempt(x *exchange, pl *backend.Pool, b *backend.Conn) verdict {
-	if !b.HTTP2() && !x.bodily() {
+	if !b.HTTP2() && (x.upgrade || !x.bodily()) {
 		return c.converse(c, x, pl, b)
 	}
 	if !c.deadline.move(0, busy) { // the lane has its own

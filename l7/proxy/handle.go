@@ -24,9 +24,6 @@ func (c *conn) handle(head []byte) bool {
 	if status == 0 {
 		status, reason = c.begin(x)
 	}
-	if status == 0 {
-		status, reason = c.s.find(x)
-	}
 	switch {
 	case status == 400 || status == 413 || status == 501:
 		// Its body has not been read.
@@ -36,6 +33,9 @@ func (c *conn) handle(head []byte) bool {
 		return false
 	case status != 0:
 		return c.reject(x, &middleware.Answer{Status: status, Reason: reason})
+	}
+	if a := c.resolve(x, head); a != nil {
+		return c.reject(x, a)
 	}
 	x.upgrade = upgrades(&x.req, head)
 	c.compose(x, head)

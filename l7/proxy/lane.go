@@ -67,11 +67,12 @@ func (l *lane) handle(x *exchange) {
 	}
 	l.grpc = isGRPC(&x.req, x.head)
 	status, reason := l.understand(x, x.head)
-	if status == 0 {
-		status, reason = l.s.find(x)
-	}
 	if status != 0 {
 		l.reject(x, &middleware.Answer{Status: status, Reason: reason})
+		return
+	}
+	if a := l.resolve(x, x.head); a != nil {
+		l.reject(x, a)
 		return
 	}
 	x.upgrade, x.first = upgrades(&x.req, x.head), nil

@@ -47,6 +47,10 @@ type Options struct {
 	// Policy is that of backends without one of their own; the zero Policy
 	// means backend.Default.
 	Policy backend.Policy
+	// Challenge returns what a certificate authority is told that asks whether
+	// host is ours (RFC 8555, section 8.3: a key authorization); ok is whether
+	// the token is known. It may be nil, and must not block for long.
+	Challenge func(host, token string) (proof string, ok bool)
 }
 
 // Timeouts bound every wait. They are kept with a grain of an eighth of the
@@ -96,6 +100,9 @@ type Entrypoint struct {
 	// of the PROXY protocol, which names the client; without one they are
 	// closed.
 	ProxyProtocol bool
+	// Redirect has clients go to another entrypoint, whatever they ask for but
+	// for the files by which a certificate authority sees whose a host is.
+	Redirect Redirect
 }
 
 // A Proxy is the engine. New starts nothing; each Serve blocks.
@@ -104,10 +111,12 @@ type Proxy struct {
 	drain  time.Duration
 	grain  time.Duration
 	limits http1.Limits // of endpoints' heads
-	bounds atomic.Pointer[Bounds]
-	gate   *gate
-	life   context.Context // until Stop
-	stop   func()
+	// challenge may be nil.
+	challenge func(host, token string) (proof string, ok bool)
+	bounds    atomic.Pointer[Bounds]
+	gate      *gate
+	life      context.Context // until Stop
+	stop      func()
 
 	clock    clock
 	counters counters
@@ -127,11 +136,13 @@ type Proxy struct {
 // New returns a Proxy that answers 503 until SetRoutes was called.
 func New(o Options) *Proxy {
 	p := &Proxy{
-		log:    o.Log,
-		drain:  o.Drain,
-		gate:   newGate(),
-		limits: cmp.Or(o.Limits, http1.DefaultLimits),
-		pools:  make(map[route.Backend]*backend.Pool),
+		log:   o.Log,
+		drain: o.Drain,
+		gate:  newGate(),
+
+		challenge: o.Challenge,
+		limits:    cmp.Or(o.Limits, http1.DefaultLimits),
+		pools:     make(map[route.Backend]*backend.Pool),
 	}
 	p.life, p.stop = context.WithCancel(context.Background())
 	if o.Policy == (backend.Policy{}) {
