@@ -49,7 +49,7 @@ var allowed = map[string][]string{
 	"l7/backend":          {"l7/route", "l7/socket", "l7/proxyproto"},
 	"l7/accesslog":        {"l7/route", "l7/value"},
 	"l7/trace":            {"l7/accesslog", "l7/route", "l7/value"},
-	"l7/proxy":            {"l7/route", "l7/http1", "l7/http2", "l7/backend", "l7/proxyproto", "l7/socket", "l7/accesslog", "health"},
+	"l7/proxy":            {"l7/route", "l7/http1", "l7/http2", "l7/backend", "l7/proxyproto", "l7/socket", "l7/middleware", "l7/accesslog", "health"},
 	"cmd/internal/admin":  {},
 	"cmd/internal/config": {"vip", "vip/notify", "l4", "l7"},
 	"cmd/internal/daemon": {"*", "*/*", "cmd/internal/*"},                                 // the only place where the parts meet

@@ -52,4 +52,5 @@ func printL7(w io.Writer, s l7.Status, now time.Time) {
 	for _, f := range s.CertificateFaults {
 		fmt.Fprintf(w, "  ! %s\n", f)
 	}
+	printObservers(w, s)
 }
