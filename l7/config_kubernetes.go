@@ -132,4 +132,5 @@ func (e Entrypoint) named() kube.Entrypoint {
 		out.Port = uint16(n)
 	}
 	return out
+		Middlewares:        c.Middlewares,
 }

@@ -40,6 +40,7 @@ func TestCORS(t *testing.T) {
 		{"suffix", named, "GET https://a/\nOrigin: https://shop.example.evil.example", "200\nX-A: 1\nVary: Origin"},
 		{"expression", named, "GET https://a/\nOrigin: http://dev-7.test", "200\nX-A: 1" + grants("", "http://dev-7.test") + "\nAccess-Control-Expose-Headers: X-C"},
 		{"part of an expression", named, "GET https://a/\nOrigin: http://dev-7.test.evil.example", "200\nX-A: 1\nVary: Origin"},
+		{"one", CORS{Origins: []string{"https://b"}}, "GET https://a/\nOrigin: https://c", "200\nX-A: 1\nVary: Origin"},
 		{"all", all, "GET https://a/\nOrigin: https://x.example", "200\nX-A: 1\nAccess-Control-Allow-Origin: *"},
 		{"all, by name", CORS{Origins: []string{"*", "https://b"}, Credentials: true}, "GET https://a/\nOrigin: https://b", "200\nX-A: 1" + grants("", "https://b")},
 		{"all, with rights for nobody", CORS{Origins: []string{"*"}, Credentials: true}, "GET https://a/\nOrigin: https://b", "200\nX-A: 1\nAccess-Control-Allow-Origin: *"},
