@@ -28,8 +28,6 @@ type Redirect struct {
 	// Port is where Scheme and Host are; 0 is the scheme's own, or the same
 	// where the scheme is.
 	Port uint16 `json:"port,omitempty"`
-	// Insecure has requests pass that came by https.
-	Insecure bool `json:"insecure,omitempty"`
 	// Entrypoint names the entrypoint that it leads to: what came in there
 	// passes.
 	Entrypoint string `json:"entrypoint,omitempty"`
@@ -67,7 +65,7 @@ type redirect struct {
 
 // Handle answers those that are not yet where they ought to be.
 func (m *redirect) Handle(_ context.Context, r *Request) *Answer {
-	if m.step.Entrypoint != "" && r.Entrypoint == m.step.Entrypoint || m.step.Insecure && r.Scheme == "https" {
+	if m.step.Entrypoint != "" && r.Entrypoint == m.step.Entrypoint {
 		return nil
 	}
 	to := m.target(r)

@@ -29,7 +29,6 @@ func TestRedirect(t *testing.T) {
 		{"entrypoint", []Step{Redirect{Scheme: "https", Entrypoint: "http"}}, "GET http://example.com/", "GET example.com /"},
 		{"host", []Step{Redirect{Host: "new.example.com"}}, "GET http://example.com:8080/a", "302\nLocation: http://new.example.com:8080/a"},
 		{"same host", []Step{Redirect{Host: "example.com"}}, "GET http://EXAMPLE.com./a", "GET EXAMPLE.com. /a"},
-		{"host of http alone", []Step{Redirect{Scheme: "https", Host: "x", Insecure: true}}, "GET https://example.com/a", "GET example.com /a"},
 		{"add www", []Step{Redirect{WWW: "add"}}, "GET https://example.com/a", "302\nLocation: https://www.example.com/a"},
 		{"has www", []Step{Redirect{WWW: "add"}}, "GET https://www.example.com/a", "GET www.example.com /a"},
 		{"remove www", []Step{Redirect{WWW: "remove", Scheme: "https"}}, "GET http://www.example.com/a", "302\nLocation: https://example.com/a"},
