@@ -12,10 +12,12 @@ type Dialect uint8
 const (
 	// Spec knows the API alone, and the annotations of portico.io.
 	Spec Dialect = iota
+	// Traefik17 is Traefik 1.7, from which many Ingresses still come.
+	Traefik17
 )
 
 // Dialects are the names of the dialects, in their order.
-func Dialects() []string { return []string{"spec"} }
+func Dialects() []string { return []string{"spec", "traefik17"} }
 
 // String returns the name.
 func (d Dialect) String() string { return Dialects()[d] }
@@ -61,6 +63,8 @@ type rule struct {
 
 func newDialect(d Dialect) dialect {
 	switch d {
+	case Traefik17:
+		return newTraefik17()
 	default:
 		return bySpec{}
 	}

@@ -261,20 +261,17 @@ func newObject(t metav1.TypeMeta) (object metav1.Object, version string) {
 	return nil, ""
 }
 
-// trimSecret keeps a Secret's certificate and key and forgets the rest: what
-// is not in memory cannot leak. stringData goes over data, as the API server
-// has it.
+// trimSecret forgets what of a Secret nobody needs. stringData goes over data,
+// as the API server has it.
 func trimSecret(s *corev1.Secret) {
-	kept := make(map[string][]byte, 2)
-	for _, k := range []string{corev1.TLSCertKey, corev1.TLSPrivateKeyKey} {
-		if v, ok := s.Data[k]; ok {
-			kept[k] = v
-		}
-		if v, ok := s.StringData[k]; ok {
-			kept[k] = []byte(v)
-		}
+	if s.Data == nil {
+		s.Data = make(map[string][]byte, len(s.StringData))
 	}
-	s.Data, s.StringData = kept, nil
+	for k, v := range s.StringData {
+		s.Data[k] = []byte(v)
+	}
+	s.StringData = nil
+	trimData(s.Data)
 	// kubectl apply keeps the whole Secret in an annotation.
 	s.Annotations = nil
 }

@@ -1,11 +1,14 @@
 package kube
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
 )
 
 // An object is an Ingress or a Service whose annotations a dialect reads.
@@ -19,42 +22,47 @@ func (o *object) String() string { return o.kind + " " + o.Namespace + "/" + o.N
 // notes reads the annotations of one object by the keys of a dialect, and tells
 // of values that it cannot read: every method has a default for those.
 type notes struct {
-	t *translation
-	o *object
-	// names returns the annotations that key may stand in, the first one that
-	// does counts.
-	names func(key string) []string
+	t     *translation
+	o     *object
+	found map[string]note
 }
 
-// text returns the value at key, "" where it is missing or empty, which is the
-// same to every dialect.
-func (n notes) text(key string) string {
-	_, value := n.find(key)
-	return value
+// A note is an annotation that has a value.
+type note struct {
+	name, value string
+	rank        int
 }
 
-// has reports whether key has a value.
-func (n notes) has(key string) bool { return n.text(key) != "" }
-
-// find returns the annotation that key stands in, and its value without blanks
-// around it.
-func (n notes) find(key string) (name, value string) {
-	if len(n.o.Annotations) == 0 {
-		return "", ""
-	}
-	for _, name := range n.names(key) {
-		if v := strings.TrimSpace(n.o.Annotations[name]); v != "" {
-			return name, v
+// newNotes reads the annotations of o. keyOf returns the key that an annotation
+// stands for, "" for none, and which of several of the same key counts: that of
+// the lowest rank. An empty value is as none.
+func newNotes(t *translation, o *object, keyOf func(name string) (key string, rank int)) notes {
+	n := notes{t: t, o: o}
+	for name, value := range o.Annotations {
+		key, rank := keyOf(name)
+		if value = strings.TrimSpace(value); key == "" || value == "" {
+			continue
+		}
+		if n.found == nil {
+			n.found = make(map[string]note)
+		}
+		if other, ok := n.found[key]; !ok || rank < other.rank {
+			n.found[key] = note{name, value, rank}
 		}
 	}
-	return "", ""
+	return n
 }
 
-// bad tells that the value at key cannot be used, and what becomes of it:
-// "want ..., it is left out".
+// text returns the value at key, "" where there is none.
+func (n notes) text(key string) string { return n.found[key].value }
+
+// has reports whether key has a value.
+func (n notes) has(key string) bool { return n.found[key].name != "" }
+
+// bad tells that the value at key cannot be used, what becomes of it, and what
+// would cure that.
 func (n notes) bad(key, format string, args ...any) {
-	name, _ := n.find(key)
-	n.t.tell(n.o.String(), annotation(name), format, args...)
+	n.t.tell(n.o.String(), annotation(n.found[key].name), format, args...)
 }
 
 // refuse tells that a key that protects cannot be understood: the rules of the
@@ -109,4 +117,15 @@ func (n notes) list(key string) []string {
 		}
 	}
 	return out
+}
+
+// yaml reads a value that is YAML into v, whose fields have json tags. An
+// unknown field is an error.
+func (n notes) yaml(key string, v any) error {
+	err := yaml.UnmarshalStrict([]byte(n.text(key)), v)
+	var kind *json.UnmarshalTypeError
+	if errors.As(err, &kind) {
+		return fmt.Errorf("a %s does not belong there", kind.Value) // the rest speaks of Go
+	}
+	return err
 }

@@ -110,6 +110,7 @@ func Routes(o *Objects, opt Options) Result {
 			strings.Compare(a.Name, b.Name),
 		)
 	})
+	t.ingresses = ours
 	for _, ing := range ours {
 		t.ingress(ing)
 	}
@@ -123,6 +124,8 @@ type translation struct {
 	opt     Options
 	objects *Objects
 	dialect dialect
+	// ingresses are those that are ours, the oldest one first.
+	ingresses []*netv1.Ingress
 
 	secrets  map[string]*corev1.Secret
 	served   map[string]TLS // by host

@@ -126,7 +126,7 @@ func NewWatcher(o WatchOptions) (*Watcher, error) {
 		// Asked for by type, as a cluster may hold thousands of others, Helm's
 		// releases above all.
 		for _, t := range []corev1.SecretType{corev1.SecretTypeTLS, corev1.SecretTypeOpaque} {
-			follow(r, &w.secrets, query{client: core, resource: "secrets", namespace: ns, fields: "type=" + string(t)}, keepPair(t))
+			follow(r, &w.secrets, query{client: core, resource: "secrets", namespace: ns, fields: "type=" + string(t)}, keepUseful(t))
 		}
 	}
 	// An IngressClass belongs to the cluster: who may read some namespaces only

@@ -233,13 +233,11 @@ func trim[T metav1.Object](o T) T {
 
 func keepAll[T metav1.Object](T) bool { return true }
 
-// keepPair keeps the Secrets of a type that are, or were meant to be, a
-// certificate with its key, and nothing else of them.
-func keepPair(of corev1.SecretType) func(*corev1.Secret) bool {
+// keepUseful keeps the Secrets of a type that an Ingress may name, and nothing
+// of them that it has no use for.
+func keepUseful(of corev1.SecretType) func(*corev1.Secret) bool {
 	return func(s *corev1.Secret) bool {
-		maps.DeleteFunc(s.Data, func(key string, _ []byte) bool {
-			return key != corev1.TLSCertKey && key != corev1.TLSPrivateKeyKey && key != "ca.crt"
-		})
-		return s.Type == of && (of == corev1.SecretTypeTLS || s.Data[corev1.TLSCertKey] != nil || s.Data[corev1.TLSPrivateKeyKey] != nil)
+		trimData(s.Data)
+		return s.Type == of && (of == corev1.SecretTypeTLS || len(s.Data) > 0)
 	}
 }
