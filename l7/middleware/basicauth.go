@@ -42,7 +42,13 @@ func (m *basicAuth) Handle(ctx context.Context, r *Request) *Answer {
 		return m.refuse()
 	}
 	user, password, ok := basicCredentials(lines[0])
-	if !ok || !m.verifier.verify(ctx, user, password) {
+	if !ok {
+		return m.refuse()
+	}
+	switch ok, err := m.verifier.verify(ctx, user, password); {
+	case err != nil:
+		return &Answer{Status: http.StatusServiceUnavailable, Reason: "too many passwords are to be looked at"}
+	case !ok:
 		return m.refuse()
 	}
 	authenticated(r, user, m.step.UserHeader, m.step.RemoveHeader)

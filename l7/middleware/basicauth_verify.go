@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 )
 
 // A verifier knows whether a name and a password belong together, and
@@ -35,11 +36,14 @@ type verifier struct {
 
 type digestSum = [sha256.Size]byte
 
-// Bounds of the memory of a verifier, and of a password: an MD5 or SHA-crypt
-// hashes it a thousand times.
 const (
+	// mostRemembered bounds each memory of a verifier.
 	mostRemembered = 4096
-	mostPassword   = 1024
+	// mostPassword bounds a password, in bytes: MD5 and SHA-crypt hash it a
+	// thousand times.
+	mostPassword = 1024
+	// mostWait is how long a request waits for its turn.
+	mostWait = 10 * time.Second
 )
 
 func newVerifier(users map[string]string) *verifier {
@@ -56,26 +60,28 @@ func newVerifier(users map[string]string) *verifier {
 	return v
 }
 
-// verify reports whether password is user's. It waits for its turn as long as
-// ctx lasts.
-func (v *verifier) verify(ctx context.Context, user, password string) bool {
+// verify reports whether password is user's, and fails where its turn has not
+// come in time.
+func (v *verifier) verify(ctx context.Context, user, password string) (bool, error) {
 	if len(v.hashes) == 0 || len(password) > mostPassword {
-		return false
+		return false, nil
 	}
 	sum := v.sum(user, password)
 	if ok, known := v.remembered(sum); known {
-		return ok
+		return ok, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, mostWait)
+	defer cancel()
 	select {
 	case v.turns <- struct{}{}:
 		defer func() { <-v.turns }()
 	case <-ctx.Done():
-		return false
+		return false, ctx.Err()
 	}
 	// Meanwhile one with the same question may have had its turn: a browser
 	// asks for a page's parts all at once.
 	if ok, known := v.remembered(sum); known {
-		return ok
+		return ok, nil
 	}
 	hash, known := v.users[user]
 	if !known {
@@ -83,7 +89,7 @@ func (v *verifier) verify(ctx context.Context, user, password string) bool {
 	}
 	ok := matches(hash, password) && known
 	v.remember(sum, ok)
-	return ok
+	return ok, nil
 }
 
 // sum is the key under which an answer is remembered; it does not tell the

@@ -1,12 +1,16 @@
 package middleware
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/portico-lb/portico/l7/value"
 )
 
 // CircuitBreaker answers 503 for a while when a condition over the last ten
@@ -26,6 +30,13 @@ type CircuitBreaker struct {
 	Recovery time.Duration `json:"recovery,omitempty"`
 }
 
+// What a CircuitBreaker takes where it is told nothing else.
+const (
+	defaultCheck    = 100 * time.Millisecond
+	defaultOpen     = 10 * time.Second
+	defaultRecovery = 10 * time.Second
+)
+
 // Kind is its name in the configuration.
 func (CircuitBreaker) Kind() string { return "circuit_breaker" }
 
@@ -40,18 +51,11 @@ func (s CircuitBreaker) New(env Env) Middleware {
 		log: env.Log.With("scope", env.Scope),
 		breaker: breaker{
 			counter:  newCounter(c),
-			check:    orElse(s.Check, 100*time.Millisecond),
-			open:     orElse(s.Open, 10*time.Second),
-			recovery: orElse(s.Recovery, 10*time.Second),
+			check:    cmp.Or(s.Check, defaultCheck),
+			open:     cmp.Or(s.Open, defaultOpen),
+			recovery: cmp.Or(s.Recovery, defaultRecovery),
 		},
 	}
-}
-
-func orElse(d, otherwise time.Duration) time.Duration {
-	if d == 0 {
-		return otherwise
-	}
-	return d
 }
 
 type circuitBreaker struct {
@@ -100,5 +104,26 @@ func (m *circuitBreaker) report(was circuit) {
 		m.log.Info("circuit breaker lets requests through again", "all_after", m.recovery)
 	case m.state == closed:
 		m.log.Info("circuit breaker closed")
+	}
+}
+
+// A CircuitBreakerSection is circuit_breaker = {...}.
+type CircuitBreakerSection struct {
+	Expression string `toml:"expression"`
+	Check      string `toml:"check"`
+	Open       string `toml:"open"`
+	Recovery   string `toml:"recovery"`
+}
+
+// Parse checks s.
+func (s CircuitBreakerSection) Parse(p value.Parser) Step {
+	if err := CheckExpression(s.Expression); err != nil {
+		p.Bad("expression", fmt.Sprintf("%q: %v", s.Expression, err))
+	}
+	return CircuitBreaker{
+		Expression: s.Expression,
+		Check:      p.Span(s.Check, "check", defaultCheck, time.Millisecond, time.Minute),
+		Open:       p.Span(s.Open, "open", defaultOpen, time.Millisecond, time.Hour),
+		Recovery:   p.Span(s.Recovery, "recovery", defaultRecovery, time.Millisecond, time.Hour),
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+
+	"github.com/portico-lb/portico/l7/value"
 )
 
 // Buffering bounds bodies, and gathers those of requests.
@@ -50,7 +52,7 @@ func (*boundedBoth) Bodily() {}
 
 // Handle bounds both bodies.
 func (m *boundedBoth) Handle(ctx context.Context, r *Request) *Answer {
-	if r.Method != http.MethodHead {
+	if r.Method != http.MethodHead && !r.Upgrade {
 		r.OnResponse(m.bound)
 	}
 	return m.buffering.Handle(ctx, r)
@@ -82,4 +84,24 @@ func (b *bounded) Write(p []byte) (int, error) {
 		return 0, errLongResponse
 	}
 	return b.Writer.Write(p)
+}
+
+// A BufferingSection is buffering = {...}.
+type BufferingSection struct {
+	MaxRequest  string `toml:"max_request"`
+	Whole       bool   `toml:"whole"`
+	MaxResponse string `toml:"max_response"`
+}
+
+// Parse checks s.
+func (s BufferingSection) Parse(p value.Parser) Step {
+	out := Buffering{
+		RequestMost:  p.Size(s.MaxRequest, "max_request", 0, 0, 1<<50),
+		Whole:        s.Whole,
+		ResponseMost: p.Size(s.MaxResponse, "max_response", 0, 0, 1<<50),
+	}
+	if s == (BufferingSection{}) {
+		p.Bad("", "bounds nothing: want max_request, max_response, or whole = true")
+	}
+	return out
 }

@@ -1,10 +1,16 @@
 package middleware
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"mime"
 	"net/http"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/portico-lb/portico/l7/value"
 )
 
 // Compress encodes the bodies of responses for clients that understand it. It
@@ -41,9 +47,7 @@ func (s Compress) New(Env) Middleware {
 	if len(s.Encodings) == 0 {
 		s.Encodings = encodings()
 	}
-	if s.Least == 0 {
-		s.Least = DefaultCompressLeast
-	}
+	s.Least = cmp.Or(s.Least, DefaultCompressLeast)
 	m := &compress{step: s, coders: make([]*coder, len(s.Encodings))}
 	for i, name := range s.Encodings {
 		m.coders[i] = newCoder(name, s.Level)
@@ -151,4 +155,35 @@ func vary(h *Header, name string) {
 		}
 	}
 	h.Add("Vary", name)
+}
+
+// A CompressSection is compress = {...}.
+type CompressSection struct {
+	Encodings []string `toml:"encodings"`
+	MinSize   string   `toml:"min_size"`
+	Types     []string `toml:"types"`
+	Except    []string `toml:"except"`
+	Level     *int     `toml:"level"`
+}
+
+// Parse checks s.
+func (s CompressSection) Parse(p value.Parser) Step {
+	for i, name := range s.Encodings {
+		p.Choice(cmp.Or(name, "none"), fmt.Sprintf("encodings[%d]", i), encodings())
+	}
+	checkTypes(p, s.Types, "types")
+	checkTypes(p, s.Except, "except")
+	return Compress{
+		Encodings: s.Encodings, Types: s.Types, Except: s.Except,
+		Least: p.Size(s.MinSize, "min_size", DefaultCompressLeast, 1, 1<<30),
+		Level: value.Number(p, s.Level, "level", 0, 1, 9),
+	}
+}
+
+func checkTypes(p value.Parser, list []string, key string) {
+	for i, t := range list {
+		if kind, of, ok := strings.Cut(t, "/"); !ok || !httpguts.ValidHeaderFieldName(kind) || !httpguts.ValidHeaderFieldName(of) {
+			p.Bad(fmt.Sprintf("%s[%d]", key, i), fmt.Sprintf("%q is no media type: want such as \"application/json\" or \"text/*\"", t))
+		}
+	}
 }

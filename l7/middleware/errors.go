@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/portico-lb/portico/l7/route"
+	"github.com/portico-lb/portico/l7/value"
 )
 
 // ErrorPages has a backend make the bodies of responses that report an error,
@@ -67,8 +69,8 @@ func ParseStatuses(s string) (Statuses, error) {
 // Kind is its name in the configuration.
 func (ErrorPages) Kind() string { return "errors" }
 
-// Backends are the Services that make the pages.
-func (s ErrorPages) Backends() []route.Backend { return known(s.Backend) }
+// Backends are whose endpoints make the pages.
+func (s ErrorPages) Backends() []route.Backend { return []route.Backend{s.Backend} }
 
 // Check reports why s cannot work.
 func (s ErrorPages) Check() error {
@@ -78,18 +80,23 @@ func (s ErrorPages) Check() error {
 	if s.Backend == (route.Backend{}) {
 		return errors.New("backend: who makes the pages?")
 	}
-	if u, err := url.Parse(fill(s.Query, 404, "")); err != nil || u.IsAbs() || u.Host != "" || s.Query != "" && s.Query[0] != '/' {
-		return fmt.Errorf("query: %q is no path: want such as \"/{status}.html\"", s.Query)
+	if err := checkQuery(s.Query); err != nil {
+		return fmt.Errorf("query: %w", err)
+	}
+	return nil
+}
+
+func checkQuery(s string) error {
+	if u, err := url.Parse(fill(s, 404, "")); err != nil || u.IsAbs() || u.Host != "" || s != "" && s[0] != '/' {
+		return fmt.Errorf("%q is no path: want such as \"/{status}.html\"", s)
 	}
 	return nil
 }
 
 // New returns the middleware.
 func (s ErrorPages) New(env Env) Middleware {
+	s.Timeout = cmp.Or(s.Timeout, DefaultPageTimeout)
 	m := &errorPages{step: s}
-	if s.Timeout == 0 {
-		m.step.Timeout = DefaultPageTimeout
-	}
 	if env.Transport != nil {
 		m.transport = env.Transport(s.Backend)
 	}
@@ -208,4 +215,45 @@ func pageHeader(was, page Header) (h Header) {
 		}
 	}
 	return h
+}
+
+// An ErrorsSection is errors = {...}.
+type ErrorsSection struct {
+	Status  []string `toml:"status"`
+	Service string   `toml:"service"`
+	Query   string   `toml:"query"`
+	Timeout string   `toml:"timeout"`
+}
+
+// Parse checks s.
+func (s ErrorsSection) Parse(p value.Parser) Step {
+	out := ErrorPages{
+		Backend: parseService(p, s.Service, "service"),
+		Query:   s.Query,
+		Timeout: p.Span(s.Timeout, "timeout", DefaultPageTimeout, 10*time.Millisecond, time.Minute),
+	}
+	if len(s.Status) == 0 {
+		p.Bad("status", "missing: want those that are to have a page, such as [\"404\", \"500-599\"]")
+	}
+	for i, text := range s.Status {
+		r, err := ParseStatuses(text)
+		if err != nil {
+			p.Bad(fmt.Sprintf("status[%d]", i), err.Error())
+		}
+		out.Statuses = append(out.Statuses, r)
+	}
+	if err := checkQuery(s.Query); err != nil {
+		p.Bad("query", err.Error())
+	}
+	return out
+}
+
+// parseService reads NAMESPACE/NAME:PORT.
+func parseService(p value.Parser, s, key string) route.Backend {
+	namespace, rest, _ := strings.Cut(s, "/")
+	name, port, _ := strings.Cut(rest, ":")
+	if !value.Token(namespace) || !value.Token(name) || !value.Token(port) {
+		p.Bad(key, fmt.Sprintf("%q is no port of a Service: want such as \"shop/pages:80\"", s))
+	}
+	return route.Backend{Namespace: namespace, Service: name, Port: port}
 }

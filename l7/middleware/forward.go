@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -80,33 +81,13 @@ const (
 // Kind is its name in the configuration.
 func (ForwardAuth) Kind() string { return "forward_auth" }
 
-// Backends are the Services that it asks.
-func (s ForwardAuth) Backends() []route.Backend { return known(s.Backend) }
-
-// An Asker is a Step whose Middleware asks endpoints of its own, by way of
-// Env.Transport: theirs are needed beside those of the routes.
-type Asker interface {
-	Step
-	// Backends are whose endpoints it asks.
-	Backends() []route.Backend
-}
-
-func known(b route.Backend) []route.Backend {
-	if b == (route.Backend{}) {
-		return nil
-	}
-	return []route.Backend{b}
-}
+// Backends are whose endpoints it asks.
+func (s ForwardAuth) Backends() []route.Backend { return []route.Backend{s.Backend} }
 
 // New returns the middleware.
 func (s ForwardAuth) New(env Env) Middleware {
+	s.Timeout, s.MostBody = cmp.Or(s.Timeout, DefaultAuthTimeout), cmp.Or(s.MostBody, DefaultAuthBody)
 	m := &forwardAuth{step: s, log: env.Log.With("scope", env.Scope)}
-	if s.Timeout == 0 {
-		m.step.Timeout = DefaultAuthTimeout
-	}
-	if s.MostBody == 0 {
-		m.step.MostBody = DefaultAuthBody
-	}
 	if s.Backend == (route.Backend{}) {
 		m.transport = s.transport()
 	} else if env.Transport != nil {

@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -10,9 +11,12 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/portico-lb/portico/l7/route"
 )
@@ -70,20 +74,17 @@ func (s ForwardAuth) Check() error {
 			return fmt.Errorf("sign-in: %w", err)
 		}
 	}
-	for _, name := range append(append([]string{s.UserHeader}, s.RequestHeaders...), s.ResponseHeaders...) {
-		if strings.Trim(name, tokenBytes) != "" {
+	for _, name := range slices.Concat([]string{cmp.Or(s.UserHeader, "X")}, s.RequestHeaders, s.ResponseHeaders) {
+		if !httpguts.ValidHeaderFieldName(name) {
 			return fmt.Errorf("%q is no name of a field", name)
 		}
 	}
-	if strings.Trim(s.Method, tokenBytes) != "" {
+	if s.Method != "" && !httpguts.ValidHeaderFieldName(s.Method) { // a token, as a name is
 		return fmt.Errorf("%q is no method", s.Method)
 	}
 	_, err := s.TLS.config()
 	return err
 }
-
-// tokenBytes are those of RFC 9110, section 5.6.2.
-const tokenBytes = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 // checkTemplate checks a URL that may hold variables.
 func checkTemplate(template string) error {

@@ -16,6 +16,13 @@ import (
 func TestSection(t *testing.T) {
 	for _, c := range []struct{ in, kind, faults string }{
 		{"allow = { sources = ['10.0.0.0/8'], denied = ['10.1.0.0/16'], depth = 1 }", "allow", ""},
+		{"basic_auth = { users = ['a:{SHA}s4dJQpyOVUSs6mSUHZnRTLVXlAY='], realm = 'r', remove_header = true, user_header = 'X-User' }", "basic_auth", ""},
+		{"buffering = { max_request = '10MB', whole = true, max_response = '1GB' }", "buffering", ""},
+		{"circuit_breaker = { expression = 'NetworkErrorRatio() > 0.5', check = '1s', open = '1m', recovery = '1m' }", "circuit_breaker", ""},
+		{"compress = { encodings = ['gzip'], min_size = '2KiB', types = ['text/*'], except = ['text/csv'], level = 3 }", "compress", ""},
+		{"digest_auth = { users = ['a:r:00112233445566778899aabbccddeeff'], remove_header = true, user_header = 'X-User' }", "digest_auth", ""},
+		{"errors = { status = ['404', '500-599'], service = 'shop/pages:80', query = '/{status}.html', timeout = '1s' }", "errors", ""},
+		{"forward_auth = { url = 'https://a', method = 'POST', trust_header = true, request_headers = ['Cookie'], response_headers = ['X-A'], user_header = 'X-User', pass_cookies = true, sign_in = 'https://b', timeout = '1s', max_body = '1KiB', tls = { server_name = 'a', insecure_skip_verify = true } }", "forward_auth", ""},
 		{"cors = { origins = ['https://a.example'], origin_patterns = ['b'], methods = ['GET'], headers = ['X-A'], expose = ['X-B'], credentials = true, max_age = '1h' }", "cors", ""},
 		{"headers = { request = { set = { X-A = '1' }, add = { X-B = '2' }, remove = ['X-C'] }, response = { remove = ['Server'] } }", "headers", ""},
 		{"in_flight = { most = 3, key = 'client', depth = 1 }", "in_flight", ""},
