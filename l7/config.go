@@ -66,6 +66,8 @@ type Config struct {
 	// TicketKey is the secret that session tickets are sealed with, nil for
 	// the certificates' own keys (see certs.Tickets).
 	TicketKey []byte
+	// OCSP has responses of certificates' issuers stapled. Default true.
+	OCSP bool
 	// Client is what clients may do and take.
 	Client proxy.Bounds
 	// Backend is how the endpoints of all backends are used.
@@ -102,6 +104,7 @@ func Parse(s Section, readFile func(string) ([]byte, error), bad func(key, probl
 		Drain:       parseWait(s.Drain, "l7.drain", 30*time.Second, bad),
 		StateDir:    cmp.Or(s.StateDir, "/var/lib/portico/l7"),
 		TicketKey:   parseTicketKey(s.TLS, readFile, bad),
+		OCSP:        s.TLS.OCSP == nil || *s.TLS.OCSP,
 		Client:      parseClient(s.Client, bad),
 		Backend:     parseBackend(s.Backend, readFile, bad),
 		Middlewares: parseMiddlewares(s.Middleware, value.Parser{ReadFile: readFile, Bad: bad}.In("l7")),

@@ -29,6 +29,7 @@ type PairSection struct {
 // A TicketSection is [l7.tls].
 type TicketSection struct {
 	TicketKeyFile string `toml:"ticket_key_file"`
+	OCSP          *bool  `toml:"ocsp"`
 }
 
 // A TLS says how an entrypoint speaks it.

@@ -76,7 +76,6 @@ type L7 struct {
 func New(o Options) *L7 {
 	l := &L7{
 		log:     o.Log,
-		engine:  proxy.New(proxy.Options{Log: o.Log, Drain: o.Config.Drain, Policy: o.Config.Backend}),
 		certs:   certs.New(),
 		bell:    make(chan struct{}, 1),
 		sockets: map[string]net.Listener{},
@@ -85,6 +84,7 @@ func New(o Options) *L7 {
 		patience: o.Patience,
 		node:     o.Node,
 	}
+	l.engine = proxy.New(proxy.Options{Log: o.Log, Drain: o.Config.Drain, Policy: o.Config.Backend, Challenge: l.challenge})
 	maps.Copy(l.sockets, o.Sockets)
 	l.next.Store(&o.Config)
 	l.state.Store(&state{})

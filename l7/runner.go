@@ -27,10 +27,12 @@ type runner struct {
 	// that a reload never goes through a moment without routes.
 	coming *feed
 	// retry fires while the source that the configuration names cannot be had.
-	retry   <-chan time.Time
-	acme    *registrar // nil where no CA is configured
-	build   build
-	tickets *certs.Tickets
+	retry <-chan time.Time
+	acme  *registrar // nil where no CA is configured
+	// stapling ends the stapler; nil where there is none.
+	stapling context.CancelFunc
+	build    build
+	tickets  *certs.Tickets
 	observers
 	// opened says that entrypoints are served; told when they first are.
 	opened bool
@@ -68,6 +70,7 @@ func (r *runner) apply(ctx context.Context, c Config) {
 	r.l.engine.SetBounds(c.Client)
 	r.l.engine.SetPolicies(c.Backend, nil)
 	r.applyACME(ctx, c)
+	r.applyOCSP(ctx, c.OCSP)
 	r.rebuildAll()
 	if r.opened || r.l.patience == 0 || r.coming == nil {
 		r.open(ctx)
@@ -278,6 +281,7 @@ func (r *runner) stop() {
 	r.coming.stop()
 	r.source.stop()
 	r.acme.stop()
+	r.stopOCSP()
 	if r.ready != nil {
 		r.ready.stop(nil)
 	}

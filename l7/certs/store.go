@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -39,6 +40,8 @@ type Certificate struct {
 	Hosts    []string  `json:"hosts"`
 	Default  bool      `json:"default,omitempty"`
 	NotAfter time.Time `json:"not_after"`
+	// Stapled is until when a response of OCSP is shown with it.
+	Stapled time.Time `json:"ocsp_until,omitzero"`
 	// Err is why the pair last given is not used; the one before it is.
 	Err string `json:"error,omitempty"`
 }
@@ -49,6 +52,8 @@ type Store struct {
 	table atomic.Pointer[table]
 	// fallback is made once, when the first client needs it.
 	fallback func() (*entry, error)
+	// changed rings when table has changed, for one Stapler.
+	changed chan struct{}
 
 	mu sync.Mutex
 	// good holds the last good pair of each name that was in the last Set.
@@ -65,7 +70,8 @@ type keyPair struct {
 // the edges share nothing else.
 type entry struct {
 	tls.Certificate
-	seed []byte
+	seed   []byte
+	staple atomic.Pointer[staple]
 }
 
 // table is what a handshake looks at; it is immutable.
@@ -74,11 +80,12 @@ type table struct {
 	wildcards map[string]*entry // by name without "*."
 	byDefault *entry            // nil for the fallback
 	status    []Certificate
+	entries   []*entry // those of status
 }
 
 // New returns a Store that shows a self-signed certificate until Set.
 func New() *Store {
-	s := &Store{fallback: sync.OnceValues(selfSigned)}
+	s := &Store{fallback: sync.OnceValues(selfSigned), changed: make(chan struct{}, 1)}
 	s.table.Store(&table{})
 	return s
 }
@@ -105,7 +112,7 @@ func (s *Store) Set(pairs []Pair) []error {
 			c, err := tls.X509KeyPair(p.CertPEM, p.KeyPEM)
 			switch {
 			case err == nil:
-				k = keyPair{p.CertPEM, p.KeyPEM, &entry{c, seedOf(&c)}}
+				k = keyPair{p.CertPEM, p.KeyPEM, &entry{Certificate: c, seed: seedOf(&c)}}
 			case ok:
 				fault = fmt.Errorf("certificate %s: %w: correct it, the one before stays in use", p.Name, err)
 			default:
@@ -122,6 +129,10 @@ func (s *Store) Set(pairs []Pair) []error {
 	}
 	s.good = good
 	s.table.Store(t)
+	select {
+	case s.changed <- struct{}{}:
+	default: // already rung
+	}
 	return errs
 }
 
@@ -149,7 +160,7 @@ func (t *table) add(p Pair, c *entry, fault error) {
 			status.Hosts = append(status.Hosts, h)
 		}
 	}
-	t.status = append(t.status, status)
+	t.status, t.entries = append(t.status, status), append(t.entries, c)
 }
 
 // GetCertificate is for tls.Config: the certificate of the name the client
@@ -159,7 +170,7 @@ func (s *Store) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, er
 	if err != nil {
 		return nil, err
 	}
-	return &e.Certificate, nil
+	return e.with(time.Now()), nil
 }
 
 // Known reports whether a certificate names name, exactly or by wildcard.
@@ -198,7 +209,29 @@ func (t *table) named(name string) *entry {
 
 // Status describes the pairs in the order of the last Set, without those that
 // never were any good.
-func (s *Store) Status() []Certificate { return s.table.Load().status }
+func (s *Store) Status() []Certificate {
+	t, now := s.table.Load(), time.Now()
+	out := slices.Clone(t.status)
+	for i, e := range t.entries {
+		if st := e.staple.Load(); st != nil && now.Before(st.until) {
+			out[i].Stapled = st.until
+		}
+	}
+	return out
+}
+
+// withResponder returns the entries that OCSP can be asked about, with their
+// names.
+func (s *Store) withResponder() map[*entry]string {
+	t := s.table.Load()
+	out := make(map[*entry]string)
+	for i, e := range t.entries {
+		if e.responder() {
+			out[e] = t.status[i].Name
+		}
+	}
+	return out
+}
 
 // canonical lower-cases a name and cuts off the dot of a fully qualified one,
 // so that both forms get the same certificate.
