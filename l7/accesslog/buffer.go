@@ -36,8 +36,11 @@ func (b *buffer) add(line []byte) bool {
 	urgent := false
 	if len(b.active)+len(line) > chunkSize && len(b.active) > 0 {
 		b.full = append(b.full, b.active)
-		b.active = b.fresh()
+		b.active = nil
 		urgent = len(b.full) == urgentChunks
+	}
+	if b.active == nil {
+		b.active = b.fresh()
 	}
 	b.active = append(b.active, line...)
 	b.held += len(line)
