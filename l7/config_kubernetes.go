@@ -113,6 +113,7 @@ func (c Config) options(k Kubernetes) kube.Options {
 		IngressClass:       k.IngressClass,
 		Dialect:            k.Dialect,
 		DefaultEntrypoints: k.DefaultEntrypoints,
+		Middlewares:        c.Middlewares,
 		Policy:             c.Backend,
 	}
 	for _, e := range c.Entrypoints {
@@ -132,5 +133,4 @@ func (e Entrypoint) named() kube.Entrypoint {
 		out.Port = uint16(n)
 	}
 	return out
-		Middlewares:        c.Middlewares,
 }
