@@ -69,7 +69,7 @@ func (s KubernetesSection) Parse(bad func(key, problem string)) Kubernetes {
 		DefaultEntrypoints: s.DefaultEntrypoints,
 	}
 	p := value.Parser{Bad: bad}.In(key)
-	k.Dialect = kube.Dialect(max(0, p.Choice(s.Dialect, "dialect", kube.Dialects())))
+	k.Dialect = kube.Dialect(max(0, p.Choice(cmp.Or(s.Dialect, kube.Traefik17.String()), "dialect", kube.Dialects())))
 	k.PodRoutes = p.Choice(s.PodRoutes, "pod_routes", []string{"none", "host-gw"}) == 1
 	k.Withdraw = p.Choice(s.PodRoutesOnExit, "pod_routes_on_exit", []string{"keep", "withdraw"}) == 1
 	if k.PodRoutes && !k.API() {
