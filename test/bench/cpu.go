@@ -16,7 +16,7 @@ const podAddr = "10.244.0.5"
 func cpu(t lab.T, o options) {
 	node := lab.New(t).Node("bench")
 	node.AddAddr("lo", podAddr+"/32")
-	s := site{cert: writeCertificate(t, node)}
+	s := site{cert: writeCertificate(t, node), log: o.log}
 	startOrigin(t, node)
 	proxies := []*proxy{startPortico(t, node, s, o.portico), startNginx(t, node, s), startHAProxy(t, node, s)}
 	loads := slices.DeleteFunc(slices.Clone(loads), func(l load) bool { return !strings.Contains(l.name, o.only) })

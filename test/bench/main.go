@@ -33,6 +33,7 @@ type options struct {
 	nodes   int
 	hosts   int
 	only    string
+	log     bool
 	url     string
 }
 
@@ -47,6 +48,7 @@ func main() {
 	flag.IntVar(&o.nodes, "nodes", 2, "failover's directors of each kind")
 	flag.IntVar(&o.hosts, "hosts", 10000, "hosts of routes")
 	flag.StringVar(&o.only, "only", "", "measure the loads alone whose name has this in it")
+	flag.BoolVar(&o.log, "log", false, "have portico and nginx log each request of cpu to a file")
 	flag.StringVar(&o.url, "url", "", "what handshakes asks for")
 	adverts := flag.String("adverts", "1s,100ms,10ms", "failover's advert intervals")
 	flag.Usage = func() {

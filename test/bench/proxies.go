@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -31,7 +32,7 @@ func startOrigin(t lab.T, node *lab.Node) {
 	for path, size := range bodies {
 		check(t, os.WriteFile(root+path, []byte(strings.Repeat("x", size)), 0o644))
 	}
-	runNginx(t, node, "origin", fmt.Sprintf("server { listen %s:8080 backlog=4096; root %s; ssi on; output_buffers 2 32k; }", podAddr, root))
+	runNginx(t, node, "origin", fmt.Sprintf("access_log off; server { listen %s:8080 backlog=4096; root %s; ssi on; output_buffers 2 32k; }", podAddr, root))
 	waitHTTP(t, node, "http://"+podAddr+":8080/100")
 }
 
@@ -40,7 +41,11 @@ func startNginx(t lab.T, node *lab.Node, s site) *proxy {
 	for i := range s.backends() {
 		fmt.Fprintf(&upstreams, "upstream pod%d { server %s:8080; keepalive 128; keepalive_requests 1000000; }\n", i, podAddr)
 	}
-	p := runNginx(t, node, "nginx", upstreams.String()+
+	log := "access_log off;\n"
+	if s.log {
+		log = fmt.Sprintf("access_log %s/nginx/access.log;\n", node.Dir())
+	}
+	p := runNginx(t, node, "nginx", log+upstreams.String()+
 		"server_names_hash_max_size 65536; server_names_hash_bucket_size 64;\n"+
 		s.each(func(host string, backend int) string { return nginxServer("127.0.0.1:9002", host, backend) })+
 		nginxServer("127.0.0.1:9002 backlog=4096", "bench.example", 0)+
@@ -76,7 +81,7 @@ func runNginx(t lab.T, node *lab.Node, name, http string) *lab.Proc {
 	conf := fmt.Sprintf(`daemon off; worker_processes 2; pid %[1]s/pid; error_log %[1]s/error.log; user root;
 events { worker_connections 4096; }
 http {
-	access_log off; keepalive_requests 100000000; http2_max_concurrent_streams 128; sendfile on; tcp_nopush on;
+	keepalive_requests 100000000; http2_max_concurrent_streams 128; sendfile on; tcp_nopush on;
 	client_body_temp_path %[1]s; proxy_temp_path %[1]s; fastcgi_temp_path %[1]s; uwsgi_temp_path %[1]s; scgi_temp_path %[1]s;
 	%[2]s
 }`, dir, http)
@@ -145,6 +150,12 @@ certificates = [{ cert_file = %[2]q, key_file = %[2]q }]
 [l7.kubernetes]
 manifests = "%[1]s/manifests"
 `, dir, s.cert), 0o644))
+	if s.log {
+		log, err := os.OpenFile(conf, os.O_APPEND|os.O_WRONLY, 0)
+		check(t, err)
+		_, err = fmt.Fprintf(log, "[l7.access_log]\nfile = \"%s/access.log\"\n", dir)
+		check(t, errors.Join(err, log.Close()))
+	}
 	cmd := node.Command(binary, "run", "--config", conf, "--only", "l7")
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=2")
 	p := cmd.Spawn()

@@ -18,6 +18,7 @@ type site struct {
 	cert  string
 	hosts int
 	apart bool
+	log   bool // each request is logged
 }
 
 // each joins what line makes of each host and the number of its backend, 0
