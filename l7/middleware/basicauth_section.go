@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -21,29 +22,42 @@ type BasicAuthSection struct {
 
 // Parse checks s.
 func (s BasicAuthSection) Parse(p value.Parser) Step {
+	checkUserHeader(p, s.UserHeader)
+	out := BasicAuth{Realm: s.Realm, RemoveHeader: s.RemoveHeader, UserHeader: s.UserHeader}
+	if len(s.Users) == 0 && s.UsersFile == "" {
+		p.Bad("users", "missing: want users, or users_file, with lines of name:hash as htpasswd -B writes them")
+		return out
+	}
 	users, err := Htpasswd([]byte(strings.Join(s.Users, "\n")))
 	if err != nil {
 		p.Bad("users", err.Error())
+		return out
 	}
 	if s.UsersFile != "" {
-		text, err := p.ReadFile(s.UsersFile)
+		more, err := readUsers(p, s.UsersFile, Htpasswd)
 		if err != nil {
 			p.Bad("users_file", err.Error())
 		}
-		more, err := Htpasswd(text)
-		if err != nil {
-			p.Bad("users_file", fmt.Sprintf("%s: %v", s.UsersFile, err))
-		}
-		if users == nil {
-			users = map[string]string{}
-		}
 		maps.Copy(users, more)
 	}
-	if len(users) == 0 {
-		p.Bad("users", "missing: want users, or users_file, with lines of name:hash as htpasswd -B writes them")
+	out.Users = users
+	return out
+}
+
+// readUsers reads a file of users.
+func readUsers(p value.Parser, path string, parse func([]byte) (map[string]string, error)) (map[string]string, error) {
+	text, err := p.ReadFile(path)
+	if err != nil {
+		return nil, err
 	}
-	checkUserHeader(p, s.UserHeader)
-	return BasicAuth{Users: users, Realm: s.Realm, RemoveHeader: s.RemoveHeader, UserHeader: s.UserHeader}
+	users, err := parse(text)
+	if err == nil && len(users) == 0 {
+		err = errors.New("names no user")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return users, nil
 }
 
 func checkUserHeader(p value.Parser, name string) {
@@ -64,21 +78,23 @@ type DigestAuthSection struct {
 
 // Parse checks s.
 func (s DigestAuthSection) Parse(p value.Parser) Step {
-	text, key := []byte(strings.Join(s.Users, "\n")), "users"
+	checkUserHeader(p, s.UserHeader)
+	out := DigestAuth{RemoveHeader: s.RemoveHeader, UserHeader: s.UserHeader}
+	if (len(s.Users) == 0) == (s.UsersFile == "") {
+		p.Bad("users", "want either users or users_file, with lines of name:realm:hash as htdigest writes them")
+		return out
+	}
+	parse := func(text []byte) (users map[string]string, err error) {
+		users, out.Realm, err = Htdigest(text)
+		return users, err
+	}
+	var err error
 	if s.UsersFile != "" {
-		var err error
-		if text, err = p.ReadFile(s.UsersFile); err != nil {
+		if out.Users, err = readUsers(p, s.UsersFile, parse); err != nil {
 			p.Bad("users_file", err.Error())
 		}
-		key = "users_file"
+	} else if out.Users, err = parse([]byte(strings.Join(s.Users, "\n"))); err != nil {
+		p.Bad("users", err.Error())
 	}
-	users, realm, err := Htdigest(text)
-	switch {
-	case err != nil:
-		p.Bad(key, err.Error())
-	case len(users) == 0 || len(s.Users) > 0 && s.UsersFile != "":
-		p.Bad(key, "want either users or users_file, with lines of name:realm:hash as htdigest writes them")
-	}
-	checkUserHeader(p, s.UserHeader)
-	return DigestAuth{Users: users, Realm: realm, RemoveHeader: s.RemoveHeader, UserHeader: s.UserHeader}
+	return out
 }
