@@ -3,6 +3,8 @@ package l7
 import (
 	"slices"
 
+	netv1 "k8s.io/api/networking/v1"
+
 	"github.com/portico-lb/portico/l7/certs"
 	"github.com/portico-lb/portico/l7/kube"
 	"github.com/portico-lb/portico/l7/route"
@@ -14,6 +16,8 @@ type build struct {
 	result    kube.Result
 	conflicts []route.Conflict
 	backends  []route.Backend
+	// served are the Ingresses whose routes and certificates are live.
+	served    []*netv1.Ingress
 	endpoints *kube.EndpointIndex
 	// unreached are the problems of the backends' endpoints, problems those of
 	// everything.
@@ -60,6 +64,7 @@ func (r *runner) rebuildAll() {
 	r.l.engine.UpdateEndpoints(r.build.endpoints.Update(o))
 	r.l.engine.SetRoutes(table)
 	r.l.engine.SetEndpoints(r.build.endpoints.All())
+	r.build.served = kube.Served(o, r.config.options(r.source.config))
 	r.setEndpoints(o)
 }
 
@@ -77,7 +82,9 @@ func (r *runner) setEndpoints(o *kube.Objects) {
 		s.routes = r.build.result.Specs
 		s.endpoints = r.build.endpoints
 		s.conflicts = r.build.conflicts
+		s.publisher = r.source.publisher
 	})
+	r.tellAPI(o)
 }
 
 // report logs the problems that were not there before, once each.

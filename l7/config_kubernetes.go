@@ -22,6 +22,11 @@ type KubernetesSection struct {
 	Namespaces    []string `toml:"namespaces"`
 	LabelSelector string   `toml:"label_selector"`
 	IngressClass  string   `toml:"ingress_class"`
+	// Publish are the addresses and host names for the status of Ingresses.
+	Publish      []string `toml:"publish"`
+	PublishClear bool     `toml:"publish_clear"`
+	Events       *bool    `toml:"events"`
+	Namespace    string   `toml:"namespace"`
 	// Dialect is one of kube.Dialects.
 	Dialect            string   `toml:"dialect"`
 	DefaultEntrypoints []string `toml:"default_entrypoints"`
@@ -42,6 +47,15 @@ type Kubernetes struct {
 	Namespaces    []string
 	LabelSelector string
 	IngressClass  string
+	// Publish are the addresses and host names that the status of Ingresses
+	// gets; PublishClear has the last edge that stops take them away.
+	Publish      []string
+	PublishClear bool
+	// Events has what is wrong with an object told by an Event. Default true.
+	Events bool
+	// Namespace is where portico's own objects are: the Lease that elects which
+	// edge writes. Default portico.
+	Namespace string
 	// Dialect is how annotations are read. Default traefik17.
 	Dialect kube.Dialect
 	// DefaultEntrypoints serve the Ingresses that name none; none are all.
@@ -67,7 +81,12 @@ func (s KubernetesSection) Parse(bad func(key, problem string)) Kubernetes {
 		LabelSelector:      s.LabelSelector,
 		IngressClass:       cmp.Or(s.IngressClass, "portico"),
 		DefaultEntrypoints: s.DefaultEntrypoints,
+		Publish:            s.Publish,
+		PublishClear:       s.PublishClear,
+		Namespace:          cmp.Or(s.Namespace, "portico"),
 	}
+	k.Events = k.API() && (s.Events == nil || *s.Events)
+	s.checkPublish(k, func(field, problem string) { bad(key+"."+field, problem) })
 	p := value.Parser{Bad: bad}.In(key)
 	k.Dialect = kube.Dialect(max(0, p.Choice(cmp.Or(s.Dialect, kube.Traefik17.String()), "dialect", kube.Dialects())))
 	k.PodRoutes = p.Choice(s.PodRoutes, "pod_routes", []string{"none", "host-gw"}) == 1

@@ -17,6 +17,10 @@ type feed struct {
 	// synced is closed once the source has read everything.
 	synced chan struct{}
 	cancel context.CancelFunc
+	// publisher writes to the API server; nil where nothing is to be written.
+	// retire ends it.
+	publisher *kube.Publisher
+	retire    context.CancelFunc
 }
 
 // snapshotFile is the file below l7.state_dir that keeps what the API server
@@ -63,10 +67,30 @@ func (k Kubernetes) watch(log *slog.Logger) kube.WatchOptions {
 }
 
 func (f *feed) start(ctx context.Context, group *sync.WaitGroup, fail func(error)) {
-	ctx, f.cancel = context.WithCancel(context.WithoutCancel(ctx)) // ended by stop
+	ctx = context.WithoutCancel(ctx) // ended by stop
+	reading, stop := context.WithCancel(ctx)
+	f.cancel, f.retire = stop, func() {}
+	if f.publisher != nil {
+		writing, retire := context.WithCancel(ctx)
+		gone := make(chan struct{})
+		group.Go(func() {
+			defer close(gone)
+			if err := f.publisher.Run(writing); err != nil {
+				fail(err)
+			}
+		})
+		f.retire = retire
+		f.cancel = func() {
+			retire()
+			group.Go(func() { // its farewell takes the source's connections
+				<-gone
+				stop()
+			})
+		}
+	}
 	group.Go(func() {
-		err := f.Run(ctx, sync.OnceFunc(func() { close(f.synced) }))
-		if err != nil && ctx.Err() == nil {
+		err := f.Run(reading, sync.OnceFunc(func() { close(f.synced) }))
+		if err != nil && reading.Err() == nil {
 			fail(err)
 		}
 	})
@@ -76,6 +100,13 @@ func (f *feed) start(ctx context.Context, group *sync.WaitGroup, fail func(error
 func (f *feed) stop() {
 	if f != nil {
 		f.cancel()
+	}
+}
+
+// resign leaves it to another edge to write; what is read goes on.
+func (f *feed) resign() {
+	if f != nil {
+		f.retire()
 	}
 }
 

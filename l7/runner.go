@@ -168,6 +168,9 @@ func (r *runner) applySource(ctx context.Context, k Kubernetes) {
 			s.sourceErr = "no source of routes: set l7.kubernetes.manifests, kubeconfig or endpoints"
 		})
 	default:
+		if w, ok := f.Source.(*kube.Watcher); ok {
+			f.publisher = k.publisher(w, kube.PublishOptions{Log: r.l.log, Node: r.l.node})
+		}
 		r.coming = f
 		f.start(ctx, &r.group, r.fail)
 	}
@@ -230,6 +233,7 @@ func (r *runner) fail(err error) {
 // send here.
 func (r *runner) tell() <-chan time.Time {
 	r.l.publish(func(s *state) { s.stopping = true })
+	r.source.resign()
 	var wait time.Duration
 	if r.opened && r.l.asked.recently(time.Now()) && !r.l.handedOver.Load() {
 		wait = r.config.StopDelay

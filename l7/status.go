@@ -31,6 +31,7 @@ type state struct {
 	table      *route.Table
 	routes     []route.Spec
 	endpoints  *kube.EndpointIndex // nil before the first
+	publisher  *kube.Publisher     // nil where nothing is written
 	conflicts  []route.Conflict
 	problems   []kube.Problem
 	certFaults []string
@@ -51,13 +52,15 @@ type Status struct {
 	// Reason is why not.
 	Reason string `json:"reason,omitempty"`
 	// Source is where the routes come from; nil before the first is read.
-	Source       *kube.SourceStatus  `json:"source,omitempty"`
-	Routes       int                 `json:"routes"`
-	Backends     int                 `json:"backends"`
-	Endpoints    int                 `json:"endpoints"`
-	Conflicts    []route.Conflict    `json:"conflicts,omitempty"`
-	Problems     []kube.Problem      `json:"problems,omitempty"`
-	Certificates []certs.Certificate `json:"certificates,omitempty"`
+	Source    *kube.SourceStatus `json:"source,omitempty"`
+	Routes    int                `json:"routes"`
+	Backends  int                `json:"backends"`
+	Endpoints int                `json:"endpoints"`
+	Conflicts []route.Conflict   `json:"conflicts,omitempty"`
+	Problems  []kube.Problem     `json:"problems,omitempty"`
+	// Writer is who writes to the API server, nil where nobody does.
+	Writer       *kube.PublisherStatus `json:"writer,omitempty"`
+	Certificates []certs.Certificate   `json:"certificates,omitempty"`
 	// CertificateFaults are the certificates that cannot be used, and why.
 	CertificateFaults []string `json:"certificate_faults,omitempty"`
 	// ACME is what the CA is asked for; nil where none is configured.
@@ -94,6 +97,10 @@ func (l *L7) Status() Status {
 	if tracer := l.tracer.Load(); tracer != nil {
 		status := tracer.Status()
 		out.Trace = &status
+	}
+	if s.publisher != nil {
+		writer := s.publisher.Status()
+		out.Writer = &writer
 	}
 	if s.source != nil {
 		source := s.source.Status()

@@ -60,6 +60,7 @@ type Watcher struct {
 	secrets   kind[*corev1.Secret]
 	objects   *Objects // as of the last call of Objects
 
+	client  kubernetes.Interface
 	keeper  *keeper // nil without a snapshot
 	bridges bool
 }
@@ -108,6 +109,7 @@ func NewWatcher(o WatchOptions) (*Watcher, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.client = client
 	if o.Snapshot != "" {
 		w.keeper = &keeper{log: o.Log, path: o.Snapshot, servers: w.server.all(), latest: make(chan kept, 1)}
 	}
@@ -205,6 +207,13 @@ func (w *Watcher) collect() *Objects {
 		}
 	}
 	return w.objects
+}
+
+// ingressesNow returns the Ingresses with their latest status.
+func (w *Watcher) ingressesNow() []*netv1.Ingress {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ingresses.all()
 }
 
 // Status describes the watch. Err is that of the reading which has failed for

@@ -1,0 +1,168 @@
+package kube
+
+import (
+	"fmt"
+	"hash/fnv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+const (
+	// eventAfter is how long a problem has to stand before its object gets an
+	// Event: an Ingress is often there a moment before its Service.
+	eventAfter = 5 * time.Second
+	// eventEvery repeats the Event of a problem that still stands, as an API
+	// server forgets Events after an hour.
+	eventEvery = 30 * time.Minute
+	// maxNote is how long the API server lets a note be, in bytes.
+	maxNote = 1024
+	// maxEvents bounds what is written in one go.
+	maxEvents = 50
+	// eventPause is how long nothing is written where nothing is taken.
+	eventPause = 30 * time.Second
+)
+
+// A told is a problem and what is known of its Event.
+type told struct {
+	problem Problem
+	since   time.Time // when it was first seen
+	written time.Time // when its Event was, the zero time before
+}
+
+// A report is an Event to write.
+type report struct {
+	problem Problem
+	// resolved says that the problem is none any more.
+	resolved bool
+}
+
+// A ledger is which problems there are and which have been reported.
+type ledger struct {
+	told map[Problem]*told
+	// pause is until when nothing is due, because of err.
+	pause time.Time
+	err   error
+}
+
+// due brings the ledger up to date with the problems there are, and returns what
+// to report now: problems in their order, and then those that are gone.
+func (l *ledger) due(problems []Problem, now time.Time) (out []report) {
+	standing := make(map[Problem]bool, len(problems))
+	for _, p := range problems {
+		if standing[p] {
+			continue
+		}
+		standing[p] = true
+		t := l.told[p]
+		if t == nil {
+			t = &told{problem: p, since: now}
+			l.told[p] = t
+		}
+		if now.Sub(t.since) >= eventAfter && (t.written.IsZero() || now.Sub(t.written) >= eventEvery) && len(out) < maxEvents {
+			out = append(out, report{problem: p})
+		}
+	}
+	for p, t := range l.told {
+		if standing[p] {
+			continue
+		}
+		if t.written.IsZero() {
+			delete(l.told, p)
+		} else if len(out) < maxEvents {
+			out = append(out, report{problem: p, resolved: true})
+		}
+	}
+	if now.Before(l.pause) {
+		return nil
+	}
+	return out
+}
+
+// done notes that r was written, or need not be any more.
+func (l *ledger) done(r report, now time.Time) {
+	if r.resolved {
+		delete(l.told, r.problem)
+	} else if t := l.told[r.problem]; t != nil {
+		t.written = now
+	}
+}
+
+// event is what r says about an object. Its name depends on that alone, so that
+// whoever writes next, or another edge, finds it and counts on.
+func (r report) event(about corev1.ObjectReference, identity string, now time.Time) *eventsv1.Event {
+	note := r.problem.Text
+	if r.problem.Field != "" {
+		note = r.problem.Field + ": " + note
+	}
+	e := &eventsv1.Event{
+		EventTime:           metav1.NewMicroTime(now),
+		ReportingController: Controller,
+		ReportingInstance:   identity,
+		Type:                corev1.EventTypeWarning,
+		Reason:              "Problem",
+		Action:              "Route",
+		Regarding:           about,
+	}
+	if r.resolved {
+		e.Type, e.Reason = corev1.EventTypeNormal, "Resolved"
+		note = "no longer: " + note
+	}
+	e.Note = cut(note, maxNote)
+	sum := fnv.New64a()
+	fmt.Fprint(sum, about.UID, e.Reason, note)
+	// A name has room for 253 bytes, and the last of an object's own may be
+	// followed by a dot.
+	e.Name = fmt.Sprintf("%s.%016x", strings.TrimRight(cut(about.Name, 230), "-."), sum.Sum64())
+	e.Namespace = about.Namespace
+	if e.Namespace == "" {
+		e.Namespace = metav1.NamespaceDefault
+	}
+	return e
+}
+
+// cut returns the first n bytes of s, without half a character.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "")
+}
+
+// reference finds the object that a problem is about; ok is false for what is
+// not in the API, such as a line of a file, or not there any more.
+func (o *Objects) reference(p Problem) (ref corev1.ObjectReference, ok bool) {
+	kind, path, _ := strings.Cut(p.Object, " ")
+	namespace, name, namespaced := strings.Cut(path, "/")
+	if !namespaced {
+		namespace, name = "", path
+	}
+	switch kind {
+	case "Ingress":
+		return find(o.Ingresses, "networking.k8s.io/v1", kind, namespace, name)
+	case "IngressClass":
+		return find(o.Classes, "networking.k8s.io/v1", kind, namespace, name)
+	case "Service":
+		return find(o.Services, "v1", kind, namespace, name)
+	case "EndpointSlice":
+		return find(o.Slices, "discovery.k8s.io/v1", kind, namespace, name)
+	case "Secret":
+		return find(o.Secrets, "v1", kind, namespace, name)
+	}
+	return ref, false
+}
+
+func find[T metav1.Object](all []T, version, kind, namespace, name string) (ref corev1.ObjectReference, ok bool) {
+	for _, o := range all {
+		if o.GetName() == name && o.GetNamespace() == namespace {
+			return corev1.ObjectReference{
+				APIVersion: version, Kind: kind, Namespace: namespace, Name: name,
+				UID: o.GetUID(), ResourceVersion: o.GetResourceVersion(),
+			}, true
+		}
+	}
+	return ref, false
+}
