@@ -148,7 +148,7 @@ func (d *traefik17) ingress(t *translation, o *object) ruleReader {
 	i.protocol = n.traefikProtocol()
 	i.hostless = !n.flag("preserve-host", true)
 	i.first = slices.Concat(d.errorPages(n), n.traefikAllow())
-	i.middle = slices.Concat(n.traefikHeaders(), n.traefikSecurity(), n.traefikAuth())
+	i.middle = slices.Concat(n.traefikHeaders(), n.traefikSecurity(), n.traefikClientCert(), n.traefikAuth())
 	i.last = n.traefikRateLimit()
 	i.protected = n.has("auth-type") || n.has("whitelist-source-range") || n.has("allowed-hosts") || n.has("rate-limit")
 	i.weights = n.traefikWeights()

@@ -172,3 +172,44 @@ func (n notes) forwardAuth() []route.Step {
 	f.ResponseHeaders = append(f.ResponseHeaders, f.UserHeader)
 	return []route.Step{f}
 }
+
+// traefikName chooses the attributes of a distinguished name.
+type traefikName struct {
+	DomainComponent bool `json:"domaincomponent"`
+	Country         bool `json:"country"`
+	Province        bool `json:"province"`
+	Locality        bool `json:"locality"`
+	Organization    bool `json:"organization"`
+	CommonName      bool `json:"commonname"`
+	SerialNumber    bool `json:"serialnumber"`
+}
+
+// traefikClientCert reads pass-client-tls-cert. Without it a client could write
+// the fields itself that endpoints believe.
+func (n notes) traefikClientCert() []route.Step {
+	if !n.has("pass-client-tls-cert") {
+		return nil
+	}
+	var pass struct {
+		PEM   bool `json:"pem"`
+		Infos struct {
+			NotBefore bool        `json:"notbefore"`
+			NotAfter  bool        `json:"notafter"`
+			SANs      bool        `json:"sans"`
+			Subject   traefikName `json:"subject"`
+			Issuer    traefikName `json:"issuer"`
+		} `json:"infos"`
+	}
+	if err := n.yaml("pass-client-tls-cert", &pass); err != nil {
+		n.refuse("pass-client-tls-cert", "%v: write pem, and infos with notbefore, notafter, sans, subject and issuer", err)
+		return nil
+	}
+	return []route.Step{middleware.ClientCertificate{
+		PEM:       pass.PEM,
+		NotBefore: pass.Infos.NotBefore,
+		NotAfter:  pass.Infos.NotAfter,
+		SANs:      pass.Infos.SANs,
+		Subject:   middleware.Name(pass.Infos.Subject),
+		Issuer:    middleware.Name(pass.Infos.Issuer),
+	}}
+}
