@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/portico-lb/portico/l7/value"
@@ -81,4 +82,37 @@ func (s *Section) Parse(p value.Parser) Step {
 		return nil
 	}
 	return found.parse(p.In(found.name))
+}
+
+// Secrets returns the keys of s that hold a secret in the configuration file
+// itself: a password for an endpoint, or what a user's password is guessed from.
+func (s *Section) Secrets() []string {
+	var keys []string
+	if s.BasicAuth != nil && len(s.BasicAuth.Users) > 0 {
+		keys = append(keys, "basic_auth.users")
+	}
+	if s.DigestAuth != nil && len(s.DigestAuth.Users) > 0 {
+		keys = append(keys, "digest_auth.users")
+	}
+	if s.Headers != nil {
+		for name, v := range s.Headers.Request.Set {
+			if v != "" && secretive(name) {
+				keys = append(keys, "headers.request.set."+name)
+			}
+		}
+		for name := range s.Headers.Request.Add {
+			if secretive(name) {
+				keys = append(keys, "headers.request.add."+name)
+			}
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// secretive reports whether a field of that name probably holds a secret.
+func secretive(name string) bool {
+	name = strings.ToLower(name)
+	return slices.ContainsFunc([]string{"authorization", "cookie", "key", "password", "secret", "token"},
+		func(word string) bool { return strings.Contains(name, word) })
 }

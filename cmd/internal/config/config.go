@@ -192,4 +192,9 @@ func (f File) exposed(path string, bad func(key, problem string)) {
 			bad(fmt.Sprintf("notify[%d].%s", i, key), "everybody may read it here: chmod o-r "+path)
 		}
 	}
+	for i := range f.L7.Middleware {
+		for _, key := range f.L7.Middleware[i].Secrets() {
+			bad(fmt.Sprintf("l7.middleware[%d].%s", i, key), "everybody may read it here: chmod o-r "+path)
+		}
+	}
 }

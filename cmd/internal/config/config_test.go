@@ -22,6 +22,14 @@ url = "https://example.com/hook"
 headers = { Authorization = "Bearer s3cret", X-Team = "edge" }
 `
 
+const withUsers = `[[l7.middleware]]
+name = "a"
+basic_auth = { users = ["ann:{SHA}TG0Z6p+y9EQPSWI6b8IVfD1D+wg="] }
+[[l7.middleware]]
+name = "b"
+headers = { request = { set = { Authorization = "s3cret", X-Token = "", X-Team = "edge" } } }
+`
+
 func TestLoadWantsSecretsKept(t *testing.T) {
 	everything := func(string) bool { return true }
 	path := filepath.Join(t.TempDir(), "portico.toml")
@@ -34,6 +42,9 @@ func TestLoadWantsSecretsKept(t *testing.T) {
 		{withPassword, 0o644, "portico.toml:5:39: vip[0].vrrp.password: everybody may read it here"},
 		{withToken, 0o640, ""},
 		{withToken, 0o644, "portico.toml:4:13: notify[0].headers.Authorization: everybody may read it here"},
+		{withUsers, 0o640, ""},
+		{withUsers, 0o644, "portico.toml:3:16: l7.middleware[0].basic_auth.users: everybody may read it here"},
+		{withUsers, 0o644, "portico.toml:6:33: l7.middleware[1].headers.request.set.Authorization: everybody may read it here"},
 	} {
 		// A byte order mark, as some editors write, is no fault.
 		if err := os.WriteFile(path, []byte("\ufeff"+c.text), 0o600); err != nil {
