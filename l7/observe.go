@@ -80,32 +80,34 @@ func (w *observers) stop() {
 	w.group.Wait()
 }
 
-// observer is both in one, nil without any.
+// observer is both in one, nil without any. Requests that began before a reload
+// are told to those who are there when they end.
 func (l *L7) observer() *accesslog.Observer {
-	var both accesslog.Observer
-	var ended []func(*accesslog.Record)
-	if log := l.accessLog.Load(); log != nil {
-		o := log.Observer()
-		both.Fields = o.Fields
-		ended = append(ended, o.Ended)
+	log, tracer := l.accessLog.Load(), l.tracer.Load()
+	if log == nil && tracer == nil {
+		return nil
+	}
+	o := &accesslog.Observer{Ended: l.ended}
+	if log != nil {
+		o.Fields, o.ResponseFields = log.Fields()
+	}
+	if tracer != nil {
+		o.Begin = tracer.Begin
+	}
+	return o
+}
+
+func (l *L7) ended(r *accesslog.Record) {
+	for log := l.accessLog.Load(); log != nil && !log.Ended(r); {
+		next := l.accessLog.Load()
+		if next == log {
+			break // it was the last one
+		}
+		log = next
 	}
 	if tracer := l.tracer.Load(); tracer != nil {
-		o := tracer.Observer()
-		both.Begin = o.Begin
-		ended = append(ended, o.Ended)
+		tracer.Ended(r)
 	}
-	switch len(ended) {
-	case 0:
-		return nil
-	case 1:
-		both.Ended = ended[0]
-	default:
-		both.Ended = func(r *accesslog.Record) {
-			ended[0](r)
-			ended[1](r)
-		}
-	}
-	return &both
 }
 
 // Reopen has the access log's file opened anew.

@@ -1,6 +1,9 @@
 package accesslog
 
-import "sync"
+import (
+	"errors"
+	"sync"
+)
 
 // chunkSize is how much is written at once, in bytes.
 const chunkSize = 64 << 10
@@ -20,18 +23,29 @@ type buffer struct {
 	full    [][]byte
 	held    int // bytes that have not been written, taken ones too
 	free    [][]byte
+	closed  bool
 }
 
 func newBuffer(most int) *buffer {
 	return &buffer{most: most, bell: make(chan struct{}, 1), urgent: make(chan struct{}, 1)}
 }
 
-// add takes a copy of line, and reports false where there is no room for it.
-func (b *buffer) add(line []byte) bool {
+// Why a line was not added.
+var (
+	errFull   = errors.New("no room")
+	errClosed = errors.New("closed")
+)
+
+// add takes a copy of line.
+func (b *buffer) add(line []byte) error {
 	b.mu.Lock()
-	if b.held+len(line) > b.most {
+	switch {
+	case b.closed:
 		b.mu.Unlock()
-		return false
+		return errClosed
+	case b.held+len(line) > b.most:
+		b.mu.Unlock()
+		return errFull
 	}
 	urgent := false
 	if len(b.active)+len(line) > chunkSize && len(b.active) > 0 {
@@ -53,7 +67,7 @@ func (b *buffer) add(line []byte) bool {
 	if urgent {
 		ring(b.urgent)
 	}
-	return true
+	return nil
 }
 
 // fresh returns an empty chunk. The caller holds mu.
@@ -66,10 +80,12 @@ func (b *buffer) fresh() []byte {
 	return make([]byte, 0, chunkSize)
 }
 
-// take returns the chunks that wait. Each is given back by done.
-func (b *buffer) take() [][]byte {
+// take returns the chunks that wait. Each is given back by done. After the last
+// one nothing is added.
+func (b *buffer) take(last bool) [][]byte {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.closed = last
 	chunks := b.full
 	if len(b.active) > 0 {
 		chunks = append(chunks, b.active)

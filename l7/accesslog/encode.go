@@ -48,17 +48,23 @@ func newPlan(c Config) *plan {
 	return p
 }
 
-// fields reports whether lines need header fields.
-func (p *plan) fields() bool {
+// fields reports whether lines need header fields of requests, and of responses.
+func (p *plan) fields() (request, response bool) {
 	if p.others != Drop {
-		return true
+		return true, true
 	}
-	for _, m := range p.modes {
-		if m != Drop {
-			return true
-		}
+	for name, m := range p.modes {
+		request = request || m != Drop
+		response = response || m != Drop && !slices.Contains(ofRequests, name)
 	}
-	return false
+	return request, response
+}
+
+// ofRequests are fields that no response has, among those that are logged most.
+// To list those of responses costs each request something.
+var ofRequests = []string{
+	"user-agent", "referer", "authorization", "proxy-authorization", "cookie", "host", "accept", "accept-language",
+	"accept-encoding", "origin", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip", "x-request-id",
 }
 
 // mode is what becomes of the header field name, which is in lower case.

@@ -226,9 +226,9 @@ func BenchmarkLine(b *testing.B) {
 			b.ReportAllocs()
 			before := processor(b)
 			for b.Loop() {
-				l.ended(r)
+				l.Ended(r)
 				if l.buffer.held > urgentChunks*chunkSize {
-					for _, c := range l.buffer.take() {
+					for _, c := range l.buffer.take(false) {
 						l.buffer.done(c)
 					}
 				}

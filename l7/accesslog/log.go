@@ -62,8 +62,8 @@ func New(c Config, log *slog.Logger) *Log {
 	return l
 }
 
-// Observer returns what the engine tells of requests.
-func (l *Log) Observer() Observer { return Observer{Ended: l.ended, Fields: l.plan.fields()} }
+// Fields reports whether lines show fields of requests, and of responses.
+func (l *Log) Fields() (request, response bool) { return l.plan.fields() }
 
 // Reopen has the file opened anew, for whoever has moved it away.
 func (l *Log) Reopen() { ring(l.asked) }
@@ -77,20 +77,23 @@ func (l *Log) Status() Status {
 	}
 }
 
-// ended takes the line of a request.
-func (l *Log) ended(r *Record) {
+// Ended takes the line of a request. It reports false where Run has ended:
+// another log is told then.
+func (l *Log) Ended(r *Record) bool {
 	count := l.requests.Add(1)
 	if !l.config.Filter.Keeps(r) {
-		return
+		return true
 	}
 	e := l.encoders.Get().(*encoder)
 	e.count = count
-	if !l.buffer.add(e.encode(l.plan, r)) {
+	err := l.buffer.add(e.encode(l.plan, r))
+	if errors.Is(err, errFull) {
 		l.lost.Add(1)
 	}
 	if cap(e.line) <= chunkSize { // a rare giant is not kept
 		l.encoders.Put(e)
 	}
+	return !errors.Is(err, errClosed)
 }
 
 // How long lines wait for company, and how often a file is looked for that
@@ -148,7 +151,7 @@ func (l *Log) linger(ctx context.Context) {
 func (l *Log) write(f *file, end bool) {
 	f.ensure()
 	if f.f != nil || end {
-		for _, c := range l.buffer.take() {
+		for _, c := range l.buffer.take(end) {
 			if f.f != nil && f.full(len(c), time.Now()) {
 				f.rotateAway(time.Now())
 				ring(l.filled)

@@ -50,7 +50,7 @@ func ask(l *Log, first, n int) {
 	r := record()
 	for i := range n {
 		r.Path = fmt.Appendf(nil, "/%d", first+i)
-		l.ended(r)
+		l.Ended(r)
 	}
 }
 

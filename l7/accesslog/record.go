@@ -1,9 +1,9 @@
 // Package accesslog writes a line for each request that has ended, under the
 // names that Traefik 1.7 gave the fields, to a file that it rotates itself.
 //
-// The engine in l7/proxy fills a Record and hands it to an Observer; a Log is
-// one. It never makes a request wait: what the disk does not take in time is
-// counted as lost.
+// The engine in l7/proxy fills a Record and hands it to an Observer; a Log makes
+// a line of it. It never makes a request wait: what the disk does not take in
+// time is counted as lost.
 package accesslog
 
 import (
@@ -26,8 +26,9 @@ type Observer struct {
 	// that it points to are the engine's again when Ended returns. Ended does
 	// not block.
 	Ended func(*Record)
-	// Fields asks for the header fields in the records.
-	Fields bool
+	// Fields asks for the header fields of requests in the records,
+	// ResponseFields for those of responses.
+	Fields, ResponseFields bool
 }
 
 // A Record is one request and what became of it. Bytes are those of the
@@ -63,7 +64,7 @@ type Record struct {
 	Method, Path, Query, Host []byte
 	// Request holds the fields that the client sent, Origin's those of the
 	// endpoint and Downstream those of the response that the client got. They
-	// are empty unless the Observer asks for Fields.
+	// are empty unless the Observer asks for them.
 	Request, OriginFields, Downstream []Field
 	// RequestSize is what of the request's body was read, in bytes without
 	// the coding of its transfer.

@@ -42,10 +42,10 @@ func unhex(dst, src []byte) bool {
 	return err == nil
 }
 
-// begin makes the trace of a request: that which it comes with, or a new one.
+// Begin makes the trace of a request: that which it comes with, or a new one.
 // What is recorded is our decision, unless a proxy has made it that is trusted:
 // strangers must not fill the collector.
-func (t *Tracer) begin(traceparent []byte, trusted bool) accesslog.Trace {
+func (t *Tracer) Begin(traceparent []byte, trusted bool) accesslog.Trace {
 	trace, ok := parse(traceparent)
 	if !ok {
 		trace = accesslog.Trace{}

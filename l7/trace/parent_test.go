@@ -57,7 +57,7 @@ func TestBegin(t *testing.T) {
 		{"malformed", sampled[1:], true, 0, false, false},
 	} {
 		tr := New(Config{Sample: c.sample}, "", nil)
-		got := tr.begin([]byte(c.parent), c.trusted)
+		got := tr.Begin([]byte(c.parent), c.trusted)
 		if got.Continued != c.continued || got.Sampled != c.sampled || !got.Valid() || got.Span == [8]byte{} {
 			t.Errorf("%s: got %+v", c.name, got)
 		}
@@ -71,7 +71,7 @@ func TestSample(t *testing.T) {
 	tr := New(Config{Sample: 0.25}, "", nil)
 	n := 0
 	for range 10_000 {
-		if b := tr.begin(nil, false); b.Sampled {
+		if b := tr.Begin(nil, false); b.Sampled {
 			n++
 		}
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/portico-lb/portico/l7/accesslog"
 )
 
-// ended makes the span of a request.
-func (t *Tracer) ended(r *accesslog.Record) {
+// Ended makes the span of a request.
+func (t *Tracer) Ended(r *accesslog.Record) {
 	tracer := t.tracer.Load()
 	if !r.Trace.Sampled || tracer == nil {
 		return

@@ -49,11 +49,6 @@ func New(c Config, node string, log *slog.Logger) *Tracer {
 	return &Tracer{config: c, node: node, log: log}
 }
 
-// Observer returns what the engine tells of requests.
-func (t *Tracer) Observer() accesslog.Observer {
-	return accesslog.Observer{Begin: t.begin, Ended: t.ended}
-}
-
 // Status returns what the tracer has done.
 func (t *Tracer) Status() Status {
 	s := Status{Endpoint: t.config.Endpoint, Spans: t.spans.Load(), Sent: t.sent.Load()}
@@ -75,7 +70,7 @@ func (t *Tracer) Run(ctx context.Context) error {
 	provider := sdk.NewTracerProvider(
 		sdk.WithBatcher(&told{exporter, t}),
 		sdk.WithIDGenerator(given{}),
-		sdk.WithSampler(sdk.AlwaysSample()), // begin has decided
+		sdk.WithSampler(sdk.AlwaysSample()), // Begin has decided
 		sdk.WithResource(resource.NewSchemaless(
 			attribute.String("service.name", t.config.ServiceName),
 			attribute.String("service.instance.id", t.node),

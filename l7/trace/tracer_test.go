@@ -59,12 +59,12 @@ func TestSpans(t *testing.T) {
 		Host: []byte("a.example:8080"), Protocol: "HTTP/2.0", Scheme: "https", Peer: netip.MustParseAddrPort("192.0.2.1:5"),
 		Route:  &route.Spec{Path: "/", Origin: route.Origin{Kind: "Ingress", Namespace: "n", Name: "i"}},
 		Status: 502, Reason: "no endpoint answered", Endpoint: netip.MustParseAddrPort("10.0.0.1:80"),
-		Trace: tr.begin([]byte("00-"+traceID+"-"+parentID+"-01"), true),
+		Trace: tr.Begin([]byte("00-"+traceID+"-"+parentID+"-01"), true),
 	}
 	span := hex.EncodeToString(r.Trace.Span[:])
-	tr.ended(&r)
+	tr.Ended(&r)
 	r.Trace.Sampled = false
-	tr.ended(&r)
+	tr.Ended(&r)
 	stop()
 
 	spans := (<-got).ResourceSpans[0]
@@ -106,10 +106,10 @@ func TestNoCollector(t *testing.T) {
 	var told bytes.Buffer
 	c, _ := parseText(t, "endpoint = '"+srv.URL+"'\nsample = 1.0")
 	tr := New(c, "edge-1", slog.New(slog.NewTextHandler(&told, nil)))
-	tr.ended(&accesslog.Record{Trace: tr.begin(nil, false)}) // nobody runs yet
+	tr.Ended(&accesslog.Record{Trace: tr.Begin(nil, false)}) // nobody runs yet
 	stop := run(t, tr)
 	for range 10_000 {
-		tr.ended(&accesslog.Record{Trace: tr.begin(nil, false)})
+		tr.Ended(&accesslog.Record{Trace: tr.Begin(nil, false)})
 	}
 	stop()
 	if s := tr.Status(); s.Spans != 10_000 || s.Sent != 0 || !strings.Contains(s.Error, "400") {
