@@ -1,6 +1,7 @@
 package l7
 
 import (
+	"maps"
 	"slices"
 
 	netv1 "k8s.io/api/networking/v1"
@@ -36,12 +37,13 @@ func (r *runner) takeOver() {
 
 // rebuild applies what changed at the source.
 func (r *runner) rebuild() {
-	o, old := r.source.Objects(), r.build.gen
-	if o.Gen.Ingresses != old.Ingresses || o.Gen.Classes != old.Classes || o.Gen.Secrets != old.Secrets {
-		r.rebuildAll()
-		return
+	o := r.source.Objects()
+	if !r.build.outdated(o) {
+		if r.setEndpoints(o); !r.build.miscounted() {
+			return
+		}
 	}
-	r.setEndpoints(o)
+	r.rebuildAll()
 }
 
 // rebuildAll builds routes, certificates and endpoints anew.
@@ -50,20 +52,28 @@ func (r *runner) rebuildAll() {
 		r.setCertificates(r.pairs())
 		return
 	}
-	o := r.source.Objects()
-	result := kube.Routes(o, r.config.options(r.source.config))
-	table, conflicts := route.NewTable(result.Specs)
+	o, options := r.source.Objects(), r.config.options(r.source.config)
+	result := kube.Routes(o, options)
+	specs, static, policies := r.config.static()
+	specs = append(specs, result.Specs...)
+	maps.Copy(policies, result.Policies)
+	table, conflicts := route.NewTable(specs)
+	r.l.publish(func(s *state) { s.table, s.routes, s.options = table, specs, options })
 	r.build.result, r.build.conflicts = result, conflicts
 	r.acme.want(result, r.filePairs())
 	r.setCertificates(r.pairs())
 
 	// A backend's endpoints stand before its first route and leave after its
 	// last, so that no request falls between the two.
-	r.build.backends = table.Backends()
+	r.build.backends = wanted(table, r.config.Backend, policies)
+	r.l.engine.SetPolicies(r.config.Backend, policies)
 	r.build.endpoints.Want(r.build.backends)
+	r.l.engine.UpdateEndpoints(static)
 	r.l.engine.UpdateEndpoints(r.build.endpoints.Update(o))
 	r.l.engine.SetRoutes(table)
-	r.l.engine.SetEndpoints(r.build.endpoints.All())
+	all := r.build.endpoints.All()
+	maps.Copy(all, static)
+	r.l.engine.SetEndpoints(all)
 	r.build.served = kube.Served(o, r.config.options(r.source.config))
 	r.setEndpoints(o)
 }
@@ -77,9 +87,8 @@ func (r *runner) setEndpoints(o *kube.Objects) {
 	r.build.unreached = r.build.endpoints.Problems()
 	r.report()
 	r.l.publish(func(s *state) {
-		s.configured = s.configured || len(r.build.result.Specs) > 0
+		s.configured = s.configured || len(r.build.result.Specs) > 0 || r.source.config.None
 		s.source = r.source.Source
-		s.routes = r.build.result.Specs
 		s.endpoints = r.build.endpoints
 		s.conflicts = r.build.conflicts
 		s.publisher = r.source.publisher

@@ -25,6 +25,7 @@ type Section struct {
 	StateDir    string               `toml:"state_dir"`
 	Entrypoint  []EntrypointSection  `toml:"entrypoint"`
 	Middleware  []middleware.Section `toml:"middleware"`
+	Route       []RouteSection       `toml:"route"`
 	TLS         TicketSection        `toml:"tls"`
 	Client      ClientSection        `toml:"client"`
 	Backend     BackendSection       `toml:"backend"`
@@ -44,6 +45,7 @@ type EntrypointSection struct {
 	HTTP3          bool        `toml:"http3"`
 	TrustedProxies []string    `toml:"trusted_proxies"`
 	ProxyProtocol  bool        `toml:"proxy_protocol"`
+	RedirectTo     string      `toml:"redirect_to"`
 }
 
 // A Config is a valid [l7].
@@ -63,6 +65,8 @@ type Config struct {
 	Entrypoints []Entrypoint
 	// Middlewares are those that routes can name.
 	Middlewares map[string]middleware.Step
+	// Routes are rules for backends outside of Kubernetes.
+	Routes []Route
 	// TicketKey is the secret that session tickets are sealed with, nil for
 	// the certificates' own keys (see certs.Tickets).
 	TicketKey []byte
@@ -93,6 +97,8 @@ type Entrypoint struct {
 	// ProxyProtocol has their connections begin with a header of the PROXY
 	// protocol.
 	ProxyProtocol bool
+	// Redirect leads all its clients to another entrypoint.
+	Redirect proxy.Redirect
 }
 
 // Parse checks s. Every fault is told to bad with the key it stands at;
@@ -106,7 +112,7 @@ func Parse(s Section, readFile func(string) ([]byte, error), bad func(key, probl
 		TicketKey:   parseTicketKey(s.TLS, readFile, bad),
 		OCSP:        s.TLS.OCSP == nil || *s.TLS.OCSP,
 		Client:      parseClient(s.Client, bad),
-		Backend:     parseBackend(s.Backend, readFile, bad),
+		Backend:     parseBackend(s.Backend, backend.Default(), value.Parser{ReadFile: readFile, Bad: bad}.In("l7.backend")),
 		Middlewares: parseMiddlewares(s.Middleware, value.Parser{ReadFile: readFile, Bad: bad}.In("l7")),
 		Kubernetes:  s.Kubernetes.Parse(bad),
 	}
@@ -125,6 +131,9 @@ func Parse(s Section, readFile func(string) ([]byte, error), bad func(key, probl
 		}
 		c.Entrypoints = append(c.Entrypoints, parseEntrypoint(e, key, readFile, bad))
 	}
+	c.parseRedirects(s.Entrypoint, bad)
+	c.parseRoutes(s.Route, value.Parser{ReadFile: readFile, Bad: bad}.In("l7"))
+	c.Kubernetes.None = len(c.Routes) > 0 && !c.Kubernetes.API() && c.Kubernetes.Manifests == ""
 	return c
 }
 

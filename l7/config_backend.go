@@ -1,6 +1,7 @@
 package l7
 
 import (
+	"cmp"
 	"crypto/x509"
 	"fmt"
 	"slices"
@@ -52,23 +53,29 @@ type BackendSection struct {
 		Queue    *int   `toml:"queue"`
 		Wait     string `toml:"wait"`
 	} `toml:"limit"`
-	Sticky struct {
-		Cookie     string `toml:"cookie"`
-		MaxAge     string `toml:"max_age"`
-		SameSite   string `toml:"same_site"`
-		SecretFile string `toml:"secret_file"`
-	} `toml:"sticky"`
+	Sticky StickySection `toml:"sticky"`
 }
 
-func parseBackend(s BackendSection, readFile func(string) ([]byte, error), bad func(key, problem string)) backend.Policy {
-	p := value.Parser{ReadFile: readFile, Bad: bad}.In("l7.backend")
-	out := backend.Default()
-	out.Protocol = route.Protocol(p.Choice(s.Protocol, "protocol", route.Protocols[1:]) + 1)
-	out.SendProxy = p.Choice(s.SendProxy, "send_proxy", []string{"v1", "v2"}) + 1
+// A StickySection has clients stay with their endpoints.
+type StickySection struct {
+	Cookie     string `toml:"cookie"`
+	MaxAge     string `toml:"max_age"`
+	SameSite   string `toml:"same_site"`
+	SecretFile string `toml:"secret_file"`
+}
+
+// parseBackend checks s. What it leaves out is as in out.
+func parseBackend(s BackendSection, out backend.Policy, p value.Parser) backend.Policy {
+	if i := p.Choice(s.Protocol, "protocol", route.Protocols[1:]); i >= 0 {
+		out.Protocol = route.Protocol(i + 1)
+	}
+	if i := p.Choice(s.SendProxy, "send_proxy", []string{"v1", "v2"}); i >= 0 {
+		out.SendProxy = i + 1
+	}
 	if out.SendProxy != 0 && out.Protocol.HTTP2() {
 		p.Bad("send_proxy", "stands beside a protocol of HTTP/2, whose connections clients share: leave out one of them")
 	}
-	out.Balance = parseBalance(p, s)
+	parseBalance(p, s, &out.Balance)
 	out.SlowStart = p.Span(s.SlowStart, "slow_start", out.SlowStart, 0, time.Hour)
 	parseBackendTLS(p, &s, &out.TLS)
 
@@ -99,19 +106,22 @@ func parseBackend(s BackendSection, readFile func(string) ([]byte, error), bad f
 	l.Queue = value.Number(p, s.Limit.Queue, "limit.queue", l.Queue, 0, 1e6)
 	l.Wait = p.Span(s.Limit.Wait, "limit.wait", l.Wait, 0, time.Hour)
 
-	out.Sticky = parseSticky(p, s)
+	if s.Sticky != (StickySection{}) || out.Sticky == (backend.Sticky{}) {
+		out.Sticky = parseSticky(p, s.Sticky)
+	}
 	return out
 }
 
-func parseBalance(p value.Parser, s BackendSection) backend.Balance {
-	b := backend.Default().Balance
-	b.Strategy = backend.Strategy(max(0, p.Choice(s.Balance, "balance", []string{"round_robin", "least_requests", "hash"})))
+func parseBalance(p value.Parser, s BackendSection, b *backend.Balance) {
+	if i := p.Choice(s.Balance, "balance", []string{"round_robin", "least_requests", "hash"}); i >= 0 {
+		b.Strategy = backend.Strategy(i)
+	}
 	b.Bound = value.Number(p, s.HashBound, "hash_bound", b.Bound, 0, 1000)
 	if b.Bound > 0 && b.Bound < 1 {
 		p.Bad("hash_bound", fmt.Sprintf("%v is below the mean, which not all can be: want 1 or more, or 0 for none", b.Bound))
 	}
 	if s.HashKey == "" {
-		return b
+		return
 	}
 	kind, name, named := strings.Cut(s.HashKey, ":")
 	b.Key, b.Name = backend.Key(max(0, slices.Index(hashKeys, kind))), name
@@ -121,14 +131,13 @@ func parseBalance(p value.Parser, s BackendSection) backend.Balance {
 	case b.Strategy != backend.Hash:
 		p.Bad("hash_key", "stands without balance = \"hash\": add that, or leave it out")
 	}
-	return b
 }
 
 // hashKeys are the names of the keys, in their order.
 var hashKeys = []string{"source", "uri", "header", "cookie"}
 
 func parseBackendTLS(p value.Parser, s *BackendSection, t *backend.TLS) {
-	t.ServerName, t.Insecure = s.TLS.ServerName, s.TLS.InsecureSkipVerify
+	t.ServerName, t.Insecure = cmp.Or(s.TLS.ServerName, t.ServerName), s.TLS.InsecureSkipVerify || t.Insecure && s.TLS.CAFile == ""
 	if s.TLS.CAFile == "" {
 		return
 	}
@@ -144,16 +153,16 @@ func parseBackendTLS(p value.Parser, s *BackendSection, t *backend.TLS) {
 	t.CA = string(pem)
 }
 
-func parseSticky(p value.Parser, s BackendSection) backend.Sticky {
-	out := backend.Sticky{Cookie: s.Sticky.Cookie}
-	out.MaxAge = p.Span(s.Sticky.MaxAge, "sticky.max_age", 0, 0, 10*365*24*time.Hour)
+func parseSticky(p value.Parser, s StickySection) backend.Sticky {
+	out := backend.Sticky{Cookie: s.Cookie}
+	out.MaxAge = p.Span(s.MaxAge, "sticky.max_age", 0, 0, 10*365*24*time.Hour)
 	sites := []string{"Lax", "Strict", "None"}
-	out.SameSite = sites[max(0, p.Choice(s.Sticky.SameSite, "sticky.same_site", sites))]
+	out.SameSite = sites[max(0, p.Choice(s.SameSite, "sticky.same_site", sites))]
 	if out.Cookie != "" && (!value.Token(out.Cookie) || len(out.Cookie) > backend.CookieMost) {
 		p.Bad("sticky.cookie", fmt.Sprintf("%q is no name of a cookie: want up to %d letters, digits, - and _", out.Cookie, backend.CookieMost))
 	}
-	if s.Sticky.SecretFile != "" {
-		secret, err := p.ReadFile(s.Sticky.SecretFile)
+	if s.SecretFile != "" {
+		secret, err := p.ReadFile(s.SecretFile)
 		if err != nil {
 			p.Bad("sticky.secret_file", err.Error())
 		} else if len(secret) < secretLeast {
@@ -166,5 +175,3 @@ func parseSticky(p value.Parser, s BackendSection) backend.Sticky {
 
 // secretLeast is what a secret needs that nobody guesses.
 const secretLeast = 16
-
-// choice returns the index of s among allowed, -1 where s is empty or wrong.

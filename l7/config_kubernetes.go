@@ -60,6 +60,9 @@ type Kubernetes struct {
 	Dialect kube.Dialect
 	// DefaultEntrypoints serve the Ingresses that name none; none are all.
 	DefaultEntrypoints []string
+	// None says that there is no cluster, and all routes are those of the
+	// configuration.
+	None bool
 	// PodRoutes has the director route to the Pods by way of their Nodes, and
 	// Withdraw take the routes away when it stops.
 	PodRoutes, Withdraw bool

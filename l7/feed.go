@@ -44,6 +44,8 @@ func newFeed(log *slog.Logger, k Kubernetes, stateDir string, first bool) (*feed
 		o := k.watch(log)
 		o.Snapshot, o.Restore = snapshot, first
 		f.Source, err = kube.NewWatcher(o)
+	case k.None:
+		f.Source = kube.Nothing{}
 	default:
 		return nil, nil
 	}

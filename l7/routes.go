@@ -1,6 +1,8 @@
 package l7
 
 import (
+	"maps"
+
 	"github.com/portico-lb/portico/l7/route"
 )
 
@@ -19,6 +21,8 @@ func (l *L7) Routes() []RouteStatus {
 		return out
 	}
 	endpoints := s.endpoints.All()
+	_, static, _ := l.next.Load().static()
+	maps.Copy(endpoints, static)
 	for _, r := range s.table.Routes() {
 		n := ready(endpoints[r.Backend])
 		for _, c := range r.Choices {

@@ -27,12 +27,12 @@ type runner struct {
 	// that a reload never goes through a moment without routes.
 	coming *feed
 	// retry fires while the source that the configuration names cannot be had.
-	retry <-chan time.Time
-	acme  *registrar // nil where no CA is configured
+	retry   <-chan time.Time
+	acme    *registrar // nil where no CA is configured
 	// stapling ends the stapler; nil where there is none.
 	stapling context.CancelFunc
-	build    build
-	tickets  *certs.Tickets
+	build   build
+	tickets *certs.Tickets
 	observers
 	// opened says that entrypoints are served; told when they first are.
 	opened bool
@@ -68,7 +68,7 @@ func (r *runner) apply(ctx context.Context, c Config) {
 	r.applySource(ctx, c.Kubernetes)
 	r.tickets.Share(c.TicketKey)
 	r.l.engine.SetBounds(c.Client)
-	r.l.engine.SetPolicies(c.Backend, nil)
+	r.l.engine.SetPolicies(c.Backend, r.build.result.Policies)
 	r.applyACME(ctx, c)
 	r.applyOCSP(ctx, c.OCSP)
 	r.rebuildAll()
@@ -165,7 +165,7 @@ func (r *runner) applySource(ctx context.Context, k Kubernetes) {
 		r.source = nil
 		r.l.publish(func(s *state) {
 			s.configured = false
-			s.sourceErr = "no source of routes: set l7.kubernetes.manifests, kubeconfig or endpoints"
+			s.sourceErr = "no source of routes: set l7.kubernetes.manifests, kubeconfig or endpoints, or add [[l7.route]]"
 		})
 	default:
 		if w, ok := f.Source.(*kube.Watcher); ok {
@@ -201,6 +201,7 @@ func (r *runner) serveEntry(e Entrypoint) func(context.Context, net.Listener) er
 		HTTP3:          e.HTTP.HTTP3,
 		TrustedProxies: e.Trusted,
 		ProxyProtocol:  e.ProxyProtocol,
+		Redirect:       e.Redirect,
 	}
 	if !e.HTTP.HTTP3 {
 		return func(ctx context.Context, l net.Listener) error { return r.l.engine.Serve(ctx, l, p) }

@@ -43,7 +43,7 @@ var allowed = map[string][]string{
 	"l7/proxyproto":       {},
 	"l7/certs":            {},
 	"l7/acme":             {},
-	"l7/kube":             {"l7/route", "l7/value", "l7/middleware", "l7/backend", "health"}, // annotations become steps and policies
+	"l7/kube":             {"l7/route", "l7/middleware", "l7/value", "l7/backend", "health"}, // annotations become steps and policies
 	"l7/podroutes":        {},
 	"l7/socket":           {},
 	"l7/backend":          {"l7/route", "l7/socket", "l7/proxyproto"},

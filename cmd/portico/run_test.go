@@ -93,6 +93,7 @@ name = "http"
 listen = %[2]q
 [l7.kubernetes]
 manifests = "%[1]s/manifests"
+dialect = "spec"
 `, p.dir, listen, ready))
 }
 
