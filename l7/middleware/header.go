@@ -1,6 +1,9 @@
 package middleware
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // A Field is one field line; its name is in any case.
 type Field struct{ Name, Value string }
@@ -58,4 +61,17 @@ func (h *Header) Del(name string) {
 	}
 	clear((*h)[len(kept):])
 	*h = kept
+}
+
+// reserved are the fields of a connection and of a body's framing (RFC 9110,
+// sections 7.6.1 and 8.6; RFC 9112), Proxy, which CGI takes for a variable of its
+// own, and the one that has chosen the route.
+var reserved = []string{
+	"connection", "content-length", "expect", "host", "http2-settings", "keep-alive", "proxy", "proxy-connection",
+	"te", "trailer", "transfer-encoding", "upgrade",
+}
+
+// Reserved reports whether a field is the engine's: no middleware sets it.
+func Reserved(name string) bool {
+	return slices.ContainsFunc(reserved, func(r string) bool { return strings.EqualFold(r, name) })
 }

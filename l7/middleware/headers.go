@@ -145,18 +145,11 @@ func (s FieldsSection) parse(p value.Parser, also string) Fields {
 	return out
 }
 
-// engineOwned are fields of a connection and of a body's framing, and the one
-// that chooses the route.
-var engineOwned = []string{
-	"Connection", "Content-Length", "Host", "HTTP2-Settings", "Keep-Alive", "Proxy-Connection",
-	"TE", "Trailer", "Transfer-Encoding", "Upgrade",
-}
-
 // checkName tells of a name that is none, or not for middlewares.
 func checkName(p value.Parser, key, name string) {
 	if !httpguts.ValidHeaderFieldName(name) {
 		p.Bad(key, fmt.Sprintf("%q is no name of a field", name))
-	} else if slices.ContainsFunc(engineOwned, func(o string) bool { return strings.EqualFold(o, name) }) {
+	} else if Reserved(name) {
 		p.Bad(key, name+" belongs to the connection or to the body's framing: it can be neither set nor removed")
 	}
 }
