@@ -26,6 +26,8 @@ type Call struct {
 	Key uint64
 	// Token is the value of the sticky cookie that came with the request.
 	Token []byte
+	// Failed counts the dials that came to nothing.
+	Failed int
 	// Between is what a PROXY header tells the endpoint.
 	Between proxyproto.Header
 
@@ -147,6 +149,7 @@ func (p *Pool) unreachable(c *Call, e *Endpoint, err error) Refusal {
 		p.retries.Add(1)
 	}
 	c.tried = append(c.tried, e)
+	c.Failed++
 	e.report(NoConnection, err, p.now())
 	e.mu.Lock()
 	e.unmade++

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"cmp"
 	"crypto/tls"
 	"net/netip"
 	"slices"
@@ -41,6 +42,9 @@ type Endpoint struct {
 
 // Addr is where the endpoint listens.
 func (e *Endpoint) Addr() netip.AddrPort { return e.spec.Addr }
+
+// Protocol is how it is spoken to.
+func (e *Endpoint) Protocol() route.Protocol { return cmp.Or(e.protocol, route.HTTP) }
 
 // take hands out the pooled connection that was used last, so that the others
 // may grow old, if it is no older than most, and counts a request; nil means:

@@ -52,6 +52,9 @@ func New(b route.Backend, o Options) *Pool {
 	return p
 }
 
+// Backend returns whose endpoints they are.
+func (p *Pool) Backend() route.Backend { return p.backend }
+
 // Policy returns the policy of requests that begin now. The caller leaves it
 // as it is.
 func (p *Pool) Policy() *Policy { return &p.plan.Load().policy }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -13,12 +14,15 @@ import (
 	"github.com/portico-lb/portico/l7/middleware"
 )
 
-// ours returns the response that a makes to x's request, with its body, once
+// response returns the response that a makes to x's request, with its body, once
 // those have seen it that have asked. x is nil where there is no request that
 // could be understood.
-func (x *exchange) ours(a *middleware.Answer) (*middleware.Response, []byte) {
+func (x *exchange) response(a *middleware.Answer) (*middleware.Response, []byte) {
 	w := &middleware.Response{Status: a.Status, Header: slices.Clone(a.Header), Ours: true}
 	body := wording(w, a)
+	if x != nil {
+		x.ours, x.reason = true, cmp.Or(a.Reason, "answered by a middleware")
+	}
 	if x != nil && x.watched() {
 		w.Length = int64(len(body))
 		x.pass.req.Respond(w)
@@ -98,7 +102,7 @@ const retryAfter = "1"
 // answer sends a response of our own. x is nil where there is no request that
 // could be understood.
 func (c *conn) answer(x *exchange, a *middleware.Answer, keep bool) bool {
-	w, body := x.ours(a)
+	w, body := x.response(a)
 	return c.say(x, w, body, keep)
 }
 
@@ -115,14 +119,22 @@ func (c *conn) say(x *exchange, w *middleware.Response, body []byte, keep bool) 
 		out = append(out, '\r', '\n')
 	}
 	out = append(append(out, connectionLine(x, keep)...), '\r', '\n')
+	if c.responded(x, w.Status); x != nil {
+		x.seesLines(out)
+	}
 	if x == nil || x.req.Method != http1.HEAD {
 		out = append(out, body...)
 	}
-	c.responded(x, w.Status)
 	if !c.arm(c.bounds.Timeouts.Stall) {
 		return false
 	}
 	_, err := c.rw.Write(out)
+	if x != nil {
+		x.torn = err != nil
+		if x.req.Method != http1.HEAD {
+			x.sent = int64(len(body))
+		}
+	}
 	return err == nil
 }
 
@@ -155,7 +167,7 @@ func (c *conn) stays() bool {
 // reject answers a request that is not forwarded, and reports whether the
 // connection may go on: only when the whole body is here.
 func (c *conn) reject(x *exchange, a *middleware.Answer) bool {
-	w, body := x.ours(a)
+	w, body := x.response(a)
 	return c.deliver(x, w, body, a.Close)
 }
 
@@ -172,11 +184,19 @@ func (c *conn) deliver(x *exchange, w *middleware.Response, body []byte, closes 
 
 // refuse ends a connection after a head that cannot be served, with an answer
 // where there is one.
-func (c *conn) refuse(err error) {
+// x is nil where not even a head came.
+func (c *conn) refuse(x *exchange, err error) {
 	status, reason := refusal(err)
 	if status == 0 {
 		return
 	}
+	if x == nil {
+		x = getExchange()
+		defer putExchange(x)
+		c.observe(x, nil)
+		x.req = http1.Request{Head: http1.Head{Fields: x.req.Fields[:0]}}
+	}
+	x.status, x.ours, x.reason = status, true, reason
 	c.stats.requests.Add(1)
 	if c.revive(c.bounds.Timeouts.Stall) && c.answer(nil, &middleware.Answer{Status: status, Reason: reason}, false) {
 		c.linger()

@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"io"
 	"net"
 	"strings"
@@ -11,7 +12,10 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
+	"github.com/portico-lb/portico/l7/accesslog"
+	"github.com/portico-lb/portico/l7/middleware"
 	"github.com/portico-lb/portico/l7/proxy"
+	"github.com/portico-lb/portico/l7/route"
 )
 
 // plainResponse is what plainEndpoint answers.
@@ -41,8 +45,11 @@ func plainEndpoint(b *testing.B) string {
 // BenchmarkPlain is one plain request and its response over kept connections,
 // the client's and the endpoint's share included, which allocate nothing.
 func BenchmarkPlain(b *testing.B) {
-	ep := plainEndpoint(b)
-	e := start(b, proxy.Options{}, proxy.Entrypoint{}, ep)
+	benchmark(b, start(b, proxy.Options{}, proxy.Entrypoint{}, plainEndpoint(b)))
+}
+
+// benchmark sends one plain request after the other.
+func benchmark(b *testing.B, e *edge) {
 	c, err := net.Dial("tcp", e.addr)
 	if err != nil {
 		b.Fatal(err)
@@ -98,4 +105,21 @@ func BenchmarkHTTP2(b *testing.B) {
 			}
 		}
 	}
+}
+
+// BenchmarkObserved is BenchmarkPlain with somebody who is told.
+func BenchmarkObserved(b *testing.B) {
+	e := start(b, proxy.Options{}, proxy.Entrypoint{}, plainEndpoint(b))
+	e.Observe(&accesslog.Observer{Ended: func(*accesslog.Record) {}})
+	benchmark(b, e)
+}
+
+// BenchmarkChain is BenchmarkPlain with a middleware that sees the request.
+func BenchmarkChain(b *testing.B) {
+	e := start(b, proxy.Options{}, proxy.Entrypoint{}, plainEndpoint(b))
+	table, _ := route.NewTable([]route.Spec{{Host: "example.com", Path: "/", Backend: web, Steps: []route.Step{
+		does(func(_ context.Context, r *middleware.Request) *middleware.Answer { return nil }),
+	}}})
+	e.SetRoutes(table)
+	benchmark(b, e)
 }

@@ -81,7 +81,7 @@ func (l *leash) show(x *exchange, head []byte) {
 	r.Hops = l.appendHops(r.Hops, &x.req, head)
 	r.Client = r.Hops[len(r.Hops)-1]
 	r.Scheme = l.schemeOf(&x.req, head)
-	r.Entrypoint, r.Port = l.s.entry.Name, addrPort(l.ends.LocalAddr()).Port()
+	r.Entrypoint, r.Port = l.s.entry.Name, l.s.port
 	r.Certificates = l.certificates()
 	r.Length = x.req.Length
 	if x.req.Framing == http1.Chunked {
@@ -257,18 +257,3 @@ func (x *exchange) present(head []byte) *middleware.Response {
 // hasBody reports whether a final response of a status has a body (RFC 9110,
 // section 6.4.1).
 func hasBody(status int) bool { return status != 204 && status != 304 }
-
-// settle tells the middlewares how x's request has ended.
-func (x *exchange) settle() {
-	if x.pass.chain == nil {
-		return
-	}
-	x.pass.chain = nil
-	x.pass.req.Done(middleware.Outcome{
-		Status:    x.status,
-		Failed:    x.failed,
-		Forwarded: x.forwarded,
-		Duration:  time.Since(x.begun),
-		Endpoint:  x.headAfter,
-	})
-}

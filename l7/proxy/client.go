@@ -22,11 +22,14 @@ type client struct {
 	// them.
 	ends       ends
 	introduced proxyproto.Header
-	peer       netip.Addr
+	from       netip.AddrPort // who connected
+	peer       netip.Addr     // the same, as it is written
 	trusted    bool
 	secure     bool // over TLS
 	// tlsState is what the handshake has found out, nil without TLS.
 	tlsState func() tls.ConnectionState
+	// version and cipher are of TLS, 0 while they are not known.
+	version, cipher uint16
 	// forwarded are the field lines about the client that are the same in
 	// all its requests.
 	forwarded []byte
@@ -43,7 +46,7 @@ type ends interface {
 // newClient returns the client at the other end of a connection to s.
 func newClient(s *server, e ends) *client {
 	c := &client{s: s, p: s.p, stats: s.p.counters.pick(), bounds: s.p.bounds.Load(), secure: s.entry.TLS != nil, ends: e}
-	c.identify(addrPort(e.RemoteAddr()).Addr())
+	c.identify(addrPort(e.RemoteAddr()))
 	return c
 }
 
@@ -64,8 +67,9 @@ func (c *client) between() proxyproto.Header {
 }
 
 // identify says from which address c asks.
-func (c *client) identify(peer netip.Addr) {
-	c.peer = peer.Unmap().WithZone("")
+func (c *client) identify(from netip.AddrPort) {
+	c.peer = from.Addr().Unmap().WithZone("")
+	c.from = netip.AddrPortFrom(c.peer, from.Port())
 	c.trusted = c.s.trusts(c.peer)
 	c.forwarded = c.appendClient(nil)
 }

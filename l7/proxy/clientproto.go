@@ -44,7 +44,7 @@ func (c *conn) readIntroduction() error {
 			c.in.r += n
 			if h.Source.IsValid() {
 				c.introduced = h
-				c.identify(h.Source.Addr())
+				c.identify(h.Source)
 			}
 			return nil
 		}

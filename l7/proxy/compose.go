@@ -28,6 +28,7 @@ func (c *client) compose(x *exchange, head []byte) {
 		out = append(append(append(out, "Host: "...), host...), '\r', '\n')
 	}
 	x.altSvc = c.altSvc(host)
+	x.retrace(head)
 	kept := c.believe(r)
 	out = appendFields(out, &r.Head, head)
 	if x.hops > 0 {
@@ -35,6 +36,7 @@ func (c *client) compose(x *exchange, head []byte) {
 		out = append(out, '\r', '\n')
 	}
 	out = c.appendForwarded(out, r, head, host, kept)
+	out = x.appendTrace(out)
 	switch te := r.Field(http1.TE); {
 	case x.upgrade:
 		out = append(out, "Connection: Upgrade\r\nUpgrade: "...)

@@ -73,7 +73,7 @@ func (c *conn) serve() {
 	for {
 		head, err := c.readHead()
 		if err != nil {
-			c.refuse(err)
+			c.refuse(nil, err)
 			return
 		}
 		if c.isPreface(head) {
@@ -102,7 +102,9 @@ func (c *conn) handshake() bool {
 		c.rw = c.raw
 		c.answer(nil, &middleware.Answer{Status: 400, Reason: "this port speaks HTTPS"}, false)
 	}
-	c.tlsState = c.tls.ConnectionState
+	if err == nil {
+		c.secured(c.tls.ConnectionState)
+	}
 	return err == nil && c.tls.ConnectionState().NegotiatedProtocol != acmeTLS
 }
 

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"sync"
-	"time"
 
 	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/http1"
@@ -35,13 +34,7 @@ type exchange struct {
 	// replica is the copy for a mirror where the body is still to come.
 	replica *replica
 	policy  *backend.Policy
-
-	// What those are told who want to know how the request ended.
-	begun     time.Time     // zero where nobody wants to
-	headAfter time.Duration // until the endpoint's head
-	status    int           // of the response that the client got
-	failed    bool          // no endpoint answered
-	forwarded bool          // an endpoint was to answer
+	account
 }
 
 // headroom is what may be put before a response head in place: "Connection:
@@ -68,18 +61,10 @@ func putExchange(x *exchange) {
 	x.call.Reset()
 	x.replica = nil
 	x.first, x.policy, x.way = nil, nil, nil
-	x.begun, x.headAfter, x.status, x.failed, x.forwarded = time.Time{}, 0, 0, false, false
 	if cap(x.whole) > gatherMost {
 		x.whole = nil
 	}
 	exchanges.Put(x)
-}
-
-// mark takes note of when the endpoint's head came.
-func (x *exchange) mark() {
-	if !x.begun.IsZero() {
-		x.headAfter = time.Since(x.begun)
-	}
 }
 
 // A body knows how much of it is still to come.

@@ -42,6 +42,7 @@ type carrier interface {
 // forward carries a request to an endpoint of pl and its response back, and
 // reports whether the client's connection may go on.
 func (l *leash) forward(c carrier, x *exchange, pl *backend.Pool) bool {
+	x.asks(pl)
 	l.mirror(x, pl)
 	x.pack()
 	goesOn := l.attempts(c, x, pl)
@@ -60,6 +61,7 @@ func (l *leash) attempts(c carrier, x *exchange, pl *backend.Pool) bool {
 			x.failed = refusal.Failed()
 			return l.revive(l.bounds.Timeouts.Stall) && c.reject(x, &middleware.Answer{Status: refusal.Status(), Reason: refusal.String()})
 		}
+		x.tries(b)
 		v := c.attempt(x, pl, b)
 		switch v {
 		case served, closes:
@@ -152,7 +154,7 @@ func (l *leash) converse(c carrier, x *exchange, pl *backend.Pool, b *backend.Co
 	// Even when not all could be written there may be an answer: a server that
 	// does not want the rest says so and closes.
 	got, rerr := l.readResponse(c, x, b)
-	if rerr == nil {
+	if rerr == nil && !up.isRefused() {
 		b.Report(backend.OutcomeOf(x.resp.Status))
 		x.mark()
 		return c.relay(x, b, up)

@@ -13,6 +13,8 @@ import (
 // version of HTTP it speaks. One goroutine may read while another one writes;
 // stopReading and abort, which do not block, may be called at any time.
 type front interface {
+	// protocol is the version that the client speaks, "HTTP/2.0".
+	protocol() string
 	// notify has l killed when the client has given the request up or is away.
 	// Behind notify(nil) that is not begun any more.
 	notify(l *leash)

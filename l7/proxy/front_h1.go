@@ -96,6 +96,8 @@ func (f *connFront) giveBack() {
 	f.buf = nil
 }
 
+func (f *connFront) protocol() string { return protocols[f.x.req.Minor] }
+
 func (f *connFront) notify(*leash) {} // nobody reads while an endpoint thinks
 
 func (f *connFront) head([]byte) ([]byte, error) { return nil, errEnded } // it was HTTP/1.1 before

@@ -5,6 +5,8 @@ import "github.com/portico-lb/portico/l7/http2"
 // A streamFront is a stream of HTTP/2.
 type streamFront struct{ *http2.Stream }
 
+func (f streamFront) protocol() string { return "HTTP/2.0" }
+
 func (f streamFront) notify(l *leash) {
 	if l == nil {
 		f.Notify(nil)

@@ -38,6 +38,8 @@ func (s *server) serveNet(c *client, w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+func (f *netFront) protocol() string { return f.r.Proto }
+
 func (f *netFront) notify(l *leash) {
 	if l != nil {
 		f.stop = context.AfterFunc(f.r.Context(), l.kill)

@@ -30,7 +30,7 @@ const (
 // data, which anybody may send again (RFC 8470).
 func (p *Proxy) ServeHTTP3(ctx context.Context, pc net.PacketConn, e Entrypoint) error {
 	defer pc.Close()
-	s, done := p.begin(ctx, e)
+	s, done := p.begin(ctx, e, pc.LocalAddr())
 	defer done()
 	ids := newConnectionIDs()
 	if err := ids.steer(pc); err != nil {

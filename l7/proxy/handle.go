@@ -15,10 +15,12 @@ func (c *conn) handle(head []byte) bool {
 	c.in.r += len(head) // the bytes stay until the next fill
 	x := getExchange()
 	defer putExchange(x)
+	head = c.observe(x, head)
 	if err := x.req.Parse(head, c.bounds.Head); err != nil {
-		c.refuse(err)
+		c.refuse(x, err)
 		return false
 	}
+	c.enter(x, head, protocols[x.req.Minor])
 	c.stats.requests.Add(1)
 	status, reason := c.understand(x, head)
 	if status == 0 {
@@ -40,8 +42,10 @@ func (c *conn) handle(head []byte) bool {
 	x.upgrade = upgrades(&x.req, head)
 	c.compose(x, head)
 	if x.way.chain != nil {
-		x.head = append(x.head[:0], head...) // the input may be needed for more
-		head = x.head
+		if x.told == nil {
+			x.head = append(x.head[:0], head...) // the input may be needed for more
+			head = x.head
+		}
 		if a := c.pass(x, head); a != nil {
 			return c.reject(x, a)
 		}
@@ -81,6 +85,9 @@ func (c *conn) collect(x *exchange) verdict {
 func (x *exchange) holds() bool {
 	return x.pass.chain != nil && x.pass.req.Body.Whole && !x.up.done && !x.upgrade
 }
+
+// protocols are those of conns, by the version's last digit.
+var protocols = [...]string{"HTTP/1.0", "HTTP/1.1"}
 
 // gatherMost is the longest body that is read whole before it is sent. It can
 // be sent again, no endpoint waits for a slow client, and for most of them it

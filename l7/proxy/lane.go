@@ -54,6 +54,7 @@ func (l *lane) run(do func(*lane, *exchange)) {
 // handle reads the request's head and answers it.
 func (l *lane) handle(x *exchange) {
 	l.stats.requests.Add(1)
+	l.observe(x, nil)
 	l.arm(l.bounds.Timeouts.Head) // a front may look for the begin of a body
 	var err error
 	if x.head, err = l.front.head(x.head[:0]); err == nil {
@@ -65,6 +66,7 @@ func (l *lane) handle(x *exchange) {
 		l.reject(x, &middleware.Answer{Status: status, Reason: reason})
 		return
 	}
+	l.enter(x, x.head, l.front.protocol())
 	l.grpc = isGRPC(&x.req, x.head)
 	status, reason := l.understand(x, x.head)
 	if status != 0 {

@@ -19,7 +19,7 @@ func (l *lane) reject(x *exchange, a *middleware.Answer) bool {
 		l.front.abort()
 		return false
 	}
-	w, body := x.ours(a)
+	w, body := x.response(a)
 	return l.say(x, w, body, a.Reason)
 }
 
@@ -29,7 +29,9 @@ func (l *lane) say(x *exchange, w *middleware.Response, body []byte, reason stri
 	if l.grpc {
 		status, body = http.StatusOK, nil
 		w.Header.Set("Content-Type", "application/grpc")
-		w.Header.Set("Grpc-Status", grpcCode(w.Status))
+		code := grpcCode(w.Status)
+		x.seesTrailers([]field{{Name: []byte("grpc-status"), Value: []byte(code)}})
+		w.Header.Set("Grpc-Status", code)
 		w.Header.Set("Grpc-Message", strings.ReplaceAll(cmp.Or(reason, http.StatusText(w.Status)), "%", "%25"))
 	}
 	x.fields, x.text = x.fields[:0], x.text[:0]
@@ -43,6 +45,8 @@ func (l *lane) say(x *exchange, w *middleware.Response, body []byte, reason stri
 	}
 	fields := x.fields
 	l.responded(x, status)
+	x.sent = int64(len(body))
+	x.sees(fields)
 	l.begun.Store(true)
 	if !l.arm(l.bounds.Timeouts.Stall) {
 		return false
@@ -52,6 +56,7 @@ func (l *lane) say(x *exchange, w *middleware.Response, body []byte, reason stri
 		err = l.front.finish(body, nil)
 	}
 	if err != nil {
+		x.torn = true
 		l.front.abort()
 	}
 	return err == nil

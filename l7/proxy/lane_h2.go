@@ -180,6 +180,7 @@ func (s *streamSource) next(x *exchange) ([]byte, error) {
 	x.in.clear()
 	buf := x.in.b[x.in.r:]
 	n, err := s.resp.Body.Read(buf)
+	x.down.data += int64(n)
 	if err == nil && x.down.framing == http1.Length {
 		if x.down.left -= int64(n); x.down.left == 0 && n < len(buf) {
 			// The end, which is here as a rule, goes out with the data.
@@ -274,6 +275,8 @@ func (u *streamUpload) take(p []byte) (int, error) {
 		u.x.replica.add(p[:n], false)
 	}
 	switch {
+	case u.x.up.framing == http1.Chunked && u.x.up.count(n) != nil:
+		return 0, u.fail(failedLarge)
 	case err == io.EOF: //nolint:errorlint // as a reader gives it
 		for _, t := range u.l.front.trailers() {
 			u.r.Trailer.Add(string(t.Name), string(t.Value))
@@ -284,8 +287,6 @@ func (u *streamUpload) take(p []byte) (int, error) {
 		u.end(failedNot)
 	case err != nil:
 		return n, u.fail(u.unless(failureOf(err)))
-	case u.x.up.framing == http1.Chunked && u.x.up.count(n) != nil:
-		return 0, u.fail(failedLarge)
 	}
 	return n, err
 }

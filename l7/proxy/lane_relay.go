@@ -71,14 +71,18 @@ func (l *lane) respond(x *exchange, b *backend.Conn, up *upload, src source) ver
 	if released {
 		// Not after the write: a slow client need not hold it.
 		src.release(x, true)
+		x.markEnd()
 	}
 	l.begun.Store(true)
 	l.responded(x, x.resp.Status)
+	x.sees(x.fields)
 	err = l.send(x, src, data, uploaded, transforms)
 	if err != nil {
+		x.torn = true
 		l.front.abort()
 	}
 	if !released {
+		x.markEnd()
 		complete := up.finished()
 		up.stop()
 		src.release(x, err == nil && complete)
@@ -153,7 +157,9 @@ func (l *lane) send(x *exchange, src source, data []byte, uploaded bool, by []mi
 			return err
 		}
 	}
-	return l.front.finish(data, src.trailers(x))
+	trailers := src.trailers(x)
+	x.seesTrailers(trailers)
+	return l.front.finish(data, trailers)
 }
 
 // A plainSource is a connection that speaks HTTP/1.1.

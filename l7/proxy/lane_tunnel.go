@@ -23,6 +23,7 @@ func (l *lane) tunnel(x *exchange, b *backend.Conn) verdict {
 	x.fields = slices.DeleteFunc(x.fields, func(f field) bool { return http1.Fold(f.Name, "sec-websocket-accept") })
 	l.begun.Store(true)
 	l.responded(x, x.resp.Status)
+	x.tunnel = true
 	err := l.front.respond(http.StatusOK, x.fields, false, false)
 	if err == nil && x.in.len() > 0 {
 		err = l.front.write(x.in.bytes())

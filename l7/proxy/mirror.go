@@ -219,6 +219,7 @@ type nobody struct{ left int }
 
 var _ front = (*nobody)(nil)
 
+func (n *nobody) protocol() string                       { return "" }
 func (n *nobody) notify(*leash)                          {}
 func (n *nobody) head(dst []byte) ([]byte, error)        { return dst, nil }
 func (n *nobody) read([]byte) (int, error)               { return 0, errEnded }

@@ -59,7 +59,11 @@ func (c *conn) relay(x *exchange, b *backend.Conn, up *upload) verdict {
 		out = x.in.b[x.editHead(head, line) : head+r.Size+n]
 	}
 	c.responded(x, r.Status)
+	x.seesLines(out[:len(out)-n])
 	whole := x.down.done
+	if whole {
+		x.markEnd()
+	}
 	if whole && uploaded {
 		// Not after the write: a slow client need not hold it.
 		c.release(b, r.KeepAlive && x.in.len() == 0)
@@ -72,8 +76,9 @@ func (c *conn) relay(x *exchange, b *backend.Conn, up *upload) verdict {
 	if whole && uploaded {
 		return c.ended(x, keep && err == nil, err)
 	}
-	if err == nil {
+	if err == nil && !whole {
 		err = c.stream(x, b, plain)
+		x.markEnd()
 	}
 	complete := up.finished()
 	up.stop()
@@ -119,6 +124,9 @@ func (x *exchange) takeDown(plain bool) (size int, err error) {
 		size, n, err = x.down.unchunk(x.in.bytes())
 	} else {
 		size, n, err = x.down.take(x.in.bytes())
+		if x.down.framing == http1.Close {
+			x.down.data += int64(size)
+		}
 	}
 	x.in.r += n
 	return size, err
@@ -187,6 +195,7 @@ func (c *conn) ended(x *exchange, keep bool, err error) verdict {
 			c.linger()
 		}
 	default:
+		x.torn = true
 		c.abandon()
 	}
 	return closes

@@ -20,6 +20,7 @@ import (
 type server struct {
 	p     *Proxy
 	entry Entrypoint
+	port  uint16
 	// ctx ends when the drain is over; dials end with it.
 	ctx      context.Context
 	end      func()
@@ -64,7 +65,7 @@ func (p *Proxy) Serve(ctx context.Context, l net.Listener, e Entrypoint) error {
 			return err
 		}
 	}
-	s, done := p.begin(ctx, e)
+	s, done := p.begin(ctx, e, l.Addr())
 	defer done()
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	err := s.accept(ctx, l)
@@ -79,10 +80,10 @@ func (p *Proxy) Serve(ctx context.Context, l net.Listener, e Entrypoint) error {
 	return fmt.Errorf("accept on %s: %w", l.Addr(), err)
 }
 
-// begin returns a server of e whose work is held to its time until done.
-func (p *Proxy) begin(ctx context.Context, e Entrypoint) (s *server, done func()) {
+// begin returns a server of e at an address whose work is held to its time until done.
+func (p *Proxy) begin(ctx context.Context, e Entrypoint, at net.Addr) (s *server, done func()) {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
-	s = &server{p: p, entry: e, ctx: life, end: end, works: make(map[*leash]struct{}), tended: make(map[*http2.Conn]struct{}), next: make(chan *conn)}
+	s = &server{p: p, entry: e, port: addrPort(at).Port(), ctx: life, end: end, works: make(map[*leash]struct{}), tended: make(map[*http2.Conn]struct{}), next: make(chan *conn)}
 	p.join()
 	var sweeper sync.WaitGroup
 	sweeper.Go(func() { s.sweep(life) })

@@ -5,8 +5,9 @@ import "github.com/portico-lb/portico/l7/middleware"
 // A frontWriter is where a body goes that was transformed. What it holds goes
 // out when it is full or flushed, and the last of it with the end.
 type frontWriter struct {
-	l   *lane
-	buf []byte // len is what is held, cap what may be
+	l    *lane
+	buf  []byte // len is what is held, cap what may be
+	sent int64
 }
 
 // Write sends what there is no room for.
@@ -17,6 +18,7 @@ func (w *frontWriter) Write(p []byte) (int, error) {
 		}
 	}
 	if len(p) > cap(w.buf) {
+		w.sent += int64(len(p))
 		return len(p), w.l.front.write(p)
 	}
 	w.buf = append(w.buf, p...)
@@ -30,6 +32,7 @@ func (w *frontWriter) send() error {
 	if !w.l.arm(w.l.bounds.Timeouts.Stall) {
 		return errEnded
 	}
+	w.sent += int64(len(w.buf))
 	err := w.l.front.write(w.buf)
 	w.buf = w.buf[:0]
 	return err
@@ -78,5 +81,8 @@ func (l *lane) sendThrough(x *exchange, src source, data []byte, by []middleware
 	if err := w.Close(); err != nil {
 		return err
 	}
-	return l.front.finish(front.buf, src.trailers(x))
+	trailers := src.trailers(x)
+	x.seesTrailers(trailers)
+	x.sent = front.sent + int64(len(front.buf))
+	return l.front.finish(front.buf, trailers)
 }

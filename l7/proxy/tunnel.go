@@ -19,6 +19,7 @@ func (c *conn) tunnel(x *exchange, b *backend.Conn) verdict {
 	x.resp.KeepUpgrade()
 	start := x.editHead(head, "Connection: Upgrade\r\n")
 	c.responded(x, x.resp.Status)
+	x.tunnel = true
 	// What the endpoint said right behind its head goes along.
 	_, err := c.rw.Write(x.in.b[start:x.in.w])
 	if err == nil && c.open() {

@@ -26,6 +26,7 @@ type upload struct {
 	halt     atomic.Bool
 	consumed atomic.Bool // bytes have been taken from the client
 	answered atomic.Bool // the client gets a response
+	refused  atomic.Bool // the body is not one that may be carried
 
 	// Valid once over is closed.
 	complete bool // the body went out whole
@@ -64,6 +65,7 @@ func (u *upload) start(g *sync.WaitGroup, carry func() failure, tear func()) {
 		defer close(u.over)
 		u.failed = carry()
 		u.complete = u.failed == failedNot
+		u.refused.Store(u.failed == failedChunk || u.failed == failedLarge)
 		if u.failed != failedNot && u.failed != failedBackend {
 			tear()
 		}
@@ -85,6 +87,10 @@ func (u *upload) finished() bool {
 
 // consumedAny reports whether the request can no longer be sent again.
 func (u *upload) consumedAny() bool { return u != nil && u.consumed.Load() }
+
+// isRefused reports whether the body cannot be carried. What an endpoint says to
+// the part that it got is of no use then.
+func (u *upload) isRefused() bool { return u != nil && u.refused.Load() }
 
 // markAnswered says that the client gets its response while the body comes.
 func (u *upload) markAnswered() {
