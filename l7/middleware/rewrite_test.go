@@ -1,6 +1,7 @@
 package middleware_test
 
 import (
+	"strings"
 	"testing"
 
 	. "github.com/portico-lb/portico/l7/middleware"
@@ -139,6 +140,27 @@ func FuzzRewrite(f *testing.F) {
 		}
 		if asked, _ := r.Asked(); asked != string(canonical) {
 			t.Fatalf("%q was asked for as %q", path, asked)
+		}
+	})
+}
+
+// FuzzRestore: of what an endpoint says, nothing but the prefix changes.
+func FuzzRestore(f *testing.F) {
+	for _, v := range []string{"/x", "https://example.com/x?a://b", "://", "a=b; Path=/; path =/x", ";=;Path=", "//a"} {
+		f.Add(v)
+	}
+	c := chain(Rewrite{StripPrefix: []string{"/app"}, Restore: true})
+	f.Fuzz(func(t *testing.T, v string) {
+		r := &Request{Method: "GET", Scheme: "https", Host: "example.com", Authority: "example.com", Path: "/app/x"}
+		c.Handle(t.Context(), r)
+		w := &Response{Header: Header{{"Location", v}, {"Set-Cookie", v}}}
+		r.Respond(w)
+		if got := w.Header[0].Value; got != v && strings.Replace(got, "/app", "", 1) != v {
+			t.Errorf("Location %q became %q", v, got)
+		}
+		parts := strings.Count(v, ";")
+		if got := w.Header[1].Value; strings.Count(got, ";") != parts || len(got) > len(v)+parts*len("/app") {
+			t.Errorf("Set-Cookie %q became %q", v, got)
 		}
 	})
 }
