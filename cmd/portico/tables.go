@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/portico-lb/portico/l7"
+	"github.com/portico-lb/portico/l7/kube"
 )
 
 // table prints rows of tab-separated cells, aligned and indented.
@@ -35,7 +36,7 @@ func printL7(w io.Writer, s l7.Status, now time.Time) {
 	fmt.Fprintf(w, "\n  proxy %s: %d routes, %d backends, %d endpoints, %d certificates\n",
 		state, s.Routes, s.Backends, s.Endpoints, len(s.Certificates))
 	if s.Source != nil {
-		fmt.Fprintf(w, "  from %s, changed %s ago\n", s.Source.From, age(now, s.Source.Changed))
+		fmt.Fprintf(w, "  from %s, changed %s\n", s.Source.From, ago(now, s.Source.Changed))
 		if s.Source.Err != "" {
 			fmt.Fprintf(w, "  ! cannot be read for %s, what was read before is served: %s\n", age(now, s.Source.ErrSince), s.Source.Err)
 		}
@@ -46,6 +47,9 @@ func printL7(w io.Writer, s l7.Status, now time.Time) {
 			fmt.Fprintf(w, "  ! %s\n", p)
 		}
 	}
+	if s.Writer != nil {
+		printWriter(w, *s.Writer, now)
+	}
 	for _, p := range s.Problems {
 		fmt.Fprintf(w, "  ! %s\n", p)
 	}
@@ -53,4 +57,17 @@ func printL7(w io.Writer, s l7.Status, now time.Time) {
 		fmt.Fprintf(w, "  ! %s\n", f)
 	}
 	printObservers(w, s)
+}
+
+// printWriter prints which edge tells the API server what, and why it cannot.
+func printWriter(w io.Writer, s kube.PublisherStatus, now time.Time) {
+	switch {
+	case s.Elected:
+		fmt.Fprintf(w, "  writes to the API server for all edges, addresses to %d Ingresses\n", s.Published)
+	case s.Writer != "":
+		fmt.Fprintf(w, "  %s writes to the API server for all edges\n", s.Writer)
+	}
+	if s.Err != "" {
+		fmt.Fprintf(w, "  ! cannot be written for %s: %s\n", age(now, s.ErrSince), s.Err)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -58,7 +59,9 @@ type Watcher struct {
 	services  kind[*corev1.Service]
 	slices    kind[*discoveryv1.EndpointSlice]
 	secrets   kind[*corev1.Secret]
-	objects   *Objects // as of the last call of Objects
+	objects   *Objects        // as of the last call of Objects
+	gen       Generations     // of the kinds, then
+	named     map[string]bool // the Secrets that others name
 
 	client  kubernetes.Interface
 	keeper  *keeper // nil without a snapshot
@@ -196,16 +199,32 @@ func (w *Watcher) collect() *Objects {
 		Slices:    w.slices.gen,
 		Secrets:   w.secrets.gen,
 	}
-	if w.objects == nil || w.objects.Gen != gen {
-		w.objects = &Objects{
-			Ingresses: w.ingresses.all(),
-			Classes:   w.classes.all(),
-			Services:  w.services.all(),
-			Slices:    w.slices.all(),
-			Secrets:   w.secrets.all(),
-			Gen:       gen,
+	last, before := w.objects, w.gen
+	if last != nil && gen == before {
+		return last
+	}
+	o := &Objects{
+		Ingresses: w.ingresses.all(),
+		Classes:   w.classes.all(),
+		Services:  w.services.all(),
+		Slices:    w.slices.all(),
+		Gen:       gen,
+	}
+	if last == nil || gen.Ingresses != before.Ingresses || gen.Services != before.Services {
+		w.named = named(o.Ingresses, o.Services)
+	}
+	for _, s := range w.secrets.all() {
+		if w.named[s.Namespace+"/"+s.Name] {
+			o.Secrets = append(o.Secrets, s)
 		}
 	}
+	if last != nil { // those that nobody names come and go without a rebuild
+		o.Gen.Secrets = last.Gen.Secrets
+		if !slices.Equal(last.Secrets, o.Secrets) {
+			o.Gen.Secrets++
+		}
+	}
+	w.objects, w.gen = o, gen
 	return w.objects
 }
 

@@ -39,9 +39,7 @@ func TestWatcherStartsWithoutTheServer(t *testing.T) {
 	w, ready, stop = run(t, o)
 	<-ready
 	t.Logf("figure: ready without the API server after %v", time.Since(began))
-	want := []string{ // no Ingress names a Secret
-		"class portico", "ingress other/web", "ingress shop/web", "service shop/web", "slice shop/web-1",
-	}
+	want := append([]string{"class portico", "ingress other/web"}, inShop...)
 	if got := names(w.Objects()); !slices.Equal(got, want) {
 		t.Errorf("there are %q, want %q", got, want)
 	}

@@ -50,8 +50,9 @@ endpoints: [{addresses: [10.244.0.5]}]
 ---
 apiVersion: networking.k8s.io/v1
 kind: Ingress
-metadata: {name: web, namespace: shop, labels: {edge: "yes"}}
+metadata: {name: web, namespace: shop, labels: {edge: "yes"}, annotations: {auth-secret: users, tls: "half-a-pair, opaque-pair"}}
 spec:
+  tls: [{secretName: tls}, {secretName: release}, {secretName: password}]
   ingressClassName: portico
   defaultBackend: {service: {name: web, port: {name: http}}}
 ---
@@ -76,6 +77,16 @@ apiVersion: v1
 kind: Secret
 metadata: {name: half-a-pair, namespace: shop}
 stringData: {tls.crt: cert}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: users, namespace: shop}
+stringData: {auth: "somebody:{SHA}VBPuJHI7uixaa6LQGx4s+5GKNjo="}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: users, namespace: other}
+stringData: {auth: "somebody:{SHA}VBPuJHI7uixaa6LQGx4s+5GKNjo="}
 ---
 apiVersion: v1
 kind: Secret
@@ -113,7 +124,7 @@ func names(o *kube.Objects) (all []string) {
 // inShop are the names of what watched holds in the namespace shop and is kept.
 var inShop = []string{
 	"ingress shop/web",
-	"secret shop/half-a-pair", "secret shop/opaque-pair", "secret shop/tls",
+	"secret shop/half-a-pair", "secret shop/opaque-pair", "secret shop/tls", "secret shop/users",
 	"service shop/web",
 	"slice shop/web-1",
 }
@@ -419,7 +430,7 @@ func TestWatcherWithLeastRights(t *testing.T) {
 					t.Errorf("problem %q, want %q...", p, test.problems[i])
 				}
 			}
-			if s.Counts.Ingresses != 2 || s.Counts.Secrets != 3 || s.Counts.Slices == 0 {
+			if s.Counts.Ingresses != 2 || s.Counts.Secrets != 4 || s.Counts.Slices == 0 {
 				t.Errorf("counts %+v", s.Counts)
 			}
 			// A change is seen, if only by listing again, which does not make
