@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -132,6 +134,31 @@ func heap() int64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
+}
+
+// TestLimitsTogether: requests that come at once are counted each.
+func TestLimitsTogether(t *testing.T) {
+	c := chain(RateLimit{Rates: []Rate{{Average: 1, Period: time.Hour, Burst: 100}}}, InFlight{Most: 50})
+	start := time.Now()
+	var limited, full, passed atomic.Int64
+	var all sync.WaitGroup
+	for range 200 {
+		all.Go(func() {
+			r := &Request{Client: netip.MustParseAddr("192.0.2.1"), Begun: start}
+			switch a := c.Handle(t.Context(), r); {
+			case a == nil:
+				passed.Add(1)
+			case len(a.Header) > 0:
+				limited.Add(1)
+			default:
+				full.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if limited.Load() != 100 || full.Load() != 50 || passed.Load() != 50 {
+		t.Errorf("%d too often, %d too many, %d pass: want 100, 50, 50", limited.Load(), full.Load(), passed.Load())
+	}
 }
 
 // TestRateLimitReload: a change elsewhere does not let everybody ask anew.
