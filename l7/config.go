@@ -132,6 +132,11 @@ func Parse(s Section, readFile func(string) ([]byte, error), bad func(key, probl
 		c.Entrypoints = append(c.Entrypoints, parseEntrypoint(e, key, readFile, bad))
 	}
 	c.parseRedirects(s.Entrypoint, bad)
+	for i, name := range c.Kubernetes.DefaultEntrypoints {
+		if !c.has(name) {
+			bad(fmt.Sprintf("l7.kubernetes.default_entrypoints[%d]", i), fmt.Sprintf("%q is no entrypoint: name one of [[l7.entrypoint]]", name))
+		}
+	}
 	c.parseRoutes(s.Route, value.Parser{ReadFile: readFile, Bad: bad}.In("l7"))
 	c.Kubernetes.None = len(c.Routes) > 0 && !c.Kubernetes.API() && c.Kubernetes.Manifests == ""
 	return c

@@ -12,6 +12,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/portico-lb/portico/l7"
+	"github.com/portico-lb/portico/l7/kube"
 )
 
 func TestParse(t *testing.T) {
@@ -71,6 +72,10 @@ func TestParse(t *testing.T) {
 		{"selection among manifests", "[kubernetes]\nmanifests = '/m'\nlabel_selector = 'a=b'\nnamespaces = ['n']",
 			"l7.kubernetes.label_selector: selects at an API server: leave out of manifests what is not to be served\n" +
 				"l7.kubernetes.namespaces: selects at an API server: leave out of manifests what is not to be served"},
+		{"dialect of nobody", "[kubernetes]\ndialect = 'envoy'",
+			"l7.kubernetes.dialect: \"envoy\" is not allowed: want one of " + strings.Join(kube.Dialects(), ", ")},
+		{"unknown default", "[[entrypoint]]\nname = 'http'\nlisten = ':80'\n[kubernetes]\ndefault_entrypoints = ['http', 'https']",
+			"l7.kubernetes.default_entrypoints[1]: \"https\" is no entrypoint: name one of [[l7.entrypoint]]"},
 		{"endpoint without TLS", "[kubernetes]\nendpoints = ['http://172.16.0.36:8080']",
 			"l7.kubernetes.endpoints[0]: \"http://172.16.0.36:8080\" is no API server: want one such as \"https://172.16.0.36:6443\""},
 	} {
