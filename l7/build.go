@@ -70,7 +70,11 @@ func (r *runner) rebuildAll() {
 	r.build.endpoints.Want(r.build.backends)
 	r.l.engine.UpdateEndpoints(static)
 	r.l.engine.UpdateEndpoints(r.build.endpoints.Update(o))
-	r.l.engine.SetRoutes(table)
+	if r.source.config.None() && len(specs) == 0 {
+		r.l.engine.SetRoutes(nil) // nobody has said what there is
+	} else {
+		r.l.engine.SetRoutes(table)
+	}
 	all := r.build.endpoints.All()
 	maps.Copy(all, static)
 	r.l.engine.SetEndpoints(all)
@@ -87,7 +91,11 @@ func (r *runner) setEndpoints(o *kube.Objects) {
 	r.build.unreached = r.build.endpoints.Problems()
 	r.report()
 	r.l.publish(func(s *state) {
-		s.configured = s.configured || len(r.build.result.Specs) > 0 || r.source.config.None
+		if r.source.config.None() {
+			s.configured = len(s.routes) > 0
+		} else {
+			s.configured = s.configured || len(r.build.result.Specs) > 0
+		}
 		s.source = r.source.Source
 		s.endpoints = r.build.endpoints
 		s.conflicts = r.build.conflicts

@@ -138,7 +138,6 @@ func Parse(s Section, readFile func(string) ([]byte, error), bad func(key, probl
 		}
 	}
 	c.parseRoutes(s.Route, value.Parser{ReadFile: readFile, Bad: bad}.In("l7"))
-	c.Kubernetes.None = len(c.Routes) > 0 && !c.Kubernetes.API() && c.Kubernetes.Manifests == ""
 	return c
 }
 

@@ -60,13 +60,13 @@ type Kubernetes struct {
 	Dialect kube.Dialect
 	// DefaultEntrypoints serve the Ingresses that name none; none are all.
 	DefaultEntrypoints []string
-	// None says that there is no cluster, and all routes are those of the
-	// configuration.
-	None bool
 	// PodRoutes has the director route to the Pods by way of their Nodes, and
 	// Withdraw take the routes away when it stops.
 	PodRoutes, Withdraw bool
 }
+
+// None says that there is no cluster: all routes are those of the configuration.
+func (k Kubernetes) None() bool { return k.Manifests == "" && !k.API() }
 
 // API says that k names an API server.
 func (k Kubernetes) API() bool { return k.Kubeconfig != "" || len(k.Endpoints) > 0 }

@@ -27,7 +27,7 @@ type feed struct {
 // said last.
 const snapshotFile = "kubernetes.snapshot"
 
-// newFeed makes the source that k names; nil when it names none. An API server's
+// newFeed makes the source that k names. An API server's
 // objects are kept in stateDir, unless that is empty; the first source of a
 // process serves them where the API server does not answer.
 func newFeed(log *slog.Logger, k Kubernetes, stateDir string, first bool) (*feed, error) {
@@ -44,10 +44,8 @@ func newFeed(log *slog.Logger, k Kubernetes, stateDir string, first bool) (*feed
 		o := k.watch(log)
 		o.Snapshot, o.Restore = snapshot, first
 		f.Source, err = kube.NewWatcher(o)
-	case k.None:
-		f.Source = kube.Nothing{}
 	default:
-		return nil, nil
+		f.Source = kube.Nothing{}
 	}
 	if err != nil {
 		return nil, err

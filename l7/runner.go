@@ -27,12 +27,12 @@ type runner struct {
 	// that a reload never goes through a moment without routes.
 	coming *feed
 	// retry fires while the source that the configuration names cannot be had.
-	retry   <-chan time.Time
-	acme    *registrar // nil where no CA is configured
+	retry <-chan time.Time
+	acme  *registrar // nil where no CA is configured
 	// stapling ends the stapler; nil where there is none.
 	stapling context.CancelFunc
-	build   build
-	tickets *certs.Tickets
+	build    build
+	tickets  *certs.Tickets
 	observers
 	// opened says that entrypoints are served; told when they first are.
 	opened bool
@@ -160,13 +160,6 @@ func (r *runner) applySource(ctx context.Context, k Kubernetes) {
 			r.l.log.Error("source of routes", "err", err)
 			r.l.publish(func(s *state) { s.sourceErr = err.Error() })
 		}
-	case f == nil:
-		r.source.stop()
-		r.source = nil
-		r.l.publish(func(s *state) {
-			s.configured = false
-			s.sourceErr = "no source of routes: set l7.kubernetes.manifests, kubeconfig or endpoints, or add [[l7.route]]"
-		})
 	default:
 		if w, ok := f.Source.(*kube.Watcher); ok {
 			f.publisher = k.publisher(w, kube.PublishOptions{Log: r.l.log, Node: r.l.node})

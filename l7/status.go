@@ -86,6 +86,10 @@ func (l *L7) Status() Status {
 	if s.endpoints != nil {
 		out.Backends, out.Endpoints = s.endpoints.Count()
 	}
+	for _, r := range l.next.Load().Routes {
+		out.Backends++
+		out.Endpoints += len(r.Endpoints)
+	}
 	if m := l.acme.Load(); m != nil {
 		status := m.Status()
 		out.ACME = &status
@@ -123,6 +127,8 @@ func (s *state) ready() error {
 		return nil
 	case s.sourceErr != "":
 		return errors.New(s.sourceErr)
+	case s.source == kube.Source(kube.Nothing{}):
+		return errors.New("no source of routes: set l7.kubernetes.manifests, kubeconfig or endpoints, or add [[l7.route]]")
 	case s.source != nil:
 		return fmt.Errorf("no routes: %s holds no Ingress of our class", s.source.Status().From)
 	}

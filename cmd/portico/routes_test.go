@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -157,5 +158,46 @@ func TestDiff(t *testing.T) {
 	}
 	if _, out := p.ask("routes", "basket"); strings.Contains(out, "basket") {
 		t.Error("diff has changed the routes")
+	}
+}
+
+// TestStaticRoute serves a route of the configuration without a cluster, and
+// changes it by a reload.
+func TestStaticRoute(t *testing.T) {
+	listen := freeAddr(t)
+	p := startProxy(t, listen, freeAddr(t))
+	text, err := os.ReadFile(p.conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, _, _ := strings.Cut(string(text), "[l7.kubernetes]")
+	p.write("portico.toml", before+fmt.Sprintf(`[[l7.middleware]]
+name = "told"
+headers = { response = { set = { X-Mill = "yes" } } }
+[[l7.route]]
+name = "mill"
+host = "mill.example"
+middlewares = ["told"]
+endpoint = [{ address = "127.0.0.1:%d" }]
+`, pod(t)))
+	p.reload <- syscall.SIGHUP
+	p.eventually("the mill", func() error { return p.get(listen, "/", "mill.example") })
+	if _, out := p.status(); contains(out, "proxy ready: 1 routes, 1 backends, 1 endpoints") != nil {
+		t.Error(out)
+	}
+	if code, out := p.ask("explain", "http://mill.example/a"); code != 0 || contains(out, "won by route l7.route/mill: mill.example Prefix / -> l7.route/mill:endpoint") != nil {
+		t.Errorf("explain %d\n%s", code, out)
+	}
+	if _, out := p.ask("routes"); contains(out, "mill.example / Prefix l7.route/mill:endpoint 1 headers route l7.route/mill") != nil {
+		t.Error(out)
+	}
+	p.write("portico.toml", before)
+	p.reload <- syscall.SIGHUP
+	p.eventually("no mill", func() error {
+		_, out := p.status()
+		return contains(out, "NOT READY: no source of routes: set")
+	})
+	if err := p.get(listen, "/", "mill.example"); err == nil {
+		t.Error("the mill still answers")
 	}
 }

@@ -45,11 +45,16 @@ func keyOf(s *route.Spec) wayKey {
 	}
 }
 
-// SetRoutes makes t what all requests go by that begin from now on. The
-// middlewares of a route go on as they are where their steps have stayed.
+// SetRoutes makes t what all requests go by that begin from now on; nil answers
+// them 503. The middlewares of a route go on as they are where their steps have
+// stayed.
 func (p *Proxy) SetRoutes(t *route.Table) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if t == nil {
+		p.routing.Store(nil)
+		return
+	}
 	old := p.routing.Load()
 	if old == nil {
 		old = &routing{}
