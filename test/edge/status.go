@@ -29,8 +29,14 @@ type Status struct {
 			Reason                      string
 			Routes, Backends, Endpoints int
 			Source                      *struct {
-				Synced bool
-				Error  string
+				Synced   bool
+				Error    string
+				Restored time.Time
+			}
+			Writer *struct {
+				Elected   bool
+				Published int
+				Error     string
 			}
 		}
 	}
