@@ -64,7 +64,7 @@ func (p *plan) fields() (request, response bool) {
 // To list those of responses costs each request something.
 var ofRequests = []string{
 	"user-agent", "referer", "authorization", "proxy-authorization", "cookie", "host", "accept", "accept-language",
-	"accept-encoding", "origin", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip", "x-request-id",
+	"accept-encoding", "origin", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip",
 }
 
 // mode is what becomes of the header field name, which is in lower case.

@@ -110,16 +110,18 @@ func compress(ctx context.Context, name, suffix string) (err error) {
 	return os.Remove(name)
 }
 
-// squeeze compresses in to out. It takes a quarter of a processor: what is
-// served now comes first.
+// squeeze compresses in to out, at the least cost, and with a quarter of a
+// processor at most: what is served now comes first.
 func squeeze(ctx context.Context, out io.Writer, in io.Reader, suffix string) error {
-	var z io.WriteCloser = gzip.NewWriter(out)
+	var z io.WriteCloser
+	var err error
 	if suffix == ".zst" {
-		encoder, err := zstd.NewWriter(out, zstd.WithEncoderConcurrency(1))
-		if err != nil {
-			return err
-		}
-		z = encoder
+		z, err = zstd.NewWriter(out, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
+	} else {
+		z, err = gzip.NewWriterLevel(out, gzip.BestSpeed)
+	}
+	if err != nil {
+		return err
 	}
 	buf := make([]byte, 128<<10)
 	pause := time.NewTimer(0)

@@ -168,7 +168,7 @@ func (x *exchange) mark() {
 		if f.Kind == http1.Other && http1.Fold(name, "grpc-status") {
 			x.record.GRPCStatus = value
 		}
-		if x.told.Fields {
+		if x.told.ResponseFields {
 			x.record.OriginFields = append(x.record.OriginFields, accesslog.Field{Name: name, Value: value})
 		}
 	}
@@ -183,7 +183,7 @@ func (x *exchange) markEnd() {
 
 // sees takes note of the fields that the client gets.
 func (x *exchange) sees(fields []field) {
-	if x.told == nil || !x.told.Fields {
+	if x.told == nil || !x.told.ResponseFields {
 		return
 	}
 	for _, f := range fields {
@@ -193,7 +193,7 @@ func (x *exchange) sees(fields []field) {
 
 // seesLines is sees for a head that was written.
 func (x *exchange) seesLines(head []byte) {
-	if x.told == nil || !x.told.Fields {
+	if x.told == nil || !x.told.ResponseFields {
 		return
 	}
 	_, lines, _ := bytes.Cut(head, []byte("\r\n"))

@@ -17,7 +17,7 @@ import (
 // observed has what the edge tells of requests kept.
 func (e *edge) observed(begin func([]byte, bool) accesslog.Trace) <-chan accesslog.Record {
 	told := make(chan accesslog.Record, 10)
-	e.Observe(&accesslog.Observer{Fields: true, Begin: begin, Ended: func(r *accesslog.Record) {
+	e.Observe(&accesslog.Observer{Fields: true, ResponseFields: true, Begin: begin, Ended: func(r *accesslog.Record) {
 		c := *r
 		for _, b := range []*[]byte{&c.Method, &c.Path, &c.Query, &c.Host, &c.GRPCStatus} {
 			*b = bytes.Clone(*b)
