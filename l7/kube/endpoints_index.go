@@ -195,6 +195,13 @@ func (x *EndpointIndex) All() map[route.Backend][]route.Endpoint {
 	return maps.Clone(x.endpoints)
 }
 
+// Of returns the endpoints of one backend.
+func (x *EndpointIndex) Of(b route.Backend) []route.Endpoint {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.endpoints[b]
+}
+
 // Count returns how many backends there are, and how many endpoints that are
 // not leaving.
 func (x *EndpointIndex) Count() (backends, endpoints int) {

@@ -120,7 +120,9 @@ func (f *Folder) poll(settle bool) {
 	}
 	if f.readChanged(found, settle) || !status.Synced {
 		f.publish(status)
-		returnMemory(found)
+		if status.Synced { // or else whoever waits for it makes more to give back
+			returnMemory(found)
+		}
 	}
 }
 
