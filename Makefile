@@ -60,7 +60,7 @@ test-differential: deps build
 	PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 ./test/differential
 
 test-cluster: deps build bin/vm
-	PORTICO_CLUSTER=1 PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -p 1 ./test/cluster ./l7/kube ./test/scenario/apiserver ./test/scenario/podroutes
+	PORTICO_CLUSTER=1 PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -p 1 ./test/cluster ./l7/kube ./l7/acme ./test/scenario/apiserver ./test/scenario/acme ./test/scenario/podroutes
 	PORTICO_CLUSTER=1 PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -timeout 20m -p 1 -exec '$(CURDIR)/bin/vm' ./test/scenario/nodes ./test/scenario/kubeproxy
 
 test-package: deps package bin/vm

@@ -6,8 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"fmt"
-	"log/slog"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -42,7 +40,7 @@ func (r *runner) applyACME(ctx context.Context, c Config) {
 	if c.ACME == nil {
 		return
 	}
-	storage, err := acmeStorage(r.l.log, c)
+	storage, err := r.acmeStorage(c)
 	if err != nil {
 		r.l.log.Error("no certificates are ordered", "err", err)
 		return
@@ -58,22 +56,18 @@ func (r *runner) applyACME(ctx context.Context, c Config) {
 	})
 }
 
-func acmeStorage(log *slog.Logger, c Config) (acme.Storage, error) {
+func (r *runner) acmeStorage(c Config) (acme.Storage, error) {
 	if c.ACME.Storage == acme.InFolder {
 		return acme.NewFiles(c.ACME.Folder), nil
 	}
-	client, end, err := kube.NewClient(c.Kubernetes.watch(log))
-	if err != nil {
-		return nil, err
-	}
-	host, err := os.Hostname()
+	client, end, err := kube.NewClient(c.Kubernetes.watch(r.l.log))
 	if err != nil {
 		return nil, err
 	}
 	return acme.NewSecrets(acme.SecretsOptions{
-		Log: log, Client: client, End: end,
+		Log: r.l.log, Client: client, End: end,
 		Namespace: c.ACME.Namespace,
-		Identity:  host + "-" + strings.ToLower(rand.Text()[:8]), // a process has one, a host several
+		Identity:  r.l.node + "_" + strings.ToLower(rand.Text()[:8]), // at a restart a node has two processes
 		Copy:      c.ACME.Folder,
 	}), nil
 }

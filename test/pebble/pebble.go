@@ -22,7 +22,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -40,9 +39,8 @@ type Options struct {
 	Validation time.Duration
 	// Responder is the URL of an OCSP responder that certificates name.
 	Responder string
-	// Command wraps how a program is started, so as to run in a network
-	// namespace; nil starts it here.
-	Command func(name string, args ...string) *exec.Cmd
+	// Run starts a program that ends with the test, elsewhere than here.
+	Run func(name string, args ...string)
 }
 
 // A CA is a running one.
@@ -51,8 +49,6 @@ type CA struct {
 	// by, PEM.
 	Directory string
 	Roots     []byte
-	// Log is the file that pebble writes to.
-	Log string
 	// management is the URL that tells the issuing certificates.
 	management string
 }
@@ -69,14 +65,13 @@ func Start(t testing.TB, o Options) *CA {
 			t.Skipf("%v: apt install pebble", err)
 		}
 	}
-	o.fill()
+	o.fill(t)
 	dir := t.TempDir()
 	ports := freePorts(t, 3)
 	cert, key := serverPair(t, o.Listen)
 	ca := &CA{
 		Directory:  fmt.Sprintf("https://%s/dir", netip.AddrPortFrom(o.Listen, ports[0])),
 		Roots:      cert,
-		Log:        filepath.Join(dir, "pebble.log"),
 		management: fmt.Sprintf("https://%s", netip.AddrPortFrom(o.Listen, ports[1])),
 	}
 	write(t, filepath.Join(dir, "cert.pem"), cert)
@@ -95,17 +90,17 @@ func Start(t testing.TB, o Options) *CA {
 	}
 	write(t, filepath.Join(dir, "config.json"), config)
 	dns := netip.AddrPortFrom(o.Listen, ports[2]).String()
-	run(t, o, filepath.Join(dir, "dns.log"), nil, "pebble-challtestsrv", "-defaultIPv4", o.Names.String(), "-defaultIPv6", "",
+	o.Run("pebble-challtestsrv", "-defaultIPv4", o.Names.String(), "-defaultIPv6", "",
 		"-dns01", dns, "-http01", "", "-https01", "", "-tlsalpn01", "", "-management", "")
-	env := []string{"PEBBLE_VA_NOSLEEP=1"}
+	pace := "PEBBLE_VA_NOSLEEP=1"
 	if o.Validation > 0 {
-		env = []string{fmt.Sprintf("PEBBLE_VA_SLEEPTIME=%d", int(o.Validation.Seconds()))}
+		pace = fmt.Sprintf("PEBBLE_VA_SLEEPTIME=%d", int(o.Validation.Seconds()))
 	}
-	run(t, o, ca.Log, env, "pebble", "-config", filepath.Join(dir, "config.json"), "-dnsserver", dns)
+	o.Run("env", pace, "pebble", "-config", filepath.Join(dir, "config.json"), "-dnsserver", dns)
 	return ca
 }
 
-func (o *Options) fill() {
+func (o *Options) fill(t testing.TB) {
 	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	if !o.Names.IsValid() {
 		o.Names = loopback
@@ -113,23 +108,22 @@ func (o *Options) fill() {
 	if !o.Listen.IsValid() {
 		o.Listen = loopback
 	}
-	if o.Command == nil {
-		o.Command = func(name string, args ...string) *exec.Cmd { return exec.Command(name, args...) }
+	if o.Run == nil {
+		o.Run = func(name string, args ...string) { run(t, name, args...) }
 	}
 }
 
-// run starts a program that ends with the test.
-func run(t testing.TB, o Options, log string, env []string, name string, args ...string) {
+// run starts a program here that ends with the test. A failed test shows the end
+// of its log.
+func run(t testing.TB, name string, args ...string) {
 	t.Helper()
-	out, err := os.Create(log)
+	out, err := os.CreateTemp(t.TempDir(), "log")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	cmd := o.Command(name, args...)
-	cmd.Env = append(os.Environ(), env...)
+	cmd := exec.Command(name, args...)
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +131,7 @@ func run(t testing.TB, o Options, log string, env []string, name string, args ..
 		cmd.Process.Kill()
 		cmd.Wait()
 		if t.Failed() {
-			text, _ := os.ReadFile(log)
+			text, _ := os.ReadFile(out.Name())
 			t.Logf("%s:\n%s", name, text[max(0, len(text)-8<<10):])
 		}
 	})
