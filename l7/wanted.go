@@ -27,14 +27,15 @@ func wanted(t *route.Table, common backend.Policy, own map[route.Backend]backend
 func (b *build) outdated(o *kube.Objects) bool {
 	now, was := o.Gen, b.gen
 	return now.Ingresses != was.Ingresses || now.Classes != was.Classes || now.Secrets != was.Secrets ||
-		b.result.Depends.Services && now.Services != was.Services
+		now.Services != was.Services && b.result.Depends.ServicesChanged(o)
 }
 
 // miscounted reports whether the Result depends on another number of endpoints
 // than there are.
 func (b *build) miscounted() bool {
 	for backend, n := range b.result.Depends.Counts {
-		if len(b.endpoints.Of(backend)) != n {
+		// A rule that lost its place has shares that nobody asks for.
+		if kube.CountEndpoints(b.endpoints.Of(backend)) != n && slices.Contains(b.backends, backend) {
 			return true
 		}
 	}

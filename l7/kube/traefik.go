@@ -98,6 +98,7 @@ type traefik17 struct {
 	services map[serviceName]*traefikService
 	groups   map[traefikPlace]*traefikGroup
 	order    []*traefikGroup
+	exact    []int                    // Specs of rule-type Path, by their place in the Result
 	paths    map[string]route.Backend // of the rules, by namespace/host/path
 }
 
@@ -109,7 +110,8 @@ func newTraefik17() *traefik17 {
 type traefikIngress struct {
 	notes
 	d *traefik17
-	// entrypoints serve it; priority is above 0 where one is asked for.
+	// entrypoints serve it, nil for the default ones; priority is above 0 where
+	// one is asked for.
 	entrypoints []string
 	priority    int
 	path        traefikPath
@@ -131,7 +133,7 @@ func (d *traefik17) ingress(t *translation, o *object) ruleReader {
 			t.tell(o.String(), annotation(name), "is no annotation of Traefik 1.7, and is passed over: correct its name")
 		}
 	}
-	i := &traefikIngress{notes: n, d: d, entrypoints: t.opt.DefaultEntrypoints}
+	i := &traefikIngress{notes: n, d: d}
 	if len(n.found) == 0 {
 		return i
 	}
@@ -178,11 +180,13 @@ func (n notes) traefikProtocol() route.Protocol {
 // rule adds one path.
 func (i *traefikIngress) rule(t *translation, r rule) {
 	s := r.Spec
-	s.Entrypoints = i.entrypoints
+	if i.entrypoints != nil {
+		s.Entrypoints = i.entrypoints
+	}
 	var rewrite []route.Step
 	if r.Match != route.Default {
 		var ok bool
-		if rewrite, ok = i.path.apply(t, i, r, &s); !ok {
+		if rewrite, ok = i.path.apply(t, r, &s); !ok {
 			return
 		}
 	}
@@ -196,7 +200,9 @@ func (i *traefikIngress) rule(t *translation, r rule) {
 	if len(s.Steps) == 0 {
 		s.Steps = nil
 	}
-	i.d.join(t, i, s, r.Backend)
+	if joined := i.d.join(t, i, s, r.Backend); !joined && r.implied && s.Match == route.Exact {
+		i.d.exact = append(i.d.exact, len(t.Specs)-1)
+	}
 }
 
 // use returns the way to use b that the Ingress and the Service ask for.

@@ -96,10 +96,10 @@ func isCanonical(path string) bool {
 	return err == nil && string(c) == path
 }
 
-// apply makes s the rule that r is by the annotations, adds what it takes beside
-// it, and returns how the path is changed. It reports false for a path that
-// cannot be used, of which it has told.
-func (p *traefikPath) apply(t *translation, i *traefikIngress, r rule, s *route.Spec) ([]route.Step, bool) {
+// apply makes s the rule that r is by the annotations, and returns how the path
+// is changed. It reports false for a path that cannot be used, of which it has
+// told.
+func (p *traefikPath) apply(t *translation, r rule, s *route.Spec) ([]route.Step, bool) {
 	kind := p.kind
 	if kind == "" {
 		kind = rulePathPrefix
@@ -139,9 +139,6 @@ func (p *traefikPath) apply(t *translation, i *traefikIngress, r rule, s *route.
 	if p.rewrites && change.Regexp == "" && change.Path == "" {
 		p.retarget(&change, r, template)
 	}
-	if exact && r.implied && !template {
-		i.otherSlash(t, *s)
-	}
 	return p.step(change), true
 }
 
@@ -165,22 +162,30 @@ func (p *traefikPath) retarget(change *middleware.Rewrite, r rule, template bool
 	change.Regexp, change.Replacement, change.Tell = "^"+from+"(.*)", p.target+"$1", true
 }
 
-// otherSlash sends who asks for the path of an exact rule with another slash at
-// its end to the rule's path, as Traefik does.
-func (i *traefikIngress) otherSlash(t *translation, s route.Spec) {
-	if s.Path == "/" {
-		return
+// otherSlashes sends who asks for the path of a rule-type Path with another slash
+// at its end to the rule's path, as Traefik does, unless a rule has that.
+func (d *traefik17) otherSlashes(t *translation) {
+	type place struct{ host, path string }
+	taken := make(map[place]bool, len(d.exact))
+	for i := range t.Specs {
+		if s := &t.Specs[i]; s.Match == route.Exact {
+			taken[place{s.Host, s.Path}] = true
+		}
 	}
-	to := middleware.Redirect{Regexp: `^([^?]*)/(\?.*)?$`, Replacement: "${1}${2}", Permanent: true}
-	other, ends := strings.CutSuffix(s.Path, "/")
-	if ends {
-		to.Regexp, to.Replacement = `^([^?]*)(\?.*)?$`, "${1}/${2}"
-	} else {
-		other += "/"
-	}
-	s.Path = other
-	s.Steps = []route.Step{to}
-	if _, taken := i.d.groups[i.d.place(s)]; !taken {
+	for _, i := range d.exact {
+		s := t.Specs[i]
+		to := middleware.Redirect{Regexp: `^([^?]*)/(\?.*)?$`, Replacement: "${1}${2}", Permanent: true}
+		other, ends := strings.CutSuffix(s.Path, "/")
+		if ends {
+			to.Regexp, to.Replacement = `^([^?]*)(\?.*)?$`, "${1}/${2}"
+		} else {
+			other += "/"
+		}
+		if other == "" || s.Backend == (route.Backend{}) || taken[place{s.Host, other}] {
+			continue
+		}
+		taken[place{s.Host, other}] = true
+		s.Path, s.Steps, s.Choices = other, []route.Step{to}, nil
 		t.add(s)
 	}
 }

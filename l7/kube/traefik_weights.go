@@ -43,8 +43,8 @@ type traefikPart struct {
 
 // join adds s, or its backend to the rule that has its place: that of an older
 // Ingress has its annotations count for both. One that is protected otherwise,
-// or refused, does not join.
-func (d *traefik17) join(t *translation, i *traefikIngress, s route.Spec, b route.Backend) {
+// or refused, does not join, and stands for itself.
+func (d *traefik17) join(t *translation, i *traefikIngress, s route.Spec, b route.Backend) (joined bool) {
 	part := traefikPart{backend: s.Backend, origin: s.Origin, percent: -1}
 	if i.weights != nil {
 		part.weights = i.found["service-weights"].name
@@ -56,7 +56,7 @@ func (d *traefik17) join(t *translation, i *traefikIngress, s route.Spec, b rout
 	g := d.groups[place]
 	if g != nil && (t.Specs[g.spec].Origin == s.Origin || !i.protected && !t.refused && i.o.Annotations[MiddlewaresAnnotation] == "") {
 		g.parts = append(g.parts, part)
-		return
+		return true
 	}
 	if g == nil {
 		g = &traefikGroup{spec: len(t.Specs), parts: []traefikPart{part}}
@@ -64,6 +64,7 @@ func (d *traefik17) join(t *translation, i *traefikIngress, s route.Spec, b rout
 		d.order = append(d.order, g)
 	}
 	t.add(s)
+	return false
 }
 
 // finish shares the requests of rules that several backends have joined.
@@ -75,9 +76,7 @@ func (d *traefik17) finish(t *translation) {
 			shared = append(shared, g)
 		}
 	}
-	if len(shared) == 0 {
-		return
-	}
+	d.otherSlashes(t)
 	counts := t.counts(shared)
 	for _, g := range shared {
 		s := &t.Specs[g.spec]

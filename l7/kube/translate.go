@@ -3,6 +3,8 @@ package kube
 import (
 	"cmp"
 	"fmt"
+	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -60,11 +62,34 @@ type Result struct {
 // Depends says when a Result is to be made anew, beside a change of Ingresses,
 // Classes and Secrets.
 type Depends struct {
-	// Services is whether a change of a Service may change it.
-	Services bool
 	// Counts are the backends of which it depends on how many endpoints they
-	// have, and how many those were.
+	// have, and how many those were: see CountEndpoints.
 	Counts map[route.Backend]int
+	// services are those that were read, nil where they did not exist.
+	services map[serviceName]*corev1.Service
+}
+
+// ServicesChanged reports whether a Service that was read is another one in o, as
+// far as a Result can depend on it.
+func (d Depends) ServicesChanged(o *Objects) bool {
+	left := len(d.services)
+	for _, s := range o.Services {
+		was, read := d.services[serviceName{s.Namespace, s.Name}]
+		if !read {
+			continue
+		}
+		left--
+		if was != s && (was == nil || !maps.Equal(was.Annotations, s.Annotations) ||
+			!reflect.DeepEqual(was.Spec.Ports, s.Spec.Ports) || was.Spec.Type != s.Spec.Type || was.Spec.ExternalName != s.Spec.ExternalName) {
+			return true
+		}
+	}
+	for _, was := range d.services {
+		if was == nil {
+			left-- // it still does not exist
+		}
+	}
+	return left != 0
 }
 
 // A TLS is one entry of an Ingress's tls whose Secret is there. Whether
@@ -156,16 +181,19 @@ func (t *translation) refuse(field, format string, args ...any) {
 func (t *translation) add(s route.Spec) { t.Specs = append(t.Specs, s) }
 
 // service returns a Service, nil where it does not exist. The Result then
-// depends on Services.
+// depends on it.
 func (t *translation) service(b route.Backend) *corev1.Service {
 	if t.services == nil {
-		t.Depends.Services = true
+		t.Depends.services = make(map[serviceName]*corev1.Service)
 		t.services = make(map[serviceName]*corev1.Service, len(t.objects.Services))
 		for _, s := range t.objects.Services {
 			t.services[serviceName{s.Namespace, s.Name}] = s
 		}
 	}
-	return t.services[serviceName{b.Namespace, b.Service}]
+	name := serviceName{b.Namespace, b.Service}
+	s := t.services[name]
+	t.Depends.services[name] = s
+	return s
 }
 
 // policy has b be used by p, and returns what it then is called: as tells it

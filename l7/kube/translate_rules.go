@@ -61,7 +61,7 @@ func (t *translation) rule(read ruleReader, field string, r netv1.IngressRule, b
 			return
 		}
 		read.rule(t, rule{
-			Spec:    route.Spec{Host: host, Path: "/", Match: route.Prefix, Backend: *byDefault, Origin: t.origin},
+			Spec:    t.spec(host, "/", route.Prefix, *byDefault),
 			field:   field + ".http",
 			written: "/",
 		})
@@ -77,6 +77,11 @@ func (t *translation) rule(read ruleReader, field string, r netv1.IngressRule, b
 	}
 }
 
+// spec is a rule of the Ingress that is being read, by the API alone.
+func (t *translation) spec(host, path string, m route.Match, b route.Backend) route.Spec {
+	return route.Spec{Host: host, Path: path, Match: m, Backend: b, Entrypoints: t.opt.DefaultEntrypoints, Origin: t.origin}
+}
+
 // fallback reads the default backend, of a host that several rules may name.
 func (t *translation) fallback(read ruleReader, host string, b route.Backend) {
 	for _, s := range slices.Backward(t.Specs) {
@@ -88,17 +93,19 @@ func (t *translation) fallback(read ruleReader, host string, b route.Backend) {
 		}
 	}
 	read.rule(t, rule{
-		Spec:    route.Spec{Host: host, Path: "/", Match: route.Default, Backend: b, Origin: t.origin},
+		Spec:    t.spec(host, "/", route.Default, b),
 		field:   "spec.defaultBackend",
 		written: "/",
 	})
 }
 
 func (t *translation) path(read ruleReader, field, host string, p netv1.HTTPIngressPath) {
+	path, err := route.CanonicalPath(nil, []byte(p.Path))
 	r := rule{
-		Spec:    route.Spec{Host: host, Origin: t.origin},
+		Spec:    t.spec(host, string(path), route.Prefix, route.Backend{}),
 		field:   field,
 		written: p.Path,
+		err:     err,
 		implied: true,
 	}
 	if p.PathType != nil {
@@ -113,8 +120,6 @@ func (t *translation) path(read ruleReader, field, host string, p netv1.HTTPIngr
 			return
 		}
 	}
-	path, err := route.CanonicalPath(nil, []byte(p.Path))
-	r.Path, r.err = string(path), err
 	r.Backend = t.backend(field+".backend", p.Backend)
 	read.rule(t, r)
 }
