@@ -13,6 +13,7 @@ import (
 	netv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 )
@@ -72,6 +73,7 @@ type Watcher struct {
 type reader struct {
 	log        *slog.Logger
 	server     *server
+	core       rest.Interface // of the core API
 	reflectors []*cache.Reflector
 	changed    chan struct{}
 	stir       chan struct{} // rings after changes that Objects does not tell of, too
@@ -95,7 +97,12 @@ func (w *reader) prepare(o WatchOptions) (*kubernetes.Clientset, error) {
 	w.log, w.server = o.Log, server
 	w.changed, w.stir = make(chan struct{}, 1), make(chan struct{}, 1)
 	w.synced, w.troubled = make(chan struct{}), make(chan struct{})
-	return kubernetes.NewForConfigAndClient(server.config, server.http)
+	client, err := kubernetes.NewForConfigAndClient(server.config, server.http)
+	if err != nil {
+		return nil, err
+	}
+	w.core = client.CoreV1().RESTClient()
+	return client, nil
 }
 
 var _ Source = (*Watcher)(nil)

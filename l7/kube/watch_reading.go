@@ -23,6 +23,10 @@ const (
 	maxRetry = time.Second
 	// listTimeout bounds one listing; a watch has no bound but its own.
 	listTimeout = time.Minute
+	// minWatch is how long a watch lasts at least, twice that at most. Beginning
+	// anew costs little, and it is the only way to know one that has come to hang
+	// in a balancer before the API server.
+	minWatch = time.Minute
 )
 
 // A query is what one reflector asks for.
@@ -66,9 +70,10 @@ func follow[T metav1.Object](w *reader, k *kind[T], q query, keep func(T) bool) 
 
 	var sample T
 	w.reflectors = append(w.reflectors, cache.NewReflectorWithOptions(q.source(w, r), sample, s, cache.ReflectorOptions{
-		Name:    r.what,
-		Logger:  &klog.Logger{},
-		Backoff: &wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Steps: 10, Cap: maxRetry, Jitter: 1},
+		Name:            r.what,
+		Logger:          &klog.Logger{},
+		MinWatchTimeout: minWatch,
+		Backoff:         &wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Steps: 10, Cap: maxRetry, Jitter: 1},
 	}))
 }
 
@@ -82,6 +87,9 @@ func (q query) source(w *reader, r *reading) *cache.ListWatch {
 			ctx, cancel := context.WithTimeout(ctx, listTimeout)
 			defer cancel()
 			list, err := lw.ListWithContext(ctx, o)
+			if apierrors.IsNotFound(err) {
+				err = w.tooOld(ctx, q.resource, err)
+			}
 			if err != nil { // success counts once changes are told as well
 				w.note(r, err)
 			}
@@ -90,7 +98,10 @@ func (q query) source(w *reader, r *reading) *cache.ListWatch {
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			events, err := lw.WatchWithContext(ctx, o)
 			w.note(r, err)
-			return events, err
+			if err != nil {
+				return nil, err
+			}
+			return bound(events, o), nil
 		},
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -71,14 +73,48 @@ func (s *server) direct(o WatchOptions) (*rest.Config, error) {
 	}
 	config := &rest.Config{
 		Host:            o.Endpoints[0],
-		BearerTokenFile: o.TokenFile,
 		TLSClientConfig: rest.TLSClientConfig{CAFile: o.CAFile},
+	}
+	if o.TokenFile != "" {
+		if _, err := readToken(o.TokenFile); err != nil {
+			return nil, err
+		}
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &bearer{o.TokenFile, next} })
 	}
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		s.endpoints.next = next
 		return s.endpoints
 	})
 	return config, nil
+}
+
+// A bearer shows the token that its file holds now. client-go's own remembers it
+// for a minute, which is a minute without news where the one before was revoked.
+type bearer struct {
+	file string
+	next http.RoundTripper
+}
+
+func (b *bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+	token, err := readToken(b.file)
+	if err != nil {
+		if r.Body != nil {
+			r.Body.Close()
+		}
+		return nil, err
+	}
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+token)
+	return b.next.RoundTrip(r)
+}
+
+func readToken(file string) (string, error) {
+	b, err := os.ReadFile(file)
+	token := strings.TrimSpace(string(b))
+	if err == nil && token == "" {
+		err = fmt.Errorf("%s: empty, want a token: kubectl create token portico -n portico", file)
+	}
+	return token, err
 }
 
 // current is the URL that is asked now.
