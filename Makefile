@@ -5,6 +5,8 @@ LDFLAGS   = -s -w -X github.com/portico-lb/portico/cmd/internal/daemon.Version=$
 LINT      = GOLANGCI_LINT_CACHE=$(CURDIR)/bin/lint $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 # Packages whose tests need a kernel with ip_vs, and run inside the guest.
 KERNEL    = ./l4/ipvs ./test/vm/guest ./test/lab ./test/scenario
+# Tests among them that compare more than they check: bench-detect has them.
+COMPARE   = FailureDetection|StreamsOutlive
 # Packages that have a target of their own.
 APART     = /l4/ipvs$$|/test/(scenario|scenario/apiserver|scenario/kubeproxy|scenario/nodes|scenario/podroutes|never|differential|package|cluster|vm|vm/guest|demo)$$
 UNIT      = $(shell $(GO) list ./... | grep -v -E '$(APART)')
@@ -53,7 +55,7 @@ test-never: deps build
 
 test-kernel: deps build bin/vm
 	PORTICO_LAB=1 $(GO) test -count=1 ./test/vm
-	PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -p 1 -timeout 40m -exec '$(CURDIR)/bin/vm -timeout 40m' $(KERNEL)
+	PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -p 1 -timeout 40m -skip '$(COMPARE)' -exec '$(CURDIR)/bin/vm -timeout 40m' $(KERNEL)
 
 test-differential: deps build
 	@test/install-deps differential
@@ -83,7 +85,7 @@ bench-checks: deps bin/vm
 	PORTICO_CHECKS=500 $(GO) test -run '^$$' -bench . -benchtime 1x -exec '$(CURDIR)/bin/vm' ./test/bench/checks
 
 bench-detect: deps build bin/vm
-	PORTICO_BENCH=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -run 'FailureDetection|StreamsOutlive' -timeout 30m -exec '$(CURDIR)/bin/vm' ./test/scenario
+	PORTICO_BENCH=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -run '$(COMPARE)' -timeout 30m -exec '$(CURDIR)/bin/vm' ./test/scenario
 
 bench-l4: deps build bin/vm
 	PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m -exec '$(CURDIR)/bin/vm -timeout 60m' ./test/bench/l4
