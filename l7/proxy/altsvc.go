@@ -33,8 +33,8 @@ func (c *client) altSvc(host []byte) string {
 	return altSvcLine(port)
 }
 
-// altSvcField is a line as a field.
-func altSvcField(line string) field {
+// lineField is a line as a field.
+func lineField(line string) field {
 	name, value, _ := bytes.Cut([]byte(line), []byte(": "))
 	return field{Name: name, Value: bytes.TrimSuffix(value, []byte("\r\n"))}
 }

@@ -38,8 +38,8 @@ type exchange struct {
 }
 
 // headroom is what may be put before a response head in place: "Connection:
-// keep-alive", a cookie, and where HTTP/3 is.
-const headroom = 64 + len("Set-Cookie: \r\n") + backend.SetCookieMost + altSvcMost
+// keep-alive", a cookie, where HTTP/3 is, and the date.
+const headroom = 64 + len("Set-Cookie: \r\n") + backend.SetCookieMost + altSvcMost + dateMost
 
 var exchanges = sync.Pool{New: func() any {
 	return &exchange{in: buffer{b: make([]byte, largeSize), base: headroom}}

@@ -16,6 +16,7 @@ const (
 	closes                  // answered, or beyond an answer; the connection ends
 	again                   // nothing has happened; another connection may do better
 	broken                  // the endpoint answered nothing of use
+	mute                    // it ended the connection without a word
 	late                    // the endpoint took too long
 	garbled                 // the request's body is malformed
 	slow                    // the request's body did not come
@@ -83,7 +84,7 @@ func (l *leash) apologise(c carrier, x *exchange, v verdict) bool {
 	if v == garbled || v == oversize {
 		x.up.done = false
 	}
-	x.failed = v == late || v == broken
+	x.failed = v == late || v == broken || v == mute
 	return c.reject(x, apology(v))
 }
 
@@ -100,6 +101,8 @@ func apology(v verdict) *middleware.Answer {
 	case slow:
 		// To a client that went away this says nothing.
 		return &middleware.Answer{Status: 408, Reason: "request body took too long"}
+	case mute:
+		return &middleware.Answer{Status: 502, Reason: "the endpoint ended the connection without an answer"}
 	case unheld:
 		return &middleware.Answer{Status: 503, Reason: "there is no room for the request's body"}
 	}
@@ -154,7 +157,7 @@ func (l *leash) converse(c carrier, x *exchange, pl *backend.Pool, b *backend.Co
 	// Even when not all could be written there may be an answer: a server that
 	// does not want the rest says so and closes.
 	got, rerr := l.readResponse(c, x, b)
-	if rerr == nil && !up.isRefused() {
+	if rerr == nil && !up.isTorn() {
 		b.Report(backend.OutcomeOf(x.resp.Status))
 		x.mark()
 		return c.relay(x, b, up)
@@ -163,6 +166,9 @@ func (l *leash) converse(c carrier, x *exchange, pl *backend.Pool, b *backend.Co
 	died := !got && l.deadline.cut() == 0
 	delivered := b.Delivered(rerr)
 	l.release(b, false)
+	if errors.Is(rerr, errUnheard) {
+		return closes // which is not the endpoint's fault
+	}
 	return l.judge(x, pl, b, up, died, delivered)
 }
 
@@ -193,8 +199,12 @@ func (l *leash) judge(x *exchange, pl *backend.Pool, b *backend.Conn, up *upload
 	if !up.consumedAny() && pl.Retry(&x.call, b, delivered) {
 		return again
 	}
-	return broken
+	return mute
 }
+
+// errUnheard says that a client did not take an interim response: it is gone, or
+// reads nothing.
+var errUnheard = errors.New("client does not listen")
 
 // errInterim says that a switch of protocols came unasked.
 var errInterim = errors.New("endpoint switched protocols unasked")
@@ -241,8 +251,13 @@ func (c *conn) relayInterim(x *exchange) error {
 		return nil
 	}
 	start := x.editHead(head, "")
-	_, err := c.rw.Write(x.in.b[start:x.in.r])
-	return err
+	if !c.arm(c.bounds.Timeouts.Stall) {
+		return errUnheard
+	}
+	if _, err := c.rw.Write(x.in.b[start:x.in.r]); err != nil || !c.arm(x.policy.Timeouts.Response) {
+		return errUnheard
+	}
+	return nil
 }
 
 // editHead prepares a response head in place: the fields of the endpoint's

@@ -25,9 +25,28 @@ func (c *conn) attempt(x *exchange, pl *backend.Pool, b *backend.Conn) verdict {
 		return closes
 	}
 	f := newConnFront(c, x)
+	if !b.HTTP2() && !x.up.done {
+		defer x.withhold()()
+	}
 	l := &lane{front: f}
 	l.leash.client, l.side, l.limit = c.client, l, c.limit
 	return f.end(l.once(x, pl, b))
+}
+
+// withhold takes what came of the body with the head out of what is sent to an
+// endpoint of HTTP/1.1: a front reads the body from its begin, and it may end
+// anywhere in a chunk. It comes back for another attempt, before which nobody
+// has read.
+func (x *exchange) withhold() (back func()) {
+	first, out, up := x.first, x.out, x.up
+	x.first, x.out = nil, out[:http1.HeadEnd(out, 0)]
+	x.up = newBody(&x.req.Head)
+	x.up.most, x.up.chunks = up.most, up.chunks
+	return func() {
+		if x.first, x.out = first, out; !x.up.done && x.up.data == 0 && x.up.left == x.req.Length {
+			x.up = up
+		}
+	}
 }
 
 // once is attempt for a lane that is made for it.

@@ -1,6 +1,10 @@
 package proxy
 
-import "github.com/portico-lb/portico/l7/http2"
+import (
+	"errors"
+
+	"github.com/portico-lb/portico/l7/http2"
+)
 
 // A streamFront is a stream of HTTP/2.
 type streamFront struct{ *http2.Stream }
@@ -45,7 +49,11 @@ func (f streamFront) resumeReading()             { f.StopRead(false) }
 func (f streamFront) flush() error               { return f.Flush() }
 
 func (f streamFront) interim(status int, fields []field) error {
-	return f.WriteInterim(status, fields)
+	err := f.WriteInterim(status, fields)
+	if errors.Is(err, http2.ErrEnded) {
+		return nil // behind the response there is none
+	}
+	return err
 }
 
 func (f streamFront) respond(status int, fields []field, end, _ bool) error {

@@ -19,6 +19,8 @@ type lane struct {
 	front front
 	// begun is whether the client has got anything of the final response.
 	begun atomic.Bool
+	// hinting is how many interim ones are on their way.
+	hinting atomic.Int32
 	// grpc is whether it is a call of gRPC.
 	grpc  bool
 	plain plainSource // what relay uses
@@ -153,7 +155,7 @@ func (l *lane) await(x *exchange, answered bool) bool {
 // still say why.
 func (l *lane) interrupt() {
 	l.front.stopReading()
-	if l.begun.Load() {
+	if l.begun.Load() || l.hinting.Load() > 0 {
 		l.front.abort()
 	}
 }
@@ -187,7 +189,21 @@ func (l *lane) relayInterim(x *exchange) error {
 	head := x.in.bytes()[:x.resp.Size]
 	x.in.r += x.resp.Size
 	x.takeFields(head)
-	return l.front.interim(x.resp.Status, x.fields)
+	return l.interim(x, x.resp.Status, x.fields)
+}
+
+// interim sends a 1xx response, for which a client that reads nothing has the
+// time of any other part of a response.
+func (l *lane) interim(x *exchange, status int, fields []field) error {
+	l.hinting.Add(1)
+	defer l.hinting.Add(-1)
+	if !l.arm(l.bounds.Timeouts.Stall) {
+		return errUnheard
+	}
+	if l.front.interim(status, fields) != nil || !l.wait(x.policy.Timeouts.Response) {
+		return errUnheard
+	}
+	return nil
 }
 
 // listFields adds those of h to the fields of the response.

@@ -24,7 +24,7 @@ func (l *lane) roundTrip(x *exchange, pl *backend.Pool, b *backend.Conn) verdict
 		return l.missed(b)
 	}
 	x.in.clear()
-	hints := hints{l: l}
+	hints := hints{l: l, x: x}
 	r, up := l.netRequest(x, b)
 	trace := &httptrace.ClientTrace{Got1xxResponse: hints.got}
 	resp, err := b.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), trace))) //nolint:bodyclose // by src
@@ -42,6 +42,9 @@ func (l *lane) roundTrip(x *exchange, pl *backend.Pool, b *backend.Conn) verdict
 	died := resp == nil && l.deadline.cut() == 0
 	delivered := b.Delivered(err)
 	l.release(b, false)
+	if hints.unheard {
+		return closes // which is not the endpoint's fault
+	}
 	return l.judge(x, pl, b, up, died, delivered)
 }
 
@@ -336,9 +339,12 @@ func (u *streamUpload) let() {
 // for all streams of the endpoint, which must not wait for a client.
 type hints struct {
 	l *lane
+	x *exchange
 	sync.WaitGroup
 	mu    sync.Mutex
 	queue []hint
+	// unheard is whether the client did not take one, once all have been sent.
+	unheard bool
 }
 
 type hint struct {
@@ -370,7 +376,8 @@ func (h *hints) send() {
 		h.mu.Lock()
 		first := h.queue[0]
 		h.mu.Unlock()
-		if h.l.front.interim(first.status, first.fields) != nil {
+		if h.l.interim(h.x, first.status, first.fields) != nil {
+			h.unheard = true
 			return // the queue stays: nothing more is sent
 		}
 		h.mu.Lock()

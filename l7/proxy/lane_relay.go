@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/http1"
@@ -59,13 +60,16 @@ func (l *lane) respond(x *exchange, b *backend.Conn, up *upload, src source) ver
 	} else {
 		x.takeFields(head)
 	}
+	if !x.dated(head) {
+		x.fields = append(x.fields, lineField(l.p.date.line(time.Now())))
+	}
 	if cookie := b.SetCookie(&x.call, l.secure); cookie != "" {
 		x.fields = append(x.fields, field{Name: []byte("set-cookie"), Value: []byte(cookie)})
 	}
 	if x.altSvc != "" {
-		x.fields = append(x.fields, altSvcField(x.altSvc))
+		x.fields = append(x.fields, lineField(x.altSvc))
 	}
-	uploaded := up.finished()
+	uploaded := up.finishes()
 	up.markAnswered()
 	released := x.down.done && uploaded
 	if released {

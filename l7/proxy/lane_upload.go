@@ -57,7 +57,9 @@ func (u *laneUpload) run() failure {
 		n, err := u.l.front.read(buf[chunkBefore : len(buf)-chunkBehind])
 		u.x.pace.end(u.l.p.clock.now(), n)
 		if n > 0 {
-			u.consumed.Store(true)
+			if !u.consumed.Swap(true) {
+				u.x.replica.restart()
+			}
 			if f := u.pass(d, buf, n); f != failedNot {
 				return f
 			}
@@ -88,6 +90,7 @@ func (u *laneUpload) pass(d *body, buf []byte, n int) failure {
 			return failedChunk
 		}
 		d.advance(int64(n))
+		u.last.Store(d.done)
 		return u.write(data)
 	}
 	if d.count(n) != nil {
@@ -106,6 +109,7 @@ func (u *laneUpload) end(d *body) failure {
 		return failedClient // less than was announced
 	}
 	d.done = true
+	u.last.Store(true)
 	out := []byte("0\r\n")
 	for _, f := range u.l.front.trailers() {
 		if !fits(f.Name) || !fits(f.Value) {

@@ -119,6 +119,7 @@ type Proxy struct {
 	stop      func()
 
 	clock    clock
+	date     date
 	counters counters
 	copied   shard // of copies for mirrors
 	refused  refused

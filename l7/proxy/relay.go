@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"io"
+	"time"
 
 	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/http1"
@@ -36,9 +37,9 @@ func (c *conn) relay(x *exchange, b *backend.Conn, up *upload) verdict {
 		c.release(b, false)
 		return broken
 	}
-	uploaded := up.finished()
+	uploaded := up.finishes()
 	up.markAnswered()
-	keep := x.req.KeepAlive && uploaded && r.Framing != http1.Close && !plain && c.stays()
+	keep := x.req.KeepAlive && (uploaded || up.held) && r.Framing != http1.Close && !plain && c.stays()
 	if plain {
 		r.Discard(r.Field(http1.TransferEncoding))
 	}
@@ -47,6 +48,9 @@ func (c *conn) relay(x *exchange, b *backend.Conn, up *upload) verdict {
 		line += "Set-Cookie: " + cookie + "\r\n"
 	}
 	line += x.altSvc
+	if !x.dated(x.in.b[head : head+r.Size]) {
+		line += c.p.date.line(time.Now())
+	}
 	var out []byte
 	if x.watched() {
 		w := x.present(x.in.b[head : head+r.Size])

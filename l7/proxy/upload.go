@@ -26,7 +26,8 @@ type upload struct {
 	halt     atomic.Bool
 	consumed atomic.Bool // bytes have been taken from the client
 	answered atomic.Bool // the client gets a response
-	refused  atomic.Bool // the body is not one that may be carried
+	torn     atomic.Bool // the client's side failed
+	last     atomic.Bool // the last of it is being written
 
 	// Valid once over is closed.
 	complete bool // the body went out whole
@@ -65,8 +66,8 @@ func (u *upload) start(g *sync.WaitGroup, carry func() failure, tear func()) {
 		defer close(u.over)
 		u.failed = carry()
 		u.complete = u.failed == failedNot
-		u.refused.Store(u.failed == failedChunk || u.failed == failedLarge)
 		if u.failed != failedNot && u.failed != failedBackend {
+			u.torn.Store(true)
 			tear()
 		}
 	})
@@ -85,12 +86,34 @@ func (u *upload) finished() bool {
 	}
 }
 
+// lastTime is how long a response is kept back for an upload whose last bytes
+// are on their way: mostly they have arrived, since the endpoint answers, and
+// only the writer has not come to know. Without it the connection would end.
+const lastTime = 50 * time.Millisecond
+
+// finishes is finished for who can wait that long.
+func (u *upload) finishes() bool {
+	if u == nil || u.finished() {
+		return true
+	}
+	if !u.last.Load() {
+		return false
+	}
+	t := time.NewTimer(lastTime)
+	defer t.Stop()
+	select {
+	case <-u.over:
+	case <-t.C:
+	}
+	return u.finished()
+}
+
 // consumedAny reports whether the request can no longer be sent again.
 func (u *upload) consumedAny() bool { return u != nil && u.consumed.Load() }
 
-// isRefused reports whether the body cannot be carried. What an endpoint says to
-// the part that it got is of no use then.
-func (u *upload) isRefused() bool { return u != nil && u.refused.Load() }
+// isTorn reports whether the body does not come to its end by the client's
+// fault. What an endpoint says to a part of it is no answer to the request.
+func (u *upload) isTorn() bool { return u != nil && u.torn.Load() }
 
 // markAnswered says that the client gets its response while the body comes.
 func (u *upload) markAnswered() {
@@ -192,6 +215,7 @@ func (u *connUpload) copy(d *body, in *buffer) failure {
 		return failureOf(err)
 	}
 	u.x.replica.add(in.b[:size], d.framing == http1.Chunked)
+	u.last.Store(d.done)
 	if _, err := u.b.Write(in.b[:size]); err != nil {
 		return failedBackend
 	}
@@ -218,6 +242,7 @@ func (u *connUpload) splice(d *body) failure {
 		return failedClient
 	}
 	most := min(d.left, spliceMost)
+	u.last.Store(most == d.left)
 	n, err := socket.Splice(u.b.TCP, u.c.tcp, most)
 	u.x.pace.end(u.c.p.clock.now(), int(n))
 	if n > 0 {
