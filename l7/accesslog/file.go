@@ -1,6 +1,7 @@
 package accesslog
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,7 +22,7 @@ type file struct {
 	size    int64
 	born    time.Time
 	rotated time.Time
-	// torn says that a line was not written to its end.
+	// torn says that a line was not written to its end, and stands there.
 	torn bool
 	// fault is why the latest line was not written, stuck why the file grows
 	// beyond its bounds.
@@ -95,7 +96,8 @@ func (f *file) close() {
 // pipeWrite is how long the reader of a pipe may take for a chunk.
 const pipeWrite = time.Second
 
-// write writes a chunk of whole lines, and returns how many bytes of it.
+// write writes a chunk of whole lines, and returns how many bytes of it are
+// written as such.
 func (f *file) write(chunk []byte) int {
 	if f.f == nil {
 		return 0
@@ -113,8 +115,19 @@ func (f *file) write(chunk []byte) int {
 	}
 	n, f.fault = f.f.Write(chunk)
 	f.size += int64(n)
-	f.torn = n > 0 && chunk[n-1] != '\n'
-	return n
+	whole := bytes.LastIndexByte(chunk[:n], '\n') + 1
+	f.torn = whole < n && !f.cut(n-whole)
+	return whole
+}
+
+// cut takes the last n bytes back, unless they are not the last any more.
+func (f *file) cut(n int) bool {
+	info, err := f.f.Stat()
+	if err != nil || !f.regular() || info.Size() != f.size || f.f.Truncate(f.size-int64(n)) != nil {
+		return false
+	}
+	f.size -= int64(n)
+	return true
 }
 
 // full reports whether n bytes more belong to another file.

@@ -271,15 +271,26 @@ func TestNoFolder(t *testing.T) {
 	}
 }
 
-// TestTornLine begins a new line behind one that was cut.
+// TestTornLine takes back what was written of a line, or begins a new one where
+// another process has written behind it.
 func TestTornLine(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "access.log")
-	f := &file{path: path}
-	f.ensure()
-	defer f.close()
-	f.write([]byte("a\nto"))
-	f.write([]byte("b\n"))
-	if got, _ := os.ReadFile(path); string(got) != "a\nto\nb\n" {
-		t.Errorf("got %q", got)
+	for _, c := range []struct{ other, want string }{
+		{"", "a\nb\n"},
+		{"c\n", "c\na\nto\nb\n"},
+	} {
+		path := filepath.Join(t.TempDir(), "access.log")
+		f := &file{path: path}
+		f.ensure()
+		defer f.close()
+		if err := os.WriteFile(path, []byte(c.other), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if n := f.write([]byte("a\nto")); n != 2 {
+			t.Errorf("%d bytes of lines are written", n)
+		}
+		f.write([]byte("b\n"))
+		if got, _ := os.ReadFile(path); string(got) != c.want {
+			t.Errorf("got %q, want %q", got, c.want)
+		}
 	}
 }
