@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -66,7 +67,8 @@ func (s *service) endpoints(b route.Backend) []route.Endpoint {
 		return nil
 	}
 	port, ok := servicePort(s.object, b.Port)
-	if !ok {
+	number, direct := s.directPort(b.Port)
+	if !ok && !direct {
 		s.problem("spec.ports", "no TCP port is %s, as an Ingress names it, its routes answer 503: add the port or correct the Ingress", b.Port)
 		return nil
 	}
@@ -76,11 +78,28 @@ func (s *service) endpoints(b route.Backend) []route.Endpoint {
 	}
 	var found candidates
 	for _, slice := range s.slices {
-		found.add(slice, port.Name, protocol, func(format string, args ...any) {
-			s.problem("", "EndpointSlice "+slice.Name+": "+format, args...)
-		})
+		problem := func(format string, args ...any) {
+			s.problem("", cmp.Or(slice.Kind, "EndpointSlice")+" "+slice.Name+": "+format, args...)
+		}
+		at, ok := number, direct
+		if !direct {
+			at, ok = slicePort(slice, port.Name, problem)
+		}
+		if ok {
+			found.add(slice, at, protocol, problem)
+		}
 	}
 	return found.best(s.object.Spec.IPFamilies)
+}
+
+// directPort returns the number of a port of the Pods themselves: a headless
+// Service need not list any.
+func (s *service) directPort(port string) (uint16, bool) {
+	if s.object.Spec.ClusterIP != corev1.ClusterIPNone || len(s.object.Spec.Ports) > 0 {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	return uint16(n), err == nil && n > 0
 }
 
 // servicePort returns the port that an Ingress calls by name or number.
@@ -95,5 +114,5 @@ func servicePort(s *corev1.Service, port string) (*corev1.ServicePort, bool) {
 			return p, true
 		}
 	}
-	return nil, false
+	return &corev1.ServicePort{}, false
 }

@@ -17,10 +17,9 @@ type candidates [2][2][]route.Endpoint
 
 // add takes what can be used of s, and tells problem of the rest. An API server
 // refuses such slices; a folder may hold them.
-func (c *candidates) add(s *discoveryv1.EndpointSlice, portName string, protocol route.Protocol,
+func (c *candidates) add(s *discoveryv1.EndpointSlice, port uint16, protocol route.Protocol,
 	problem func(format string, args ...any)) {
-	port, ok := slicePort(s, portName, problem)
-	if !ok || s.AddressType == discoveryv1.AddressTypeFQDN {
+	if s.AddressType == discoveryv1.AddressTypeFQDN {
 		return
 	}
 	for _, e := range s.Endpoints {

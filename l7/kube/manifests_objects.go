@@ -23,6 +23,7 @@ func newObjects(manifests []manifest, last *Objects) *Objects {
 		last = &Objects{}
 	}
 	o := &Objects{}
+	var endpoints []*endpointsObject
 	for _, m := range manifests {
 		switch x := m.object.(type) {
 		case *netv1.Ingress:
@@ -33,10 +34,13 @@ func newObjects(manifests []manifest, last *Objects) *Objects {
 			o.Services = append(o.Services, x)
 		case *discoveryv1.EndpointSlice:
 			o.Slices = append(o.Slices, x)
+		case *endpointsObject:
+			endpoints = append(endpoints, x)
 		case *corev1.Secret:
 			o.Secrets = append(o.Secrets, x)
 		}
 	}
+	o.Slices = append(o.Slices, standIn(endpoints, o.Slices)...)
 	o.Gen = Generations{
 		Ingresses: generation(last.Gen.Ingresses, last.Ingresses, o.Ingresses),
 		Classes:   generation(last.Gen.Classes, last.Classes, o.Classes),

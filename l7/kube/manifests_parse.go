@@ -215,10 +215,16 @@ func (p *parsed) typed(at place, data []byte, h head) {
 		k.namespace = metav1.NamespaceDefault
 	}
 	switch {
+	case oldVersion(h.TypeMeta):
+		p.fault(at, k, false, "is of %s, and is read as Kubernetes converted it: write it as %s", h.APIVersion, version)
+		if h.Kind == "Ingress" {
+			object = &oldIngress{}
+		}
 	case h.APIVersion != version:
 		p.fault(at, k, true, "apiVersion %q is not read: write the object as %s", h.APIVersion, version)
 		return
-	case k.name == "":
+	}
+	if k.name == "" {
 		p.fault(at, key{}, true, "%s has no metadata.name: add it", h.Kind)
 		return
 	}
@@ -232,6 +238,7 @@ func (p *parsed) typed(at place, data []byte, h head) {
 	}
 	object.SetNamespace(k.namespace)
 	object.SetManagedFields(nil) // large and of no use here
+	object = converted(object)
 	if s, ok := object.(*corev1.Secret); ok {
 		trimSecret(s)
 	}
@@ -253,6 +260,8 @@ func newObject(t metav1.TypeMeta) (object metav1.Object, version string) {
 		return &netv1.IngressClass{}, netv1.SchemeGroupVersion.String()
 	case "EndpointSlice.", "EndpointSlice." + discoveryv1.GroupName:
 		return &discoveryv1.EndpointSlice{}, discoveryv1.SchemeGroupVersion.String()
+	case "Endpoints.":
+		return &endpointsObject{}, corev1.SchemeGroupVersion.String()
 	case "Service.":
 		return &corev1.Service{}, corev1.SchemeGroupVersion.String()
 	case "Secret.":
