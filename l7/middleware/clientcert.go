@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+
+	"github.com/portico-lb/portico/l7/value"
 )
 
 // ClientCertificate tells endpoints with which certificate a client has come, in
@@ -128,4 +130,47 @@ func (n Name) of(name pkix.Name) string {
 	add(n.SerialNumber, "SN", name.SerialNumber)
 	add(n.CommonName, "CN", name.CommonName)
 	return strings.Join(out, ",")
+}
+
+// A ClientCertificateSection is client_certificate = {...}.
+type ClientCertificateSection struct {
+	PEM       bool     `toml:"pem"`
+	NotBefore bool     `toml:"not_before"`
+	NotAfter  bool     `toml:"not_after"`
+	SANs      bool     `toml:"sans"`
+	Subject   []string `toml:"subject"`
+	Issuer    []string `toml:"issuer"`
+}
+
+// Parse checks s.
+func (s ClientCertificateSection) Parse(p value.Parser) Step {
+	out := ClientCertificate{
+		PEM: s.PEM, NotBefore: s.NotBefore, NotAfter: s.NotAfter, SANs: s.SANs,
+		Subject: parseName(p, "subject", s.Subject), Issuer: parseName(p, "issuer", s.Issuer),
+	}
+	if out == (ClientCertificate{}) {
+		p.Bad("", "tells nothing: want pem, not_before, not_after, sans, subject or issuer")
+	}
+	return out
+}
+
+// parseName reads which attributes are chosen.
+func parseName(p value.Parser, key string, list []string) (n Name) {
+	chosen := []struct {
+		name string
+		is   *bool
+	}{
+		{"domain_component", &n.DomainComponent}, {"country", &n.Country}, {"province", &n.Province}, {"locality", &n.Locality},
+		{"organization", &n.Organization}, {"common_name", &n.CommonName}, {"serial_number", &n.SerialNumber},
+	}
+	names := make([]string, len(chosen))
+	for i, c := range chosen {
+		names[i] = c.name
+	}
+	for i, s := range list {
+		if c := p.Choice(s, fmt.Sprintf("%s[%d]", key, i), names); c >= 0 {
+			*chosen[c].is = true
+		}
+	}
+	return n
 }

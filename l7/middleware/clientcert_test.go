@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/portico-lb/portico/l7/middleware"
+	"github.com/portico-lb/portico/l7/value"
 )
 
 // certificate returns one as DER.
@@ -45,6 +46,25 @@ func certificate(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	return der
+}
+
+func TestClientCertificateSection(t *testing.T) {
+	for _, tt := range []struct {
+		in   middleware.ClientCertificateSection
+		want middleware.ClientCertificate
+		bad  string
+	}{
+		{middleware.ClientCertificateSection{PEM: true, Subject: []string{"common_name", "country"}},
+			middleware.ClientCertificate{PEM: true, Subject: middleware.Name{CommonName: true, Country: true}}, ""},
+		{middleware.ClientCertificateSection{SANs: true, Issuer: []string{"cn"}}, middleware.ClientCertificate{SANs: true}, "at issuer[0]"},
+		{middleware.ClientCertificateSection{}, middleware.ClientCertificate{}, "at "},
+	} {
+		bad := ""
+		got := tt.in.Parse(value.Parser{Bad: func(key, _ string) { bad = "at " + key }})
+		if d := cmp.Diff(middleware.Step(tt.want), got); d != "" || bad != tt.bad {
+			t.Errorf("%+v: %q %s", tt.in, bad, d)
+		}
+	}
 }
 
 func TestClientCertificate(t *testing.T) {

@@ -10,22 +10,23 @@ import (
 
 // A Section is one [[l7.middleware]]: a name, and the table of one kind.
 type Section struct {
-	Name           string                 `toml:"name"`
-	Allow          *AllowSection          `toml:"allow"`
-	BasicAuth      *BasicAuthSection      `toml:"basic_auth"`
-	Buffering      *BufferingSection      `toml:"buffering"`
-	CircuitBreaker *CircuitBreakerSection `toml:"circuit_breaker"`
-	Compress       *CompressSection       `toml:"compress"`
-	CORS           *CORSSection           `toml:"cors"`
-	DigestAuth     *DigestAuthSection     `toml:"digest_auth"`
-	Errors         *ErrorsSection         `toml:"errors"`
-	ForwardAuth    *ForwardAuthSection    `toml:"forward_auth"`
-	Headers        *HeadersSection        `toml:"headers"`
-	InFlight       *InFlightSection       `toml:"in_flight"`
-	RateLimit      *RateLimitSection      `toml:"rate_limit"`
-	Redirect       *RedirectSection       `toml:"redirect"`
-	Rewrite        *RewriteSection        `toml:"rewrite"`
-	Security       *SecuritySection       `toml:"security"`
+	Name           string                    `toml:"name"`
+	Allow          *AllowSection             `toml:"allow"`
+	BasicAuth      *BasicAuthSection         `toml:"basic_auth"`
+	Buffering      *BufferingSection         `toml:"buffering"`
+	CircuitBreaker *CircuitBreakerSection    `toml:"circuit_breaker"`
+	ClientCert     *ClientCertificateSection `toml:"client_certificate"`
+	Compress       *CompressSection          `toml:"compress"`
+	CORS           *CORSSection              `toml:"cors"`
+	DigestAuth     *DigestAuthSection        `toml:"digest_auth"`
+	Errors         *ErrorsSection            `toml:"errors"`
+	ForwardAuth    *ForwardAuthSection       `toml:"forward_auth"`
+	Headers        *HeadersSection           `toml:"headers"`
+	InFlight       *InFlightSection          `toml:"in_flight"`
+	RateLimit      *RateLimitSection         `toml:"rate_limit"`
+	Redirect       *RedirectSection          `toml:"redirect"`
+	Rewrite        *RewriteSection           `toml:"rewrite"`
+	Security       *SecuritySection          `toml:"security"`
 }
 
 // kinds lists all there are. Those that s does not have are nil.
@@ -35,6 +36,7 @@ func (s *Section) kinds() []kind {
 		kindOf("basic_auth", s.BasicAuth),
 		kindOf("buffering", s.Buffering),
 		kindOf("circuit_breaker", s.CircuitBreaker),
+		kindOf("client_certificate", s.ClientCert),
 		kindOf("compress", s.Compress),
 		kindOf("cors", s.CORS),
 		kindOf("digest_auth", s.DigestAuth),
