@@ -259,3 +259,23 @@ func (c *counting) Handle(_ context.Context, r *middleware.Request) *middleware.
 	r.Header.Add("Count", string(rune('0'+c.n)))
 	return nil
 }
+
+// TestChainAnswerKeepsConnection shows that a small body is read behind an
+// answer that did not wait for it, so that the connection can go on.
+func TestChainAnswerKeepsConnection(t *testing.T) {
+	e := start(t, proxy.Options{}, proxy.Entrypoint{}, handler(t, tell))
+	(&visitor{edge: e, t: t}).through(does(func(context.Context, *middleware.Request) *middleware.Answer {
+		return &middleware.Answer{Status: 401}
+	}))
+	p := e.dial(t)
+	for range 3 {
+		p.say("POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 9000\r\n\r\n")
+		if resp, _ := p.say(strings.Repeat("x", 9000)).hear("POST"); resp.StatusCode != 401 || resp.Close {
+			t.Fatalf("got %v", resp)
+		}
+	}
+	resp, _ := p.say("POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 90000\r\n\r\n").hear("POST")
+	if resp.StatusCode != 401 || !resp.Close {
+		t.Errorf("got %v", resp)
+	}
+}

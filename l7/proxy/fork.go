@@ -52,7 +52,7 @@ func newFork(choices []route.Choice, old *fork, pool func(route.Backend) *backen
 // whom a cookie binds to an endpoint stay there. A share whose backend has no
 // endpoint is taken by one that has some.
 func (w *way) choose(x *exchange, head []byte) *backend.Pool {
-	if w.fork == nil {
+	if w.fork == nil || w.route.Backend == (route.Backend{}) { // which answers 503, whatever else there is
 		return w.pool
 	}
 	if pl := w.bound(x, head); pl != nil {

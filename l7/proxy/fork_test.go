@@ -78,6 +78,19 @@ func TestChoices(t *testing.T) {
 	}
 }
 
+// TestChoicesOfNoBackend shows that a route that is closed stays so.
+func TestChoicesOfNoBackend(t *testing.T) {
+	eps := map[route.Backend][]route.Endpoint{}
+	canary := sayer(t, "canary", eps)
+	e := start(t, proxy.Options{}, proxy.Entrypoint{})
+	e.SetEndpoints(eps)
+	table, _ := route.NewTable([]route.Spec{{Host: "example.com", Path: "/", Choices: []route.Choice{{Backend: canary, Share: 1}}}})
+	e.SetRoutes(table)
+	if resp, _ := e.dial(t).say(getRoot).hear("GET"); resp.StatusCode != 503 {
+		t.Errorf("got %v", resp)
+	}
+}
+
 // TestChoicesStick shows that a client whom a cookie binds stays where it is.
 func TestChoicesStick(t *testing.T) {
 	eps := map[route.Backend][]route.Endpoint{}

@@ -47,6 +47,10 @@ func (c *conn) handle(head []byte) bool {
 			head = x.head
 		}
 		if a := c.pass(x, head); a != nil {
+			// The connection can go on behind a body that is here.
+			if x.gathers() && !c.gather(x) && !c.revive(c.bounds.Timeouts.Stall) {
+				return false
+			}
 			return c.reject(x, a)
 		}
 	}
