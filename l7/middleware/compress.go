@@ -71,7 +71,8 @@ func (m *compress) Handle(_ context.Context, r *Request) *Answer {
 	accepted := r.Header.Values("Accept-Encoding")
 	head := r.Method == http.MethodHead
 	r.OnResponse(func(w *Response) {
-		if !m.worth(w) {
+		// The response to HEAD has no body, and tells no length that it has.
+		if !head && w.Length >= 0 && w.Length < m.step.Least || !m.worth(w) {
 			return
 		}
 		vary(&w.Header, "Accept-Encoding")
@@ -96,13 +97,14 @@ func encode(w *Response, c *coder) {
 	}
 }
 
-// worth reports whether a response is one that a client may get encoded.
+// worth reports whether a response is one that a client may get encoded,
+// whatever its length.
 func (m *compress) worth(w *Response) bool {
 	switch w.Status {
 	case http.StatusNoContent, http.StatusResetContent, http.StatusPartialContent, http.StatusNotModified:
 		return false
 	}
-	if w.Length >= 0 && w.Length < m.step.Least || w.Header.Has("Content-Encoding") || w.Header.Has("Content-Range") {
+	if w.Header.Has("Content-Encoding") || w.Header.Has("Content-Range") {
 		return false
 	}
 	for _, v := range w.Header.Values("Cache-Control") {
