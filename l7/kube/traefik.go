@@ -115,10 +115,11 @@ type traefikIngress struct {
 	entrypoints []string
 	priority    int
 	path        traefikPath
+	redirect    traefikRedirect
 	protocol    route.Protocol // 0 where it does not say one
 	hostless    bool           // endpoints do not get the client's Host
-	// first and last are the steps around those that depend on the path and on
-	// the Service.
+	// The steps that depend on the path alone stand before first, redirects
+	// behind it, and those of the Service between middle and last.
 	first, middle, last []route.Step
 	// protected is whether a rule that it shares with an older Ingress must not
 	// be served by that one's annotations alone.
@@ -147,12 +148,14 @@ func (d *traefik17) ingress(t *translation, o *object) ruleReader {
 	}
 	i.priority = int(n.number("priority", 0, -1<<31, 1<<31-1))
 	i.path = n.traefikPath()
+	i.redirect = n.traefikRedirect()
 	i.protocol = n.traefikProtocol()
 	i.hostless = !n.flag("preserve-host", true)
 	i.first = slices.Concat(d.errorPages(n), n.traefikAllow())
 	i.middle = slices.Concat(n.traefikHeaders(), n.traefikSecurity(), n.traefikClientCert(), n.traefikAuth())
 	i.last = n.traefikRateLimit()
-	i.protected = n.has("auth-type") || n.has("whitelist-source-range") || n.has("allowed-hosts") || n.has("rate-limit")
+	i.protected = slices.ContainsFunc(
+		[]string{"auth-type", "whitelist-source-range", "allowed-hosts", "rate-limit", "pass-client-tls-cert"}, n.has)
 	i.weights = n.traefikWeights()
 	if n.flag("pass-tls-cert", false) {
 		n.bad("pass-tls-cert", "is not served, endpoints see no certificate of ours: use pass-client-tls-cert to tell them the client's")
@@ -196,10 +199,7 @@ func (i *traefikIngress) rule(t *translation, r rule) {
 	service := i.d.service(t, r.Backend)
 	host := i.host(t, r.Backend)
 	s.Backend = i.use(t, r.Backend, service)
-	s.Steps = slices.Concat(rewrite, i.first, i.traefikRedirect(r), host, i.middle, service.steps, i.last)
-	if len(s.Steps) == 0 {
-		s.Steps = nil
-	}
+	s.Steps = slices.Concat(rewrite, i.first, i.redirect.of(r), host, i.middle, service.steps, i.last)
 	if joined := i.d.join(t, i, s, r.Backend); !joined && r.implied && s.Match == route.Exact {
 		i.d.exact = append(i.d.exact, len(t.Specs)-1)
 	}

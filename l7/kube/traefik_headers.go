@@ -1,7 +1,9 @@
 package kube
 
 import (
+	"maps"
 	"net/textproto"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,8 +76,9 @@ func (n notes) traefikSecurity() []route.Step {
 		}
 		s.AllowedHosts = append(s.AllowedHosts, c)
 	}
-	for name, value := range n.fields("ssl-proxy-headers") {
-		if name != "X-Forwarded-Proto" || value != "https" {
+	said := n.fields("ssl-proxy-headers")
+	for _, name := range slices.Sorted(maps.Keys(said)) {
+		if value := said[name]; name != "X-Forwarded-Proto" || value != "https" {
 			n.bad("ssl-proxy-headers", "%s: %s is not believed: a proxy before us says https with X-Forwarded-Proto, and stands in trusted_proxies", name, value)
 		}
 	}

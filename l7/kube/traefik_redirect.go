@@ -9,42 +9,61 @@ import (
 	"github.com/portico-lb/portico/l7/route"
 )
 
-// traefikRedirect returns the redirect of a rule: app-root before an entrypoint
-// before an expression, and behind it what ssl-redirect asks for.
-func (i *traefikIngress) traefikRedirect(r rule) []route.Step {
-	permanent := i.flag("redirect-permanent", false)
-	var out []route.Step
-	switch root := i.text("app-root"); {
-	case root != "" && (r.written == "/" || r.written == "") && r.Match != route.Default:
-		out = append(out, middleware.Redirect{From: "/", To: "/" + strings.TrimLeft(root, "/"), Permanent: permanent})
-	case i.has("redirect-entry-point"):
-		out = i.toEntrypoint(permanent)
-	case i.has("redirect-regex") || i.has("redirect-replacement"):
-		out = i.byRegexp(permanent)
-	}
-	return append(out, i.sslRedirect()...)
+// A traefikRedirect is where the requests of an Ingress are sent.
+type traefikRedirect struct {
+	// root is for those of its path "/" that ask for exactly that, in the place
+	// of other.
+	root, other []route.Step
+	// ssl is behind both.
+	ssl []route.Step
 }
 
-func (i *traefikIngress) toEntrypoint(permanent bool) []route.Step {
-	name := i.text("redirect-entry-point")
-	for _, e := range i.t.opt.Entrypoints {
+// of returns the redirects of a rule.
+func (d traefikRedirect) of(r rule) []route.Step {
+	first := d.other
+	if d.root != nil && (r.written == "/" || r.written == "") && r.Match != route.Default {
+		first = d.root
+	}
+	return slices.Concat(first, d.ssl)
+}
+
+// traefikRedirect reads the annotations that redirect: app-root, an entrypoint
+// before an expression, and ssl-redirect.
+func (n notes) traefikRedirect() traefikRedirect {
+	permanent := n.flag("redirect-permanent", false)
+	d := traefikRedirect{ssl: n.sslRedirect()}
+	if root := n.text("app-root"); root != "" {
+		d.root = []route.Step{middleware.Redirect{From: "/", To: "/" + strings.TrimLeft(root, "/"), Permanent: permanent}}
+	}
+	switch {
+	case n.has("redirect-entry-point"):
+		d.other = n.toEntrypoint(permanent)
+	case n.has("redirect-regex") || n.has("redirect-replacement"):
+		d.other = n.byRegexp(permanent)
+	}
+	return d
+}
+
+func (n notes) toEntrypoint(permanent bool) []route.Step {
+	name := n.text("redirect-entry-point")
+	for _, e := range n.t.opt.Entrypoints {
 		if e.Name == name {
 			return []route.Step{middleware.Redirect{Scheme: e.Scheme, Port: e.Port, Entrypoint: name, Permanent: permanent}}
 		}
 	}
-	i.once("redirect-entry-point", "%q is no entrypoint, nobody is redirected: name one of the configuration's", name)
+	n.bad("redirect-entry-point", "%q is no entrypoint, nobody is redirected: name one of the configuration's", name)
 	return nil
 }
 
-func (i *traefikIngress) byRegexp(permanent bool) []route.Step {
-	expr, replacement := i.text("redirect-regex"), i.text("redirect-replacement")
+func (n notes) byRegexp(permanent bool) []route.Step {
+	expr, replacement := n.text("redirect-regex"), n.text("redirect-replacement")
 	switch _, err := regexp.Compile(expr); {
 	case expr == "":
-		i.once("redirect-replacement", "stands without redirect-regex, nobody is redirected: add it")
+		n.bad("redirect-replacement", "stands without redirect-regex, nobody is redirected: add it")
 	case replacement == "":
-		i.once("redirect-regex", "stands without redirect-replacement, nobody is redirected: add it")
+		n.bad("redirect-regex", "stands without redirect-replacement, nobody is redirected: add it")
 	case err != nil:
-		i.once("redirect-regex", "%v, nobody is redirected: correct it", err)
+		n.bad("redirect-regex", "%v, nobody is redirected: correct it", err)
 	default:
 		return []route.Step{middleware.Redirect{Regexp: expr, Replacement: replacement, Permanent: permanent}}
 	}
@@ -53,22 +72,22 @@ func (i *traefikIngress) byRegexp(permanent bool) []route.Step {
 
 // sslRedirect reads ssl-redirect and what belongs to it. Whether a request came
 // by HTTPS is what the entrypoint says, or a proxy that it trusts.
-func (i *traefikIngress) sslRedirect() []route.Step {
-	host := i.text("ssl-host")
+func (n notes) sslRedirect() []route.Step {
+	host := n.text("ssl-host")
 	if host != "" {
 		canonical, err := canonicalHost(host)
 		if err != nil || strings.HasPrefix(canonical, "*") {
-			i.once("ssl-host", "%q is no host name, it is left out: correct it", host)
+			n.bad("ssl-host", "%q is no host name, it is left out: correct it", host)
 			canonical = ""
 		}
 		host = canonical
 	}
-	if i.flag("is-development", false) {
+	if n.flag("is-development", false) {
 		return nil
 	}
-	permanent := !i.flag("ssl-temporary-redirect", false)
-	force := host != "" && i.flag("ssl-force-host", false)
-	switch secure := i.flag("ssl-redirect", false); {
+	permanent := !n.flag("ssl-temporary-redirect", false)
+	force := host != "" && n.flag("ssl-force-host", false)
+	switch secure := n.flag("ssl-redirect", false); {
 	case force && secure:
 		return []route.Step{middleware.Redirect{Scheme: "https", Host: host, Permanent: permanent}}
 	case force:
@@ -79,13 +98,4 @@ func (i *traefikIngress) sslRedirect() []route.Step {
 		return []route.Step{middleware.Redirect{Scheme: "https", Permanent: permanent}}
 	}
 	return nil
-}
-
-// once is bad for what is read again for each path.
-func (i *traefikIngress) once(key, format string, args ...any) {
-	n := len(i.t.Problems)
-	i.bad(key, format, args...)
-	if last := i.t.Problems[n]; slices.Contains(i.t.Problems[:n], last) {
-		i.t.Problems = i.t.Problems[:n]
-	}
 }
