@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 
@@ -159,7 +160,8 @@ func (p *traefikPath) retarget(change *middleware.Rewrite, r rule, template bool
 	case r.written == "/":
 		from = ""
 	}
-	change.Regexp, change.Replacement, change.Tell = "^"+from+"(.*)", p.target+"$1", true
+	rest := regexp.MustCompile(from).NumSubexp() + 1 // a template's may have groups
+	change.Regexp, change.Replacement, change.Tell = "^"+from+"(.*)", fmt.Sprintf("%s${%d}", p.target, rest), true
 }
 
 // otherSlashes sends who asks for the path of a rule-type Path with another slash
