@@ -55,7 +55,7 @@ func TestSpans(t *testing.T) {
 	stop := run(t, tr)
 
 	r := accesslog.Record{
-		Start: time.Unix(100, 0), Duration: time.Second, Method: []byte("GET"), Path: []byte("/a\xff"), Query: []byte("?b"),
+		Start: time.Unix(100, 0), Duration: time.Second, Method: []byte("GET"), Path: []byte("/a\xff"), Query: []byte("?b&sig=secret&c=1"),
 		Host: []byte("a.example:8080"), Protocol: "HTTP/2.0", Scheme: "https", Peer: netip.MustParseAddrPort("192.0.2.1:5"),
 		Route:  &route.Spec{Path: "/", Origin: route.Origin{Kind: "Ingress", Namespace: "n", Name: "i"}},
 		Status: 502, Reason: "no endpoint answered", Endpoint: netip.MustParseAddrPort("10.0.0.1:80"),
@@ -85,7 +85,7 @@ func TestSpans(t *testing.T) {
 		attributes[a.Key] = strings.ReplaceAll(a.Value.String(), " ", "")
 	}
 	for key, want := range map[string]string{
-		"http.request.method": `string_value:"GET"`, "url.path": `string_value:"/a` + "\ufffd" + `"`, "url.query": `string_value:"b"`,
+		"http.request.method": `string_value:"GET"`, "url.path": `string_value:"/a` + "\ufffd" + `"`, "url.query": `string_value:"b&sig=REDACTED&c=1"`,
 		"server.address": `string_value:"a.example"`, "server.port": "int_value:8080", "http.response.status_code": "int_value:502",
 		"error.type": `string_value:"502"`, "http.route": `string_value:"/"`, "network.protocol.version": `string_value:"2"`,
 		"client.address": `string_value:"192.0.2.1"`, "portico.endpoint": `string_value:"10.0.0.1:80"`,
@@ -121,7 +121,7 @@ func TestNoCollector(t *testing.T) {
 }
 
 // run runs tr until the returned function is called.
-func run(t *testing.T, tr *Tracer) (stop func()) {
+func run(t testing.TB, tr *Tracer) (stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- tr.Run(ctx) }()
