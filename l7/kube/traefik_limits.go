@@ -122,7 +122,12 @@ func (d *traefik17) errorPages(n notes) []route.Step {
 		if query != "" && query[0] != '/' {
 			query = "/" + query
 		}
-		out = append(out, middleware.ErrorPages{Statuses: statuses, Backend: b, Query: query})
+		step := middleware.ErrorPages{Statuses: statuses, Backend: b, Query: query}
+		if err := step.Check(); err != nil {
+			n.bad("error-pages", "%s: %v, the page is left out: correct it", name, err)
+			continue
+		}
+		out = append(out, step)
 	}
 	return out
 }

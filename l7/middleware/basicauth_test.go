@@ -26,7 +26,7 @@ sha512:$6$7GCNFoNiDc3Vyz1N$ar8aNGh6VXcUVq8cvY2.m9YywSINc5hBS5e.xfDBdZ4JddQc4k.ZZ
 rounds:$6$rounds=2000$abcdefgh$HUWbE2LY8/FAGqyC0yL8iC47h0.5LidJqn7XZCmJxuxAwQYsRxpGtfWvrR3aUYxxWyi4ieWyN.WHGjNkmHN2t1
 `
 
-func env() Env { return Env{Log: slog.New(slog.DiscardHandler), Scope: "Ingress shop/web"} }
+func env() Env { return Env{Log: slog.New(slog.DiscardHandler)} }
 
 // basic is an Authorization field.
 func basic(user, password string) Field {

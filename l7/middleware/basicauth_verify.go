@@ -31,10 +31,11 @@ type verifier struct {
 	mu sync.Mutex
 	// right and wrong are what was found out, by a keyed hash of the name and
 	// the password. They are apart so that guesses do not crowd out users.
-	right, wrong map[digestSum]struct{}
+	right, wrong map[fingerprint]struct{}
 }
 
-type digestSum = [sha256.Size]byte
+// A fingerprint is a keyed hash.
+type fingerprint = [sha256.Size]byte
 
 const (
 	// mostRemembered bounds each memory of a verifier.
@@ -50,8 +51,8 @@ func newVerifier(users map[string]string) *verifier {
 	v := &verifier{
 		users: users,
 		turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
-		right: map[digestSum]struct{}{},
-		wrong: map[digestSum]struct{}{},
+		right: map[fingerprint]struct{}{},
+		wrong: map[fingerprint]struct{}{},
 	}
 	for _, name := range slices.Sorted(maps.Keys(users)) {
 		v.hashes = append(v.hashes, users[name])
@@ -94,7 +95,7 @@ func (v *verifier) verify(ctx context.Context, user, password string) (bool, err
 
 // sum is the key under which an answer is remembered; it does not tell the
 // password, not even to who can read our memory but not the key.
-func (v *verifier) sum(user, password string) (sum digestSum) {
+func (v *verifier) sum(user, password string) (sum fingerprint) {
 	mac := hmac.New(sha256.New, v.key[:])
 	var size [8]byte
 	binary.BigEndian.PutUint64(size[:], uint64(len(user)))
@@ -111,7 +112,7 @@ func (v *verifier) stranger(user string) int {
 	return int(binary.BigEndian.Uint64(sum[:]) % uint64(len(v.hashes)))
 }
 
-func (v *verifier) remembered(sum digestSum) (ok, known bool) {
+func (v *verifier) remembered(sum fingerprint) (ok, known bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if _, ok = v.right[sum]; ok {
@@ -121,7 +122,7 @@ func (v *verifier) remembered(sum digestSum) (ok, known bool) {
 	return false, known
 }
 
-func (v *verifier) remember(sum digestSum, ok bool) {
+func (v *verifier) remember(sum fingerprint, ok bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	m := v.wrong

@@ -48,7 +48,7 @@ func (s CircuitBreaker) New(env Env) Middleware {
 		c = &condition{holds: func(*tally) bool { return false }}
 	}
 	return &circuitBreaker{
-		log: env.Log.With("scope", env.Scope),
+		log: env.Log,
 		breaker: breaker{
 			counter:  newCounter(c),
 			check:    cmp.Or(s.Check, defaultCheck),

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"hash"
 	"net/http"
 	"strings"
@@ -119,7 +118,7 @@ func (m *digestAuth) proved(c digestCredentials, method string) bool {
 
 func (m *digestAuth) hash(parts ...string) string {
 	h := m.sum()
-	_, _ = fmt.Fprint(h, strings.Join(parts, ":"))
+	h.Write([]byte(strings.Join(parts, ":")))
 	return hex.EncodeToString(h.Sum(nil))
 }
 

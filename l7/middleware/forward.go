@@ -87,7 +87,7 @@ func (s ForwardAuth) Backends() []route.Backend { return []route.Backend{s.Backe
 // New returns the middleware.
 func (s ForwardAuth) New(env Env) Middleware {
 	s.Timeout, s.MostBody = cmp.Or(s.Timeout, DefaultAuthTimeout), cmp.Or(s.MostBody, DefaultAuthBody)
-	m := &forwardAuth{step: s, log: env.Log.With("scope", env.Scope)}
+	m := &forwardAuth{step: s, log: env.Log}
 	if s.Backend == (route.Backend{}) {
 		m.transport = s.transport()
 	} else if env.Transport != nil {

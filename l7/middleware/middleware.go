@@ -34,9 +34,8 @@ type Step interface {
 
 // An Env is what a middleware may use of the world.
 type Env struct {
+	// Log says whose middleware it is.
 	Log *slog.Logger
-	// Scope says whose middleware it is, "Ingress shop/web", for the log.
-	Scope string
 	// Transport has an endpoint of a backend answer a request that is ours: a
 	// page for an error, a question about who is asking. The request's URL names
 	// the path alone. It is nil where there is no engine.

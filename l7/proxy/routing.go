@@ -107,10 +107,8 @@ func (p *Proxy) equip(w, old *way, used map[*backend.Pool]bool) {
 		steps = append(steps, step)
 	}
 	if len(steps) > 0 {
-		scope := w.route.Origin.String()
 		w.chain = middleware.NewChain(steps, middleware.Env{
-			Log:       p.log.With(slog.String("route", scope)),
-			Scope:     scope,
+			Log:       p.log.With(slog.String("route", w.route.Origin.String())),
 			Transport: p.Transport,
 		}, old.chain)
 	}
