@@ -21,8 +21,8 @@ type passage struct {
 	resp  middleware.Response
 	// own are the lines of the composed head that are the engine's.
 	own []string
-	// path is what the request came with, query and authority too.
-	path string
+	// path and authority are those that the request came with.
+	path, authority string
 }
 
 // pass has the middlewares of x's route see its request, which was composed
@@ -61,13 +61,13 @@ func (l *leash) show(x *exchange, head []byte) {
 	r.Method = line[:x.req.MethodName.Len()]
 	target := line[len(r.Method)+1 : len(line)-len(" HTTP/1.1")]
 	r.Path, r.Query = target[:len(x.path)], target[len(x.path):]
-	p.path = r.Path
+	p.path, p.authority = r.Path, ""
 	for line, rest, _ = strings.Cut(rest, "\r\n"); line != ""; line, rest, _ = strings.Cut(rest, "\r\n") {
 		name, value, _ := strings.Cut(line, ":")
 		value = strings.Trim(value, " \t")
 		switch {
 		case strings.EqualFold(name, "host"):
-			r.Authority = value
+			r.Authority, p.authority = value, value
 		case isEngines(name):
 			p.own = append(p.own, line)
 		default:
@@ -130,6 +130,11 @@ func (x *exchange) recompose() *middleware.Answer {
 	}
 	if !isQuery(r.Query) {
 		return &middleware.Answer{Status: 400, Reason: "the query is malformed once it is rewritten"}
+	}
+	if r.Authority != x.pass.authority {
+		if _, err := route.CanonicalHost(nil, []byte(r.Authority)); err != nil {
+			return &middleware.Answer{Status: 500, Reason: "the host of the request cannot be sent"}
+		}
 	}
 	out := append(append(x.out[:0], r.Method...), ' ')
 	out = append(append(append(out, x.path...), r.Query...), " HTTP/1.1\r\n"...)
