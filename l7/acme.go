@@ -23,16 +23,20 @@ type registrar struct {
 	cancel     context.CancelFunc
 	// requested are the hosts that it can have certificates for.
 	requested []kube.CertRequest
+	// before are the certificates of the one that it takes the place of: they
+	// serve hosts that it has none for yet.
+	before []acme.Pair
 }
 
-// applyACME makes c's [l7.acme] live. What was got before is served on until the
-// new one has read it.
+// applyACME makes c's [l7.acme] live.
 func (r *runner) applyACME(ctx context.Context, c Config) {
 	old := r.acme
 	if old != nil && reflect.DeepEqual(old.config, c.ACME) && reflect.DeepEqual(old.kubernetes, c.Kubernetes) {
 		return
 	}
+	var before []acme.Pair
 	if old != nil {
+		before = old.Pairs()
 		old.cancel()
 		r.acme = nil
 		r.l.acme.Store(nil)
@@ -47,7 +51,7 @@ func (r *runner) applyACME(ctx context.Context, c Config) {
 	}
 	m := acme.New(acme.Options{Log: r.l.log.With("part", "acme"), Config: *c.ACME, Storage: storage})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // ended by stop
-	r.acme = &registrar{Manager: m, config: c.ACME, kubernetes: c.Kubernetes, cancel: cancel}
+	r.acme = &registrar{Manager: m, config: c.ACME, kubernetes: c.Kubernetes, cancel: cancel, before: before}
 	r.l.acme.Store(m)
 	r.group.Go(func() {
 		if err := m.Run(ctx); err != nil {
@@ -122,8 +126,12 @@ func (g *registrar) pairs() []certs.Pair {
 	if g == nil {
 		return nil
 	}
+	have := g.Pairs()
+	g.before = slices.DeleteFunc(g.before, func(old acme.Pair) bool {
+		return slices.ContainsFunc(have, func(p acme.Pair) bool { return p.Host == old.Host })
+	})
 	var out []certs.Pair
-	for _, p := range g.Pairs() {
+	for _, p := range slices.Concat(have, g.before) {
 		out = append(out, certs.Pair{Name: "acme/" + p.Host, Hosts: []string{p.Host}, CertPEM: p.CertPEM, KeyPEM: p.KeyPEM})
 	}
 	return out
@@ -141,8 +149,8 @@ func (g *registrar) problems() []kube.Problem {
 		if strings.HasPrefix(q.Host, "*.") {
 			p.Text = fmt.Sprintf("%s gets no certificate: a CA wants a wildcard proved in DNS, and no DNS provider is configured: "+
 				"name a Secret with a certificate for it, or name the hosts one by one", q.Host)
-		} else if err := faults[q.Host]; err != nil {
-			p.Text = fmt.Sprintf("%s gets no certificate yet: %v: let the name lead to this edge, ports 80 and 443", q.Host, err)
+		} else if why, ok := faults[q.Host]; ok {
+			p.Text = fmt.Sprintf("%s gets no certificate, or no new one: %s: let the name lead to the edges, ports 80 and 443", q.Host, why)
 		} else {
 			continue
 		}

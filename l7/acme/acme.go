@@ -12,6 +12,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,12 +45,11 @@ type Manager struct {
 	reading sync.Mutex // held while the view is made anew
 
 	mu sync.Mutex
-	// records are those of the edge that leads, faults why orders failed, and
-	// obtained what has been stored in a moment, in case that the storage's
-	// Items do not show it yet.
-	records  map[string]record
-	faults   map[string]error
-	obtained map[string]Item
+	// leads says that this edge orders; records are its own. written is what it has written
+	// and the storage's Items do not show yet, nil for what it has deleted.
+	leads   bool
+	records map[string]record
+	written map[Key]Item
 }
 
 // A view is what Items mean; it is immutable.
@@ -57,6 +57,7 @@ type view struct {
 	challenges   map[string]challenge // by token
 	proofs       map[string]challenge // by host
 	certificates map[string]certificate
+	faults       map[string]fault
 }
 
 // A certificate is a stored one.
@@ -64,6 +65,16 @@ type certificate struct {
 	Pair
 	leaf *x509.Certificate
 	ca   string
+}
+
+// A fault is why the last order of a host failed, and how often that was in a
+// row. Whoever orders next goes by it, too.
+type fault struct {
+	CA       string    `json:"ca"`
+	Host     string    `json:"host"`
+	Text     string    `json:"text"`
+	Failures int       `json:"failures"`
+	At       time.Time `json:"at"`
 }
 
 // A Pair is a certificate for a host.
@@ -75,14 +86,16 @@ type Pair struct {
 // String keeps the key out of logs.
 func (p Pair) String() string { return p.Host }
 
-// New returns a Manager that wants nothing yet.
+// New returns a Manager that wants nothing yet. It knows already what the storage
+// does, so that nobody is shown a wrong certificate while a process starts.
 func New(o Options) *Manager {
 	m := &Manager{
 		log: o.Log, config: o.Config, storage: o.Storage,
 		changed: make(chan struct{}, 1), rewanted: make(chan struct{}, 1), work: make(chan struct{}, 1),
-		records: map[string]record{}, faults: map[string]error{}, obtained: map[string]Item{},
+		records: map[string]record{}, written: map[Key]Item{},
 	}
 	m.view.Store(&view{})
+	m.read()
 	m.wanted.Store(&[]string{})
 	return m
 }
@@ -142,11 +155,16 @@ func (m *Manager) Pairs() []Pair {
 }
 
 // Faults is why hosts that are wanted could not be given a certificate, or a
-// new one, where this edge is the one that orders.
-func (m *Manager) Faults() map[string]error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return maps.Clone(m.faults)
+// new one.
+func (m *Manager) Faults() map[string]string {
+	v := m.view.Load()
+	out := make(map[string]string)
+	for _, h := range *m.wanted.Load() {
+		if f, ok := v.faults[h]; ok {
+			out[h] = f.Text
+		}
+	}
+	return out
 }
 
 // KeyAuthorization answers a CA that asks for a token by HTTP.
@@ -171,36 +189,50 @@ func (m *Manager) Proof(host string) (*tls.Certificate, error) {
 func (m *Manager) read() {
 	m.reading.Lock()
 	defer m.reading.Unlock()
-	items := m.storage.Items()
 	old := m.view.Load()
-	v := &view{challenges: map[string]challenge{}, proofs: map[string]challenge{}, certificates: map[string]certificate{}}
-	for key, item := range items {
+	v := &view{
+		challenges: map[string]challenge{}, proofs: map[string]challenge{},
+		certificates: map[string]certificate{}, faults: map[string]fault{},
+	}
+	for key, item := range m.items() {
 		switch key.Kind {
 		case ChallengeKind:
 			m.addChallenge(v, old, key, item)
 		case CertificateKind:
 			m.addCertificate(v, old, key, item)
+		case FaultKind:
+			m.addFault(v, key, item)
 		}
 	}
-	m.addObtained(v, old)
 	m.view.Store(v)
-	if !maps.EqualFunc(v.certificates, old.certificates, func(a, b certificate) bool { return a.leaf == b.leaf }) {
+	if !maps.Equal(v.faults, old.faults) ||
+		!maps.EqualFunc(v.certificates, old.certificates, func(a, b certificate) bool { return a.leaf == b.leaf }) {
 		ring(m.changed)
 	}
 }
 
-// addObtained shows what was stored in a moment, until the storage does.
-func (m *Manager) addObtained(v, old *view) {
+// items is what the storage shows, and what it will show in a moment.
+func (m *Manager) items() Items {
+	items := m.storage.Items()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for host, item := range m.obtained {
-		c, err := readCertificate(item, old.certificates[host])
-		if err != nil || v.certificates[host].same(item) {
-			delete(m.obtained, host)
-			continue
-		}
-		v.certificates[host] = c
+	if len(m.written) == 0 {
+		return items
 	}
+	if items = maps.Clone(items); items == nil {
+		items = Items{}
+	}
+	for key, item := range m.written {
+		switch shown, ok := items[key]; {
+		case ok == (item != nil) && item.equal(shown):
+			delete(m.written, key)
+		case item == nil:
+			delete(items, key)
+		default:
+			items[key] = item
+		}
+	}
+	return items
 }
 
 // same says that c is that of item.
@@ -236,7 +268,7 @@ func (m *Manager) addChallenge(v, old *view, key Key, item Item) {
 func (m *Manager) addCertificate(v, old *view, key Key, item Item) {
 	host := string(item[hostField])
 	c, err := readCertificate(item, old.certificates[host])
-	if err == nil && key != certificateKey(host) {
+	if err == nil && key != hostKey(CertificateKind, host) {
 		err = fmt.Errorf("it is of %q", host)
 	}
 	if err != nil {
@@ -244,6 +276,17 @@ func (m *Manager) addCertificate(v, old *view, key Key, item Item) {
 		return
 	}
 	v.certificates[host] = c
+}
+
+func (m *Manager) addFault(v *view, key Key, item Item) {
+	var f fault
+	if err := json.Unmarshal(item[faultField], &f); err != nil {
+		m.log.Warn("stored fault is none", "fault", key.Name, "err", err)
+		return
+	}
+	if f.CA == m.config.CA { // another one may think otherwise
+		v.faults[f.Host] = f
+	}
 }
 
 // readCertificate parses an item unless it is that of old.

@@ -51,9 +51,12 @@ type stamp struct {
 
 var _ Storage = (*Files)(nil)
 
-// NewFiles returns a Storage in dir, which is made where it does not exist.
+// NewFiles returns a Storage in dir, which is made where it does not exist, and
+// read.
 func NewFiles(dir string) *Files {
-	return &Files{dir: dir, changed: make(chan struct{}, 1), folders: map[Kind]time.Time{}, stamps: map[Key]stamp{}}
+	f := &Files{dir: dir, changed: make(chan struct{}, 1), folders: map[Kind]time.Time{}, stamps: map[Key]stamp{}}
+	f.look()
+	return f
 }
 
 // Run looks at the folder until ctx ends.

@@ -24,7 +24,7 @@ func TestFiles(t *testing.T) {
 	if b.Items() == nil {
 		t.Fatal("an empty folder is not known")
 	}
-	key := certificateKey("www.example.com")
+	key := hostKey(CertificateKind, "www.example.com")
 	for _, text := range []string{"one", "two"} { // as long as the first
 		if err := a.Store(t.Context(), key, texts(hostField, text)); err != nil {
 			t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -104,6 +105,26 @@ func (i *issuer) order(ctx context.Context, host string, replaces *x509.Certific
 		caField:   []byte(i.config.CA),
 		hostField: []byte(host),
 	}, nil
+}
+
+// reason is what an operator needs to know of an error. It is the same for the
+// same cause, so that nobody is told twice.
+func reason(err error) string {
+	problem := acme.Problem{}
+	if !errors.As(err, &problem) {
+		return err.Error()
+	}
+	text := strings.TrimPrefix(problem.Type, "urn:ietf:params:acme:error:") + ": " + problem.Detail
+	for _, s := range problem.Subproblems {
+		text += "; " + s.Detail
+	}
+	// The token differs from one order to the next.
+	const path = "/.well-known/acme-challenge/"
+	before, rest, asked := strings.Cut(text, path)
+	if !asked {
+		return text
+	}
+	return before + path + "..." + strings.TrimLeft(rest, "-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
 }
 
 // ask asks the CA when it wants c to be renewed (RFC 9773).

@@ -2,6 +2,9 @@ package acme
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -20,6 +23,9 @@ func (m *Manager) lead(ctx context.Context) {
 	m.log.Info("this edge orders certificates", "ca", m.config.CA)
 	issuer := newIssuer(m.config, m.storage, m.log)
 	m.awaitItems(ctx)
+	m.mu.Lock()
+	m.leads = true
+	m.mu.Unlock()
 	var group sync.WaitGroup
 	defer m.resign()
 	defer group.Wait()
@@ -68,11 +74,11 @@ func (m *Manager) awaitItems(ctx context.Context) {
 // resign forgets what only the leader knows.
 func (m *Manager) resign() {
 	m.mu.Lock()
+	m.leads = false
 	clear(m.records)
-	clear(m.faults)
-	clear(m.obtained)
+	clear(m.written)
 	m.mu.Unlock()
-	ring(m.changed)
+	m.read()
 	m.log.Info("this edge orders certificates no more")
 }
 
@@ -85,7 +91,7 @@ func (m *Manager) due(now time.Time) ([]job, time.Time) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return plan(now, m.config.CA, *m.wanted.Load(), have, m.records)
+	return plan(now, m.config.CA, *m.wanted.Load(), have, v.faults, m.records)
 }
 
 func (m *Manager) begin(host string) {
@@ -104,66 +110,102 @@ func (m *Manager) do(ctx context.Context, i *issuer, j job) {
 	}
 	began := time.Now()
 	err := m.order(ctx, i, j.host)
+	if ctx.Err() == nil { // else whoever leads next does it
+		m.tell(ctx, j.host, err, time.Since(began))
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := m.records[j.host]
 	r.running = false
-	switch {
-	case ctx.Err() != nil: // whoever leads now does it
-	case err != nil:
-		r.failures++
-		r.failed = time.Now()
-		m.faults[j.host] = err
-		m.log.Info("order failed", "host", j.host, "err", err, "failures", r.failures, "again_in", pause(r.failures))
-		ring(m.changed)
-	default:
-		r.failures = 0
-		delete(m.faults, j.host)
-		m.log.Info("certificate issued", "host", j.host, "ca", m.config.CA, "took", time.Since(began))
-		ring(m.changed)
-	}
+	r.unstored = errors.Is(err, errUnstored)
 	m.records[j.host] = r
 }
+
+// tell keeps how an order went, for all edges.
+func (m *Manager) tell(ctx context.Context, host string, err error, took time.Duration) {
+	key := hostKey(FaultKind, host)
+	f, had := m.view.Load().faults[host]
+	if err == nil {
+		m.log.Info("certificate issued", "host", host, "ca", m.config.CA, "took", took)
+		if had {
+			m.remove(ctx, key)
+		}
+		return
+	}
+	f = fault{CA: m.config.CA, Host: host, Text: reason(err), Failures: f.Failures + 1, At: time.Now().UTC()}
+	m.log.Info("order failed", "host", host, "err", err, "failures", f.Failures, "again_in", pause(f.Failures))
+	text, err := json.Marshal(f)
+	if err == nil {
+		err = m.write(ctx, key, Item{faultField: text})
+	}
+	if err != nil {
+		m.log.Warn("other edges do not know that an order failed", "host", host, "err", err)
+	}
+}
+
+var errUnstored = errors.New("a certificate was issued and is not stored")
 
 // order gets and stores a certificate, unless somebody else has done so in the
 // meantime: this edge may lead for a moment only and have read the storage
 // before.
 func (m *Manager) order(ctx context.Context, i *issuer, host string) error {
-	key := certificateKey(host)
+	key := hostKey(CertificateKind, host)
 	known := m.view.Load().certificates[host]
 	stored, err := m.storage.Load(ctx, key)
 	if err != nil {
 		return err
 	}
-	if stored != nil {
-		c, err := readCertificate(stored, known)
-		if err == nil && c.ca == m.config.CA && !known.same(stored) {
-			m.keep(host, stored)
+	item := m.unstored(host, key)
+	if item == nil {
+		if c, err := readCertificate(stored, known); err == nil && c.ca == m.config.CA && !known.same(stored) {
+			m.show(key, stored)
 			return nil
 		}
-	}
-	replaces := known.leaf
-	if known.ca != m.config.CA {
-		replaces = nil // the CA would not know it
-	}
-	item, err := i.order(ctx, host, replaces)
-	if err != nil {
-		return err
+		replaces := known.leaf
+		if known.ca != m.config.CA {
+			replaces = nil // the CA would not know it
+		}
+		if item, err = i.order(ctx, host, replaces); err != nil {
+			return err
+		}
 	}
 	// An order that was paid for is kept, even in a farewell.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	if err := m.storage.Store(ctx, key, item); err != nil {
-		return err
+	if err := m.write(ctx, key, item); err != nil {
+		return fmt.Errorf("%w: %w", errUnstored, err)
 	}
-	m.keep(host, item)
 	return nil
 }
 
-// keep has the view show item before the storage does.
-func (m *Manager) keep(host string, item Item) {
+// unstored is the certificate that the storage has not taken, or nil.
+func (m *Manager) unstored(host string, key Key) Item {
 	m.mu.Lock()
-	m.obtained[host] = item
+	defer m.mu.Unlock()
+	if !m.records[host].unstored {
+		return nil
+	}
+	return m.written[key]
+}
+
+// write stores an item, which is shown from now on.
+func (m *Manager) write(ctx context.Context, key Key, item Item) error {
+	m.show(key, item)
+	return m.storage.Store(ctx, key, item)
+}
+
+// remove deletes an item, which is not shown any more.
+func (m *Manager) remove(ctx context.Context, key Key) {
+	m.show(key, nil)
+	if err := m.storage.Delete(ctx, key); err != nil {
+		m.log.Warn("stored item not removed", "kind", string(key.Kind), "name", key.Name, "err", err)
+	}
+}
+
+// show has the view show what is being written.
+func (m *Manager) show(key Key, item Item) {
+	m.mu.Lock()
+	m.written[key] = item
 	m.mu.Unlock()
 	m.read()
 }
@@ -201,9 +243,7 @@ func (m *Manager) tidy(ctx context.Context) {
 	}
 	m.forget(wanted)
 	for _, key := range litter(time.Now(), m.view.Load(), wanted) {
-		if err := m.storage.Delete(ctx, key); err != nil {
-			m.log.Warn("stored item not removed", "kind", string(key.Kind), "name", key.Name, "err", err)
-		}
+		m.remove(ctx, key)
 	}
 }
 
@@ -214,7 +254,6 @@ func (m *Manager) forget(wanted map[string]bool) {
 	for host, r := range m.records {
 		if !wanted[host] && !r.running {
 			delete(m.records, host)
-			delete(m.faults, host)
 		}
 	}
 }

@@ -206,7 +206,7 @@ func TestRefused(t *testing.T) {
 	e := run(t, c, acme.NewFiles(t.TempDir()), "blocked-domain.example", "under_score.example.com", "www.example.com")
 	d.lead(e)
 	e.await(t, 1)
-	for e.Faults()["under_score.example.com"] == nil {
+	for e.Faults()["under_score.example.com"] == "" {
 		<-e.Changed()
 	}
 }

@@ -18,10 +18,8 @@ type held struct {
 type record struct {
 	// running says that a job for the host runs.
 	running bool
-	// failures counts the orders that failed since the last one that did not;
-	// the last of them at failed.
-	failures int
-	failed   time.Time
+	// unstored says that the storage has not taken the certificate.
+	unstored bool
 	// renew is when the CA wants it renewed, zero where it has not said so; it
 	// is asked again at askAgain. Both concern the certificate of notBefore.
 	renew, askAgain time.Time
@@ -37,14 +35,14 @@ type job struct {
 
 // plan returns the jobs that are due, the most urgent first, and when the next
 // one will be; zero for never.
-func plan(now time.Time, ca string, hosts []string, have map[string]held, records map[string]record) (due []job, next time.Time) {
+func plan(now time.Time, ca string, hosts []string, have map[string]held, faults map[string]fault, records map[string]record) (due []job, next time.Time) {
 	for _, host := range hosts {
 		r := records[host]
 		if r.running {
 			continue
 		}
 		h, ok := have[host]
-		for _, j := range jobs(host, ca, h, ok, r) {
+		for _, j := range jobs(host, ca, h, ok, faults[host], r) {
 			if !j.at.After(now) {
 				due = append(due, j)
 				break // one at a time for a host, its order first
@@ -74,8 +72,12 @@ func (j job) rank() int {
 
 // jobs are those of one host and when they are due, the order first; zero is at
 // once.
-func jobs(host, ca string, h held, ok bool, r record) []job {
+func jobs(host, ca string, h held, ok bool, f fault, r record) []job {
 	order := job{host: host}
+	if r.unstored { // which the CA does not count
+		order.at = f.At.Add(storeAgain)
+		return []job{order}
+	}
 	if ok && h.ca == ca {
 		if !r.notBefore.Equal(h.notBefore) { // another edge has renewed it
 			r.renew, r.askAgain = time.Time{}, time.Time{}
@@ -85,8 +87,8 @@ func jobs(host, ca string, h held, ok bool, r record) []job {
 			order.at = r.renew
 		}
 	}
-	if r.failures > 0 {
-		if again := r.failed.Add(pause(r.failures)); again.After(order.at) {
+	if f.Failures > 0 {
+		if again := f.At.Add(pause(f.Failures)); again.After(order.at) {
 			order.at = again
 		}
 	}
@@ -109,6 +111,10 @@ func renewal(host string, h held) time.Time {
 	hash.Write([]byte(host))
 	return h.notAfter.Add(-left - life/20*time.Duration(hash.Sum32()%1000)/1000)
 }
+
+// storeAgain is how long it takes until a certificate is offered to the storage
+// again.
+const storeAgain = 5 * time.Second
 
 // pause is how long a host waits after failures orders in a row. CAs let a name
 // fail some five times an hour.
@@ -143,7 +149,12 @@ func litter(now time.Time, v *view, wanted map[string]bool) []Key {
 	}
 	for host, c := range v.certificates {
 		if !wanted[host] && now.After(c.leaf.NotAfter.Add(litterAge)) {
-			out = append(out, certificateKey(host))
+			out = append(out, hostKey(CertificateKind, host))
+		}
+	}
+	for host, f := range v.faults {
+		if !wanted[host] && now.After(f.At.Add(time.Hour)) {
+			out = append(out, hostKey(FaultKind, host))
 		}
 	}
 	return out

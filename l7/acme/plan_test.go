@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mholt/acmez/v3/acme"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -23,6 +25,7 @@ func TestPlan(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		have    map[string]held
+		fault   fault
 		records map[string]record
 		want    string // jobs, then the next one
 	}{
@@ -38,12 +41,13 @@ func TestPlan(t *testing.T) {
 		{name: "the CA wants it when it is dead", have: map[string]held{"a": {day(-62), day(28), here}}, records: map[string]record{"a": {renew: day(29), askAgain: day(10), notBefore: day(-62)}}, want: "order a"},
 		{name: "what the CA wanted of the one before", have: map[string]held{"a": fresh}, records: map[string]record{"a": {renew: day(-1), askAgain: day(10), notBefore: day(-70)}}, want: "ask a; next +49"},
 		{name: "of another CA", have: map[string]held{"a": {day(-1), day(89), elsewhere}}, want: "order a"},
-		{name: "failed", records: map[string]record{"a": {failures: 3, failed: noon}}, want: "next +9m"},
-		{name: "failed, over", records: map[string]record{"a": {failures: 3, failed: noon.Add(-9 * time.Minute)}}, want: "order a"},
-		{name: "failed at renewal", have: map[string]held{"a": {day(-62), day(28), here}}, records: map[string]record{"a": {failures: 1, failed: noon, askAgain: day(1), notBefore: day(-62)}}, want: "next +1m"},
+		{name: "failed", fault: fault{Failures: 3, At: noon}, want: "next +9m"},
+		{name: "failed, over", fault: fault{Failures: 3, At: noon.Add(-9 * time.Minute)}, want: "order a"},
+		{name: "failed at renewal", have: map[string]held{"a": {day(-62), day(28), here}}, fault: fault{Failures: 1, At: noon}, records: map[string]record{"a": {askAgain: day(1), notBefore: day(-62)}}, want: "next +1m"},
+		{name: "not stored", have: map[string]held{"a": fresh}, fault: fault{Failures: 1, At: noon}, records: map[string]record{"a": asked(record{unstored: true})}, want: "next +5s"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			due, next := plan(noon, here, []string{"a"}, c.have, c.records)
+			due, next := plan(noon, here, []string{"a"}, c.have, map[string]fault{"a": c.fault}, c.records)
 			if got := planText(due, next); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
@@ -60,6 +64,8 @@ func planText(due []job, next time.Time) string {
 	case next.IsZero() && len(due) == 0:
 		out = append(out, "never")
 	case next.IsZero():
+	case in < time.Minute:
+		out = append(out, fmt.Sprintf("next +%.0fs", in.Seconds()))
 	case in < 24*time.Hour:
 		out = append(out, fmt.Sprintf("next +%.0fm", in.Minutes()))
 	default:
@@ -74,7 +80,7 @@ func TestPlanOrder(t *testing.T) {
 		"a": {day(-10), day(80), here},
 		"b": {day(-80), day(10), here},
 		"c": {day(-85), day(5), here},
-	}, nil)
+	}, nil, nil)
 	var hosts []string
 	for _, j := range due {
 		hosts = append(hosts, j.host)
@@ -115,6 +121,22 @@ func TestAskAgain(t *testing.T) {
 	} {
 		if got := askAgain(noon, c.said).Sub(noon); got != c.want {
 			t.Errorf("said %v: again in %v, want %v", c.said, got, c.want)
+		}
+	}
+}
+
+// The same cause reads the same, whatever the order.
+func TestReason(t *testing.T) {
+	problem := func(token string) error {
+		return fmt.Errorf("[a] authorization failed: %w (order=https://ca.example/%s)", acme.Problem{
+			Status: 400, Type: "urn:ietf:params:acme:error:connection",
+			Detail: "192.0.2.1: Fetching http://a/.well-known/acme-challenge/" + token + ": Timeout",
+		}, token)
+	}
+	const want = "connection: 192.0.2.1: Fetching http://a/.well-known/acme-challenge/...: Timeout"
+	for _, token := range []string{"abc_1-2", "Zz"} {
+		if got := reason(problem(token)); got != want {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }

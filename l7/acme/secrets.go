@@ -56,16 +56,17 @@ type Secrets struct {
 
 var _ Storage = (*Secrets)(nil)
 
-// NewSecrets returns a Storage that has connected to nothing yet.
+// NewSecrets returns a Storage that knows its copy and has connected to nothing
+// yet.
 func NewSecrets(o SecretsOptions) *Secrets {
-	return &Secrets{SecretsOptions: o, copy: NewFiles(o.Copy), changed: make(chan struct{}, 1), synced: make(chan struct{})}
+	s := &Secrets{SecretsOptions: o, copy: NewFiles(o.Copy), changed: make(chan struct{}, 1), synced: make(chan struct{})}
+	s.restore()
+	return s
 }
 
-// Run follows the Secrets, with its copy of them at first, and stands for
-// election once it has read them.
+// Run follows the Secrets, and stands for election once it has read them.
 func (s *Secrets) Run(ctx context.Context, lead func(context.Context)) error {
 	defer s.End()
-	s.restore()
 	quiet := klog.NewContext(ctx, klog.Logger{})
 	var group sync.WaitGroup
 	defer group.Wait()
@@ -80,7 +81,6 @@ func (s *Secrets) Run(ctx context.Context, lead func(context.Context)) error {
 
 // restore begins with the copy.
 func (s *Secrets) restore() {
-	s.copy.look()
 	items := Items{}
 	for key, item := range s.copy.Items() {
 		if key.Kind == CertificateKind {
@@ -147,7 +147,7 @@ func (s *Secrets) keep(key Key, item Item) {
 	var err error
 	if item == nil {
 		err = s.copy.Delete(context.Background(), key)
-	} else if !maps.EqualFunc(s.copy.Items()[key], item, func(a, b []byte) bool { return string(a) == string(b) }) {
+	} else if !item.equal(s.copy.Items()[key]) {
 		err = s.copy.Store(context.Background(), key, item)
 	}
 	if err != nil {

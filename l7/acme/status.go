@@ -33,11 +33,10 @@ func (m *Manager) Status() Status {
 		if ok {
 			h.NotAfter, have = c.leaf.NotAfter, c.held()
 		}
-		if r, known := m.records[host]; known {
-			h.Due = jobs(host, m.config.CA, have, ok, r)[0].at
-		}
-		if err := m.faults[host]; err != nil {
-			h.Err = err.Error()
+		f := v.faults[host]
+		h.Err = f.Text
+		if m.leads {
+			h.Due = jobs(host, m.config.CA, have, ok, f, m.records[host])[0].at
 		}
 		s.Hosts = append(s.Hosts, h)
 	}

@@ -1,15 +1,18 @@
 package acme
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"time"
 )
 
 // A Storage is what the edges share: certificates, the challenges that a CA is
-// about to ask for, and the account there. It also decides who orders.
+// about to ask for, the account there, and what the CA refused. It also decides
+// who orders.
 type Storage interface {
 	// Run follows what is stored until ctx ends, and calls lead whenever this
 	// edge has become the one that may order; lead's context ends when it is so
@@ -51,9 +54,10 @@ const (
 	CertificateKind Kind = "certificate"
 	ChallengeKind   Kind = "challenge"
 	AccountKind     Kind = "account"
+	FaultKind       Kind = "fault" // why a host's last order failed
 )
 
-var kinds = []Kind{AccountKind, CertificateKind, ChallengeKind}
+var kinds = []Kind{AccountKind, CertificateKind, ChallengeKind, FaultKind}
 
 // A Key names an item.
 type Key struct {
@@ -66,12 +70,12 @@ type Key struct {
 // nameMost leaves room for what storages put before a name.
 const nameMost = 200
 
-// certificateKey is the key of the certificate for a host.
-func certificateKey(host string) Key {
+// hostKey is the key of an item that belongs to a host.
+func hostKey(kind Kind, host string) Key {
 	if len(host) > nameMost {
-		return Key{CertificateKind, digest(host)}
+		return Key{kind, digest(host)}
 	}
-	return Key{CertificateKind, host}
+	return Key{kind, host}
 }
 
 // challengeKey is the key of a challenge; tokens have capitals.
@@ -108,6 +112,8 @@ type Item map[string][]byte
 // String keeps secrets out of logs.
 func (i Item) String() string { return fmt.Sprintf("%d fields", len(i)) }
 
+func (i Item) equal(o Item) bool { return maps.EqualFunc(i, o, bytes.Equal) }
+
 // The fields of items. Those of certificates are Kubernetes' names.
 const (
 	certField    = "tls.crt" // PEM, the leaf first
@@ -118,6 +124,7 @@ const (
 	authField    = "key-authorization" // RFC 8555, section 8.1
 	expiresField = "expires"           // RFC 3339; a challenge is litter from then on
 	accountField = "account.json"
+	faultField   = "fault.json"
 )
 
 // Items is everything that is stored.
