@@ -3,12 +3,15 @@ package l7
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/portico-lb/portico/l7/kube"
+	"github.com/portico-lb/portico/l7/route"
 	"github.com/portico-lb/portico/l7/value"
 )
 
@@ -30,7 +33,9 @@ type KubernetesSection struct {
 	// Dialect is one of kube.Dialects.
 	Dialect            string   `toml:"dialect"`
 	DefaultEntrypoints []string `toml:"default_entrypoints"`
-	PodRoutes          string   `toml:"pod_routes"`
+	// HostOwners are lists of namespaces by host.
+	HostOwners map[string][]string `toml:"host_owners"`
+	PodRoutes  string              `toml:"pod_routes"`
 	// PodRoutesOnExit is "keep" or "withdraw".
 	PodRoutesOnExit string `toml:"pod_routes_on_exit"`
 }
@@ -60,6 +65,9 @@ type Kubernetes struct {
 	Dialect kube.Dialect
 	// DefaultEntrypoints serve the Ingresses that name none; none are all.
 	DefaultEntrypoints []string
+	// HostOwners are the namespaces that hosts belong to, beside those that had
+	// one first.
+	HostOwners kube.HostOwners
 	// PodRoutes has the director route to the Pods by way of their Nodes, and
 	// Withdraw take the routes away when it stops.
 	PodRoutes, Withdraw bool
@@ -92,6 +100,7 @@ func (s KubernetesSection) Parse(bad func(key, problem string)) Kubernetes {
 	s.checkPublish(k, func(field, problem string) { bad(key+"."+field, problem) })
 	p := value.Parser{Bad: bad}.In(key)
 	k.Dialect = kube.Dialect(max(0, p.Choice(cmp.Or(s.Dialect, kube.Traefik17.String()), "dialect", kube.Dialects())))
+	k.HostOwners = parseOwners(p.In("host_owners"), s.HostOwners)
 	k.PodRoutes = p.Choice(s.PodRoutes, "pod_routes", []string{"none", "host-gw"}) == 1
 	k.Withdraw = p.Choice(s.PodRoutesOnExit, "pod_routes_on_exit", []string{"keep", "withdraw"}) == 1
 	if k.PodRoutes && !k.API() {
@@ -129,6 +138,30 @@ func (s KubernetesSection) Parse(bad func(key, problem string)) Kubernetes {
 	return k
 }
 
+// parseOwners checks the hosts, and gives them their canonical form.
+func parseOwners(p value.Parser, section map[string][]string) kube.HostOwners {
+	out := kube.HostOwners{}
+	for _, pattern := range slices.Sorted(maps.Keys(section)) {
+		namespaces := section[pattern]
+		if len(namespaces) == 0 {
+			p.Bad(pattern, "names no namespace: want a list of them, \"*\" for all")
+		}
+		name, wildcard := strings.CutPrefix(pattern, "*.")
+		host, err := route.CanonicalHost(nil, []byte(name))
+		switch {
+		case pattern == "*":
+			out[pattern] = namespaces
+		case err != nil || len(host) == 0 || strings.ContainsAny(name, "*:"):
+			p.Bad(pattern, "is no host: want one such as \"shop.example.com\", \"*.example.com\" for all below it, or \"*\"")
+		case wildcard:
+			out["*."+string(host)] = namespaces
+		default:
+			out[string(host)] = namespaces
+		}
+	}
+	return out
+}
+
 // options are how k's objects are read, beside what else c says.
 func (c Config) options(k Kubernetes) kube.Options {
 	o := kube.Options{
@@ -136,6 +169,7 @@ func (c Config) options(k Kubernetes) kube.Options {
 		Dialect:            k.Dialect,
 		DefaultEntrypoints: k.DefaultEntrypoints,
 		Middlewares:        c.Middlewares,
+		HostOwners:         k.HostOwners,
 		Policy:             c.Backend,
 	}
 	for _, e := range c.Entrypoints {

@@ -27,6 +27,7 @@ func (d Dialect) String() string { return Dialects()[d] }
 //
 // To add one: give it a name above, a case in newDialect, and a file of its
 // own. It reads annotations by way of notes, adds Specs with translation.add,
+// asks translation.owns before it does so for a host that an annotation names,
 // says what it cannot use with translation.problem, and what it must not serve
 // unprotected with translation.refuse. Golden files in testdata/NAME show each
 // rule of it.

@@ -19,6 +19,14 @@ type CertRequest struct {
 	Origin route.Origin
 }
 
+// certificates reads the tls of an Ingress.
+func (t *translation) certificates(ing *netv1.Ingress) {
+	t.origin = originOf(ing)
+	for i, entry := range ing.Spec.TLS {
+		t.tls(fmt.Sprintf("spec.tls[%d]", i), entry)
+	}
+}
+
 // tls reads one entry of an Ingress's tls. One with neither Secret nor hosts
 // asks for the default certificate. The Secret's type is of no importance: whoever made it
 // as Opaque has its two keys there as well.
@@ -65,7 +73,9 @@ func (t *translation) requests(field string, hosts []string) {
 			t.problem(q.Field, "%q is no host name: write a DNS name, or one whose first label is *", h)
 			continue
 		}
-		t.CertRequests = append(t.CertRequests, q)
+		if t.owns(q.Field, q.Host) {
+			t.CertRequests = append(t.CertRequests, q)
+		}
 	}
 }
 
@@ -75,6 +85,9 @@ func (t *translation) tlsHost(field, h string, out TLS) (string, bool) {
 	host, err := canonicalHost(h)
 	if err != nil || host == "" {
 		t.problem(field, "%q is no host name: write a DNS name, or one whose first label is *", h)
+		return "", false
+	}
+	if !t.owns(field, host) {
 		return "", false
 	}
 	other, ok := t.served[host]

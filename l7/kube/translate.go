@@ -32,6 +32,8 @@ type Options struct {
 	// DefaultEntrypoints are those that serve an Ingress that names none; none
 	// means all.
 	DefaultEntrypoints []string
+	// HostOwners are the namespaces that hosts belong to.
+	HostOwners HostOwners
 	// Policy is that of a backend of which no annotation says more.
 	Policy backend.Policy
 }
@@ -117,6 +119,9 @@ func Routes(o *Objects, opt Options) Result {
 		dialect: newDialect(opt.Dialect),
 		secrets: make(map[string]*corev1.Secret, len(o.Secrets)),
 		served:  make(map[string]TLS),
+
+		owners:   make(map[string]route.Origin),
+		disowned: make(map[claim]bool),
 	}
 	for _, s := range o.Secrets {
 		t.secrets[s.Namespace+"/"+s.Name] = s
@@ -140,6 +145,9 @@ func Routes(o *Objects, opt Options) Result {
 		t.ingress(ing)
 	}
 	t.dialect.finish(&t)
+	for _, ing := range ours { // now it is known whose the hosts are
+		t.certificates(ing)
+	}
 	return t.Result
 }
 
@@ -153,7 +161,9 @@ type translation struct {
 	ingresses []*netv1.Ingress
 
 	secrets  map[string]*corev1.Secret
-	served   map[string]TLS // by host
+	served   map[string]TLS          // by host
+	owners   map[string]route.Origin // of hosts
+	disowned map[claim]bool          // those told of
 	services map[serviceName]*corev1.Service
 
 	// What follows is of the Ingress that is being read.

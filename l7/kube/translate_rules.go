@@ -14,12 +14,7 @@ import (
 
 // ingress reads one Ingress.
 func (t *translation) ingress(ing *netv1.Ingress) {
-	t.origin = route.Origin{
-		Kind:      "Ingress",
-		Namespace: ing.Namespace,
-		Name:      ing.Name,
-		Created:   ing.CreationTimestamp.UTC(),
-	}
+	t.origin = originOf(ing)
 	t.refused = false
 	first := len(t.Specs)
 	o := &object{"Ingress", &ing.ObjectMeta}
@@ -28,7 +23,9 @@ func (t *translation) ingress(ing *netv1.Ingress) {
 	if ing.Spec.DefaultBackend != nil {
 		b := t.backend("spec.defaultBackend", *ing.Spec.DefaultBackend)
 		byDefault = &b
-		t.fallback(read, "", b)
+		if t.owns("spec.defaultBackend", "") {
+			t.fallback(read, "", b)
+		}
 	} else if len(ing.Spec.Rules) == 0 {
 		t.problem("spec", "has neither rules nor defaultBackend: add one of them")
 	}
@@ -42,8 +39,14 @@ func (t *translation) ingress(ing *netv1.Ingress) {
 			s.Backend, s.Choices, s.Steps = route.Backend{}, nil, nil
 		}
 	}
-	for i, entry := range ing.Spec.TLS {
-		t.tls(fmt.Sprintf("spec.tls[%d]", i), entry)
+}
+
+func originOf(ing *netv1.Ingress) route.Origin {
+	return route.Origin{
+		Kind:      "Ingress",
+		Namespace: ing.Namespace,
+		Name:      ing.Name,
+		Created:   ing.CreationTimestamp.UTC(),
 	}
 }
 
@@ -52,6 +55,9 @@ func (t *translation) rule(read ruleReader, field string, r netv1.IngressRule, b
 	host, err := canonicalHost(r.Host)
 	if err != nil {
 		t.problem(field+".host", "%q: %v: write a DNS name, or one whose first label is *", r.Host, err)
+		return
+	}
+	if !t.owns(field+".host", host) {
 		return
 	}
 	if r.HTTP == nil || len(r.HTTP.Paths) == 0 {
