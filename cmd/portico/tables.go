@@ -53,9 +53,7 @@ func printL7(w io.Writer, s l7.Status, now time.Time) {
 	for _, p := range s.Problems {
 		fmt.Fprintf(w, "  ! %s\n", p)
 	}
-	for _, f := range s.CertificateFaults {
-		fmt.Fprintf(w, "  ! %s\n", f)
-	}
+	printCertificates(w, s, now)
 	printObservers(w, s)
 }
 
