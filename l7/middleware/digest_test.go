@@ -154,6 +154,12 @@ func TestDigestReplay(t *testing.T) {
 	if a == nil || !strings.HasSuffix(a.Header.Get("WWW-Authenticate"), "stale=true") {
 		t.Errorf("answer %+v to one that was forgotten", a)
 	}
+	forged := m.Handle(t.Context(), &Request{Begun: begun.Add(time.Minute)})
+	nonce := strings.Split(forged.Header[0].Value, `"`)[3]
+	forged.Header[0].Value = strings.Replace(forged.Header[0].Value, nonce, nonce[:40]+strings.Repeat("A", 3), 1)
+	if a := m.Handle(t.Context(), ask(forged, hexMD5, "/", 1)); a == nil || !strings.HasSuffix(a.Header.Get("WWW-Authenticate"), "stale=true") {
+		t.Errorf("answer %+v to a forged one", a)
+	}
 	r := ask(m.Handle(t.Context(), &Request{Begun: begun.Add(time.Minute)}), hexMD5, "/", 1)
 	r.Begun = begun.Add(7 * time.Minute)
 	if a := m.Handle(t.Context(), r); a == nil || !strings.HasSuffix(a.Header.Get("WWW-Authenticate"), "stale=true") {
