@@ -62,11 +62,12 @@ func tell(rw http.ResponseWriter, r *http.Request) {
 // endpoint gets what they make of it.
 func TestChainSeesAndChangesRequests(t *testing.T) {
 	everyWay(t, func(t *testing.T, w way) {
-		var seen middleware.Request
+		saw := make(chan middleware.Request, 1)
 		v := w.visit(t, proxy.Options{}, w.endpoint(t, tell)).through(does(func(_ context.Context, r *middleware.Request) *middleware.Answer {
-			seen = *r
+			seen := *r
 			seen.Header = slices.Clone(r.Header)
 			seen.Hops = slices.Clone(r.Hops)
+			saw <- seen
 			r.Path, r.Query, r.Authority = "/new"+r.Path, "?z=1", "other.example"
 			r.Header.Set("X-Own", "2")
 			r.Header.Del("accept")
@@ -78,6 +79,7 @@ func TestChainSeesAndChangesRequests(t *testing.T) {
 		r := v.request("POST", "/a/./b?q=%20x", strings.NewReader("body"))
 		r.Header = http.Header{"Accept": {"x"}, "User-Agent": {"t"}, "X-Own": {"1"}, "X-Forwarded-For": {"6.6.6.6"}}
 		_, got := v.do(r)
+		seen := <-saw
 		scheme, _, _ := strings.Cut(v.base, "://")
 		port := map[string]string{"http": "80", "https": "443"}[scheme]
 		length := ""

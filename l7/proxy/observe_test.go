@@ -126,12 +126,6 @@ func TestObserveEnds(t *testing.T) {
 func TestTrace(t *testing.T) {
 	everyWay(t, func(t *testing.T, w way) {
 		v := w.visit(t, proxy.Options{}, w.endpoint(t, tell))
-		trace := accesslog.Trace{ID: [16]byte{1}, Span: [8]byte{2}, Sampled: true}
-		var parent string
-		told := v.observed(func(p []byte, trusted bool) accesslog.Trace {
-			parent = string(p)
-			return trace
-		})
 		for _, tc := range []struct {
 			sent      []string
 			continued bool
@@ -143,11 +137,17 @@ func TestTrace(t *testing.T) {
 			{[]string{"00-x"}, false, "00-x", ""},
 			{[]string{"00-x", "00-y"}, false, "", ""},
 		} {
-			trace.Continued = tc.continued
+			trace := accesslog.Trace{ID: [16]byte{1}, Span: [8]byte{2}, Sampled: true, Continued: tc.continued}
+			parents := make(chan string, 1)
+			told := v.observed(func(p []byte, trusted bool) accesslog.Trace {
+				parents <- string(p)
+				return trace
+			})
 			r := v.request("GET", "/", nil)
 			r.Header["Traceparent"] = tc.sent
 			r.Header.Set("Tracestate", "s")
 			_, body := v.do(r)
+			parent := <-parents
 			if !strings.Contains(body, "\nTraceparent: 00-01000000000000000000000000000000-0200000000000000-01\n"+tc.state+"X-") &&
 				!strings.Contains(body, "\nTraceparent: 00-01000000000000000000000000000000-0200000000000000-01\n"+tc.state+"User-Agent") || parent != tc.parent {
 				t.Errorf("%+v: Begin got %q, the endpoint\n%s", tc, parent, body)
@@ -159,7 +159,7 @@ func TestTrace(t *testing.T) {
 	})
 }
 
-// TestObserveRoute shows that the record of a retried request counts the tries.
+// TestObserveRetries shows that the record of a retried request counts the tries.
 func TestObserveRetries(t *testing.T) {
 	e := start(t, proxy.Options{}, proxy.Entrypoint{}, handler(t, tell), "127.0.0.1:1")
 	told := e.observed(nil)

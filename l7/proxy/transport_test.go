@@ -70,9 +70,9 @@ func TestTransportFails(t *testing.T) {
 	if _, err := e.Transport(route.Backend{Service: "unknown"}).RoundTrip(&http.Request{}); err == nil {
 		t.Error("a backend that is not known answers")
 	}
-	died := 0
+	var died atomic.Int32
 	dies := script(t, func(c net.Conn, r *bufio.Reader) {
-		died++
+		died.Add(1)
 		r.ReadString('\n')
 	})
 	e.SetEndpoints(endpoints(dies, handler(t, tell)))
@@ -81,7 +81,7 @@ func TestTransportFails(t *testing.T) {
 			t.Errorf("got %v, %v", resp, err)
 		}
 	}
-	if died == 0 {
+	if died.Load() == 0 {
 		t.Error("nobody died")
 	}
 	silent := make(chan bool)
