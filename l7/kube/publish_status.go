@@ -57,14 +57,20 @@ func addresses(names []string) []netv1.IngressLoadBalancerIngress {
 
 // sameAddresses compares without regard to order and ports.
 func sameAddresses(a, b []netv1.IngressLoadBalancerIngress) bool {
-	names := func(all []netv1.IngressLoadBalancerIngress) (out []string) {
-		for _, i := range all {
-			out = append(out, i.IP+" "+i.Hostname)
-		}
-		slices.Sort(out)
-		return out
+	if len(a) != len(b) {
+		return false
 	}
-	return slices.Equal(names(a), names(b))
+	same := func(x, y netv1.IngressLoadBalancerIngress) bool { return x.IP == y.IP && x.Hostname == y.Hostname }
+	if slices.EqualFunc(a, b, same) { // as it is nearly always
+		return true
+	}
+	order := func(x, y netv1.IngressLoadBalancerIngress) int {
+		return cmp.Or(cmp.Compare(x.IP, y.IP), cmp.Compare(x.Hostname, y.Hostname))
+	}
+	sorted := func(all []netv1.IngressLoadBalancerIngress) []netv1.IngressLoadBalancerIngress {
+		return slices.SortedFunc(slices.Values(all), order)
+	}
+	return slices.EqualFunc(sorted(a), sorted(b), same)
 }
 
 // A write gives an Ingress addresses, or takes them away.

@@ -60,7 +60,10 @@ func TestTenThousand(t *testing.T) {
 	t.Logf("figure: all have their address after %v", ms(since))
 	t.Logf("figure: an endpoint for another: %v", client.swaps(t, c, e))
 	t.Logf("figure: an endpoint less: %v", client.removals(t, c, e))
-	t.Logf("figure: an Ingress more: %v", client.joins(t, c))
+	spent := e.Nodes[0].Proxy.CPU()
+	took := client.joins(t, c)
+	t.Logf("figure: an Ingress more: %v; the proxy takes %v of CPU time for it and the requests meanwhile", took,
+		((e.Nodes[0].Proxy.CPU() - spent) / rounds).Round(100*time.Microsecond))
 
 	// The snapshot is at most half a minute behind.
 	lab.Eventually(t, patience, "a snapshot", func() error {
