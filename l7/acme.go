@@ -49,7 +49,7 @@ func (r *runner) applyACME(ctx context.Context, c Config) {
 		r.l.log.Error("no certificates are ordered", "err", err)
 		return
 	}
-	m := acme.New(acme.Options{Log: r.l.log.With("part", "acme"), Config: *c.ACME, Storage: storage})
+	m := acme.New(acme.Options{Log: r.l.log, Config: *c.ACME, Storage: storage})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // ended by stop
 	r.acme = &registrar{Manager: m, config: c.ACME, kubernetes: c.Kubernetes, cancel: cancel, before: before}
 	r.l.acme.Store(m)

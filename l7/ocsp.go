@@ -16,7 +16,7 @@ func (r *runner) applyOCSP(ctx context.Context, on bool) {
 		return
 	}
 	ctx, r.stapling = context.WithCancel(context.WithoutCancel(ctx)) // ended by stopOCSP
-	stapler := certs.NewStapler(r.l.certs, certs.ResponderClient(), r.l.log.With("part", "ocsp"))
+	stapler := certs.NewStapler(r.l.certs, certs.ResponderClient(), r.l.log)
 	r.group.Go(func() { stapler.Run(ctx) })
 }
 

@@ -110,8 +110,11 @@ func (d *door) times(challenge string) int {
 func port(s *httptest.Server) uint16 { return s.Listener.Addr().(*net.TCPAddr).AddrPort().Port() }
 
 // start starts a CA that comes to d.
-func (d *door) start(t *testing.T) (*pebble.CA, acme.Config) {
-	ca := pebble.Start(t, pebble.Options{HTTP: port(d.http), TLS: port(d.https)})
+func (d *door) start(t *testing.T) (*pebble.CA, acme.Config) { return d.startWith(t, 0) }
+
+// startWith starts one whose certificates live so long.
+func (d *door) startWith(t *testing.T, lifetime time.Duration) (*pebble.CA, acme.Config) {
+	ca := pebble.Start(t, pebble.Options{HTTP: port(d.http), TLS: port(d.https), Lifetime: lifetime})
 	ca.Await(t, ca.Client(nil))
 	return ca, acme.Config{
 		Email: "ops@example.com", CA: ca.Directory, Roots: ca.Roots,
@@ -209,4 +212,42 @@ func TestRefused(t *testing.T) {
 	for e.Faults()["under_score.example.com"] == "" {
 		<-e.Changed()
 	}
+}
+
+// A certificate is renewed before it expires, by one edge, and never away.
+func TestRenewal(t *testing.T) {
+	d := newDoor(t)
+	_, c := d.startWith(t, 16*time.Second)
+	dir := t.TempDir()
+	first := run(t, c, acme.NewFiles(dir), "www.example.com")
+	first.orders(t)
+	second := run(t, c, acme.NewFiles(dir), "www.example.com")
+	d.lead(second)
+	pair := second.await(t, 1)[0]
+	expires := leafOf(t, pair).NotAfter
+	for next := pair; string(next.CertPEM) == string(pair.CertPEM); {
+		select {
+		case <-second.Changed():
+		case <-time.After(time.Until(expires)):
+			t.Fatalf("the certificate has expired: %v", first.Status())
+		}
+		pairs := second.Pairs()
+		if len(pairs) != 1 {
+			t.Fatal("no certificate between two")
+		}
+		next = pairs[0]
+	}
+	t.Logf("renewed %v before the end of 16s", time.Until(expires).Round(time.Second))
+	if n := len(first.Faults()) + len(second.Faults()); n > 0 {
+		t.Errorf("faults: %v, %v", first.Faults(), second.Faults())
+	}
+}
+
+func leafOf(t *testing.T, p acme.Pair) *x509.Certificate {
+	t.Helper()
+	pair, err := tls.X509KeyPair(p.CertPEM, p.KeyPEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pair.Leaf
 }

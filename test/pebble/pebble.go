@@ -37,6 +37,8 @@ type Options struct {
 	// Validation is how long it takes before it looks; it is drawn from nothing
 	// to that.
 	Validation time.Duration
+	// Lifetime is that of certificates; default five years.
+	Lifetime time.Duration
 	// Responder is the URL of an OCSP responder that certificates name.
 	Responder string
 	// Run starts a program that ends with the test, elsewhere than here.
@@ -76,7 +78,7 @@ func Start(t testing.TB, o Options) *CA {
 	}
 	write(t, filepath.Join(dir, "cert.pem"), cert)
 	write(t, filepath.Join(dir, "key.pem"), key)
-	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
+	settings := map[string]any{
 		"listenAddress":           netip.AddrPortFrom(o.Listen, ports[0]).String(),
 		"managementListenAddress": netip.AddrPortFrom(o.Listen, ports[1]).String(),
 		"certificate":             filepath.Join(dir, "cert.pem"),
@@ -84,7 +86,11 @@ func Start(t testing.TB, o Options) *CA {
 		"httpPort":                o.HTTP,
 		"tlsPort":                 o.TLS,
 		"ocspResponderURL":        o.Responder,
-	}})
+	}
+	if o.Lifetime > 0 {
+		settings["certificateValidityPeriod"] = int(o.Lifetime.Seconds())
+	}
+	config, err := json.Marshal(map[string]any{"pebble": settings})
 	if err != nil {
 		t.Fatal(err)
 	}
