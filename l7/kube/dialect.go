@@ -14,10 +14,12 @@ const (
 	Spec Dialect = iota
 	// Traefik17 is Traefik 1.7, from which many Ingresses still come.
 	Traefik17
+	// Nginx is ingress-nginx, from which most come today.
+	Nginx
 )
 
 // Dialects are the names of the dialects, in their order.
-func Dialects() []string { return []string{"spec", "traefik17"} }
+func Dialects() []string { return []string{"spec", "traefik17", "nginx"} }
 
 // String returns the name.
 func (d Dialect) String() string { return Dialects()[d] }
@@ -66,6 +68,8 @@ func newDialect(d Dialect) dialect {
 	switch d {
 	case Traefik17:
 		return newTraefik17()
+	case Nginx:
+		return newNginx()
 	default:
 		return bySpec{}
 	}
