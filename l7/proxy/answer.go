@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -21,7 +20,7 @@ func (x *exchange) response(a *middleware.Answer) (*middleware.Response, []byte)
 	w := &middleware.Response{Status: a.Status, Header: slices.Clone(a.Header), Ours: true}
 	body := wording(w, a)
 	if x != nil {
-		x.ours, x.reason = true, cmp.Or(a.Reason, "answered by a middleware")
+		x.isOurs(a)
 	}
 	if x != nil && x.watched() {
 		w.Length = int64(len(body))

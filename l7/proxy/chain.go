@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -26,8 +25,8 @@ type passage struct {
 }
 
 // pass has the middlewares of x's route see its request, which was composed
-// and whose head is given. An answer ends it here; without one it was composed
-// anew from what they made of it.
+// and whose head is given. An answer ends it here; without one it is to be
+// composed anew from what they have made of it.
 func (l *leash) pass(x *exchange, head []byte) *middleware.Answer {
 	p := &x.pass
 	if x.begun.IsZero() {
@@ -179,51 +178,6 @@ func isSound(f middleware.Field) bool {
 func appendText(dst []byte, name, value string) []byte {
 	dst = append(append(append(dst, name...), ": "...), value...)
 	return append(dst, '\r', '\n')
-}
-
-// appendHops appends the addresses that a request came by: the peer, and what
-// those say that are trusted, up to the first one that is not.
-func (c *client) appendHops(hops []netip.Addr, r *http1.Request, head []byte) []netip.Addr {
-	hops = append(hops, c.peer)
-	if !c.trusted {
-		return hops
-	}
-	for list := appendChain(nil, r, head); len(list) > 0 && c.s.trusts(hops[len(hops)-1]); {
-		list = bytes.TrimRight(list, ", \t")
-		start := bytes.LastIndexByte(list, ',') + 1
-		a, ok := parseAddr(bytes.TrimSpace(list[start:]))
-		if !ok {
-			break
-		}
-		hops, list = append(hops, a), list[:start]
-	}
-	return hops
-}
-
-// schemeOf is the scheme that the client used, as a trusted proxy says where
-// there is one.
-func (c *client) schemeOf(r *http1.Request, head []byte) string {
-	if f := r.Field(http1.XForwardedProto); f != nil && c.trusted {
-		switch v := f.Value.Of(head); {
-		case http1.Fold(v, "https") || http1.Fold(v, "wss"):
-			return "https"
-		case http1.Fold(v, "http") || http1.Fold(v, "ws"):
-			return "http"
-		}
-	}
-	return c.scheme()
-}
-
-// certificates are those that the client has shown.
-func (c *client) certificates() [][]byte {
-	if c.tlsState == nil {
-		return nil
-	}
-	var out [][]byte
-	for _, cert := range c.tlsState().PeerCertificates {
-		out = append(out, cert.Raw)
-	}
-	return out
 }
 
 // bodily reports whether the body of the response may become another one.

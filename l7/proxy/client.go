@@ -1,11 +1,13 @@
 package proxy
 
 import (
+	"bytes"
 	"crypto/tls"
 	"net"
 	"net/netip"
 	"time"
 
+	"github.com/portico-lb/portico/l7/http1"
 	"github.com/portico-lb/portico/l7/proxyproto"
 )
 
@@ -88,6 +90,51 @@ func (c *client) scheme() string {
 		return "https"
 	}
 	return "http"
+}
+
+// appendHops appends the addresses that a request came by: the peer, and what
+// those say that are trusted, up to the first one that is not.
+func (c *client) appendHops(hops []netip.Addr, r *http1.Request, head []byte) []netip.Addr {
+	hops = append(hops, c.peer)
+	if !c.trusted {
+		return hops
+	}
+	for list := appendChain(nil, r, head); len(list) > 0 && c.s.trusts(hops[len(hops)-1]); {
+		list = bytes.TrimRight(list, ", \t")
+		start := bytes.LastIndexByte(list, ',') + 1
+		a, ok := parseAddr(bytes.TrimSpace(list[start:]))
+		if !ok {
+			break
+		}
+		hops, list = append(hops, a), list[:start]
+	}
+	return hops
+}
+
+// schemeOf is the scheme that the client used, as a trusted proxy says where
+// there is one.
+func (c *client) schemeOf(r *http1.Request, head []byte) string {
+	if f := r.Field(http1.XForwardedProto); f != nil && c.trusted {
+		switch v := f.Value.Of(head); {
+		case http1.Fold(v, "https") || http1.Fold(v, "wss"):
+			return "https"
+		case http1.Fold(v, "http") || http1.Fold(v, "ws"):
+			return "http"
+		}
+	}
+	return c.scheme()
+}
+
+// certificates are those that the client has shown.
+func (c *client) certificates() [][]byte {
+	if c.tlsState == nil {
+		return nil
+	}
+	var out [][]byte
+	for _, cert := range c.tlsState().PeerCertificates {
+		out = append(out, cert.Raw)
+	}
+	return out
 }
 
 // until is the clock time at which a wait of d that begins now is over; the

@@ -99,6 +99,7 @@ func (l *lane) respond(x *exchange, b *backend.Conn, up *upload, src source) ver
 
 // replace sends what w was replaced by, and throws the endpoint's response away.
 func (l *lane) replace(x *exchange, up *upload, src source, w *middleware.Response) verdict {
+	x.isOurs(w.Replaced())
 	complete := up.finished()
 	up.stop()
 	src.release(x, complete && x.down.done)

@@ -174,6 +174,11 @@ func (x *exchange) mark() {
 	}
 }
 
+// isOurs takes note that the client gets a.
+func (x *exchange) isOurs(a *middleware.Answer) {
+	x.ours, x.reason = true, cmp.Or(a.Reason, "answered by a middleware")
+}
+
 // markEnd takes note that the endpoint has said all.
 func (x *exchange) markEnd() {
 	if x.told != nil {

@@ -92,6 +92,7 @@ func (c *conn) relay(x *exchange, b *backend.Conn, up *upload) verdict {
 
 // replace sends what w was replaced by, and throws the endpoint's response away.
 func (c *conn) replace(x *exchange, b *backend.Conn, up *upload, w *middleware.Response) verdict {
+	x.isOurs(w.Replaced())
 	up.stop()
 	c.release(b, up.finished() && x.down.done && x.resp.KeepAlive && x.in.len() == 0)
 	if c.deliver(x, w, finish(w, nil), w.Replaced().Close) {
