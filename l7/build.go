@@ -92,6 +92,7 @@ func (r *runner) setEndpoints(o *kube.Objects) {
 	r.build.gen = o.Gen
 	r.source.keep(o, r.build.backends)
 	r.build.unreached = r.build.endpoints.Problems()
+	r.wantNames()
 	r.report()
 	r.l.publish(func(s *state) {
 		if r.source.config.None() {

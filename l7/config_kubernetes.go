@@ -33,6 +33,7 @@ type KubernetesSection struct {
 	// Dialect is one of kube.Dialects.
 	Dialect            string   `toml:"dialect"`
 	DefaultEntrypoints []string `toml:"default_entrypoints"`
+	AllowExternalNames []string `toml:"allow_external_names"`
 	// HostOwners are lists of namespaces by host.
 	HostOwners map[string][]string `toml:"host_owners"`
 	PodRoutes  string              `toml:"pod_routes"`
@@ -65,6 +66,9 @@ type Kubernetes struct {
 	Dialect kube.Dialect
 	// DefaultEntrypoints serve the Ingresses that name none; none are all.
 	DefaultEntrypoints []string
+	// AllowExternalNames are what Services of type ExternalName may stand for:
+	// canonical names, or "*." before a domain for all below it.
+	AllowExternalNames []string
 	// HostOwners are the namespaces that hosts belong to, beside those that had
 	// one first.
 	HostOwners kube.HostOwners
@@ -100,6 +104,15 @@ func (s KubernetesSection) Parse(bad func(key, problem string)) Kubernetes {
 	s.checkPublish(k, func(field, problem string) { bad(key+"."+field, problem) })
 	p := value.Parser{Bad: bad}.In(key)
 	k.Dialect = kube.Dialect(max(0, p.Choice(cmp.Or(s.Dialect, kube.Traefik17.String()), "dialect", kube.Dialects())))
+	for i, name := range s.AllowExternalNames {
+		below, _ := strings.CutPrefix(name, "*.")
+		host, err := route.CanonicalHost(nil, []byte(below))
+		if err != nil || len(host) == 0 || strings.ContainsAny(below, "*:") {
+			p.Bad(fmt.Sprintf("allow_external_names[%d]", i), fmt.Sprintf("%q is no DNS name: want one such as \"api.example.com\", or \"*.example.com\" for all below it", name))
+			continue
+		}
+		k.AllowExternalNames = append(k.AllowExternalNames, strings.TrimSuffix(name, below)+string(host))
+	}
 	k.HostOwners = parseOwners(p.In("host_owners"), s.HostOwners)
 	k.PodRoutes = p.Choice(s.PodRoutes, "pod_routes", []string{"none", "host-gw"}) == 1
 	k.Withdraw = p.Choice(s.PodRoutesOnExit, "pod_routes_on_exit", []string{"keep", "withdraw"}) == 1

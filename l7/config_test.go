@@ -72,6 +72,9 @@ func TestParse(t *testing.T) {
 		{"selection among manifests", "[kubernetes]\nmanifests = '/m'\nlabel_selector = 'a=b'\nnamespaces = ['n']",
 			"l7.kubernetes.label_selector: selects at an API server: leave out of manifests what is not to be served\n" +
 				"l7.kubernetes.namespaces: selects at an API server: leave out of manifests what is not to be served"},
+		{"names of nobody", "[kubernetes]\nallow_external_names = ['*', 'API.example', 'a:80']",
+			"l7.kubernetes.allow_external_names[0]: \"*\" is no DNS name: want one such as \"api.example.com\", or \"*.example.com\" for all below it\n" +
+				"l7.kubernetes.allow_external_names[2]: \"a:80\" is no DNS name: want one such as \"api.example.com\", or \"*.example.com\" for all below it"},
 		{"owners of no host", "[kubernetes.host_owners]\n'a b' = ['n']\n'*.x.example' = []\n'ok.example' = ['n']",
 			"l7.kubernetes.host_owners.*.x.example: names no namespace: want a list of them, \"*\" for all\n" +
 				"l7.kubernetes.host_owners.a b: is no host: want one such as \"shop.example.com\", \"*.example.com\" for all below it, or \"*\""},

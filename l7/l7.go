@@ -197,6 +197,9 @@ func (l *L7) Run(ctx context.Context, ready func()) error {
 			r.applySource(ctx, r.config.Kubernetes)
 		case <-r.source.changed():
 			r.rebuild()
+		case <-r.namesChanged():
+			r.setNames()
+			r.rebuild()
 		case <-r.acme.changed():
 			r.refreshCertificates()
 		}

@@ -32,7 +32,10 @@ type runner struct {
 	// stapling ends the stapler; nil where there is none.
 	stapling context.CancelFunc
 	build    build
-	tickets  *certs.Tickets
+	// names is nil where none were ever allowed.
+	names     *names
+	stopNames context.CancelFunc
+	tickets   *certs.Tickets
 	observers
 	// opened says that entrypoints are served; told when they first are.
 	opened bool
@@ -58,6 +61,8 @@ func newRunner(l *L7, told func()) *runner {
 		l: l, entries: map[string]*serving{}, failed: make(chan error, 1), told: told,
 		tickets: certs.NewTickets(l.certs, time.Now),
 		build:   build{endpoints: kube.NewEndpointIndex()},
+
+		stopNames: func() {},
 	}
 }
 
@@ -69,6 +74,7 @@ func (r *runner) apply(ctx context.Context, c Config) {
 	r.tickets.Share(c.TicketKey)
 	r.l.engine.SetBounds(c.Client)
 	r.l.engine.SetPolicies(c.Backend, r.build.result.Policies)
+	r.applyNames(ctx, c.Kubernetes)
 	r.applyACME(ctx, c)
 	r.applyOCSP(ctx, c.OCSP)
 	r.rebuildAll()
@@ -278,6 +284,7 @@ func (r *runner) stop() {
 	}
 	r.coming.stop()
 	r.source.stop()
+	r.stopNames()
 	r.acme.stop()
 	r.stopOCSP()
 	if r.ready != nil {

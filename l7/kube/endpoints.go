@@ -14,7 +14,8 @@ import (
 )
 
 // Endpoints returns the addresses of each backend, sorted; none for one that
-// cannot be served. It depends on Services and Slices alone.
+// cannot be served. It depends on Services and Slices alone, and allows no
+// ExternalName.
 //
 // Ready endpoints are used. Where there is none, those are that still serve
 // while they terminate, as kube-proxy does (KEP-1669): the last Pod of a
@@ -57,14 +58,13 @@ func (s *service) problem(field, format string, args ...any) {
 }
 
 // endpoints returns those of one of its backends.
-func (s *service) endpoints(b route.Backend) []route.Endpoint {
+func (s *service) endpoints(b route.Backend, names Names) []route.Endpoint {
 	switch {
 	case s.object == nil:
 		s.problem("", "is named by an Ingress but does not exist, its routes answer 503: create it or correct the Ingress")
 		return nil
 	case s.object.Spec.Type == corev1.ServiceTypeExternalName:
-		s.problem("spec.type", "ExternalName is not served, its routes answer 503: use a Service with endpoints")
-		return nil
+		return s.external(b, names)
 	}
 	port, ok := servicePort(s.object, b.Port)
 	number, direct := s.directPort(b.Port)
@@ -72,10 +72,7 @@ func (s *service) endpoints(b route.Backend) []route.Endpoint {
 		s.problem("spec.ports", "no TCP port is %s, as an Ingress names it, its routes answer 503: add the port or correct the Ingress", b.Port)
 		return nil
 	}
-	protocol, ok := route.AppProtocol(deref(port.AppProtocol, ""))
-	if !ok {
-		s.problem("spec.ports", "appProtocol %q of port %s is not spoken here, http is: write http, https, kubernetes.io/h2c or grpc, or leave it out", *port.AppProtocol, b.Port)
-	}
+	protocol := s.protocol(port, b)
 	var found candidates
 	for _, slice := range s.slices {
 		problem := func(format string, args ...any) {
@@ -90,6 +87,15 @@ func (s *service) endpoints(b route.Backend) []route.Endpoint {
 		}
 	}
 	return found.best(s.object.Spec.IPFamilies)
+}
+
+// protocol returns what is spoken at a port.
+func (s *service) protocol(port *corev1.ServicePort, b route.Backend) route.Protocol {
+	p, ok := route.AppProtocol(deref(port.AppProtocol, ""))
+	if !ok {
+		s.problem("spec.ports", "appProtocol %q of port %s is not spoken here, http is: write http, https, kubernetes.io/h2c or grpc, or leave it out", *port.AppProtocol, b.Port)
+	}
+	return p
 }
 
 // directPort returns the number of a port of the Pods themselves: a headless

@@ -24,6 +24,7 @@ type EndpointIndex struct {
 		services []*corev1.Service
 		slices   []*discoveryv1.EndpointSlice
 	}
+	names     Names
 	endpoints map[route.Backend][]route.Endpoint
 	stale     map[*service]bool // have to be looked at again
 	faulty    map[*service]bool // have problems
@@ -171,7 +172,7 @@ func (x *EndpointIndex) refresh() map[route.Backend][]route.Endpoint {
 	for s := range x.stale {
 		s.problems = nil
 		for _, b := range s.backends {
-			now := s.endpoints(b)
+			now := s.endpoints(b, x.names)
 			if before := x.endpoints[b]; !slices.Equal(before, now) {
 				changed[b] = now
 				x.endpoints[b] = now
