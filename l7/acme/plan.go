@@ -117,13 +117,14 @@ func renewal(host string, h held) time.Time {
 const storeAgain = 5 * time.Second
 
 // pause is how long a host waits after failures orders in a row. CAs let a name
-// fail some five times an hour.
+// fail some five times an hour, and an account order a hundred: hosts that lead
+// nowhere must not use up what others need.
 func pause(failures int) time.Duration {
 	p := time.Minute
-	for range min(failures, 5) - 1 {
+	for range min(failures, 7) - 1 {
 		p *= 3
 	}
-	return min(p, time.Hour)
+	return min(p, 12*time.Hour)
 }
 
 // askAgain is when the CA is asked next, which may have said when (RFC 9773,
@@ -153,7 +154,7 @@ func litter(now time.Time, v *view, wanted map[string]bool) []Key {
 		}
 	}
 	for host, f := range v.faults {
-		if !wanted[host] && now.After(f.At.Add(time.Hour)) {
+		if !wanted[host] && now.After(f.At.Add(12*time.Hour)) {
 			out = append(out, hostKey(FaultKind, host))
 		}
 	}

@@ -103,7 +103,7 @@ func TestPause(t *testing.T) {
 	if n > 5 {
 		t.Errorf("%d orders within the first hour, the last after %v: CAs let a name fail five times", n, inTheFirstHour)
 	}
-	if got := pause(1000); got != time.Hour {
+	if got := pause(1000); got != 12*time.Hour {
 		t.Errorf("pauses end at %v", got)
 	}
 }
