@@ -83,9 +83,13 @@ func TestTenThousand(t *testing.T) {
 	e.Nodes[0].Proxy.Start()
 	client.await(t, host(manyIngresses-1), "web-1")
 	t.Logf("figure: without the API server, started and served after %v", ms(since))
-	if s := e.Nodes[0].Status(); s.Proxy == nil || s.Proxy.L7.Source == nil || s.Proxy.L7.Source.Restored.IsZero() || !s.Proxy.L7.Ready {
-		t.Errorf("the status is %+v", s.Proxy)
-	}
+	lab.Eventually(t, patience, "the status tells", func() error {
+		s := e.Nodes[0].Status()
+		if s.Proxy == nil || s.Proxy.L7.Source == nil || s.Proxy.L7.Source.Restored.IsZero() || !s.Proxy.L7.Ready {
+			return fmt.Errorf("%+v", s.Proxy)
+		}
+		return nil
+	})
 	since = time.Now()
 	if err := c.Restart(t.Context()); err != nil {
 		t.Fatal(err)
