@@ -262,6 +262,20 @@ func (f *Files) load(key Key) (Item, error) {
 
 // Store writes an item: whole, or not at all.
 func (f *Files) Store(_ context.Context, key Key, item Item) error {
+	err := f.put(key, item)
+	f.look()
+	return err
+}
+
+// Delete removes an item.
+func (f *Files) Delete(_ context.Context, key Key) error {
+	err := f.remove(key)
+	f.look()
+	return err
+}
+
+// put writes an item and leaves it to a look to find it.
+func (f *Files) put(key Key, item Item) error {
 	if err := key.valid(); err != nil {
 		return err
 	}
@@ -276,22 +290,16 @@ func (f *Files) Store(_ context.Context, key Key, item Item) error {
 	if err := f.prepare(); err != nil {
 		return err
 	}
-	if err := renameio.WriteFile(f.path(key), append(data, '\n'), 0o600, renameio.IgnoreUmask()); err != nil {
-		return err
-	}
-	f.look()
-	return nil
+	return renameio.WriteFile(f.path(key), append(data, '\n'), 0o600, renameio.IgnoreUmask())
 }
 
-// Delete removes an item.
-func (f *Files) Delete(_ context.Context, key Key) error {
+func (f *Files) remove(key Key) error {
 	if err := key.valid(); err != nil {
 		return err
 	}
 	if err := os.Remove(f.path(key)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	f.look()
 	return nil
 }
 

@@ -139,16 +139,17 @@ func (s *Secrets) change(f func(Items)) {
 	s.publish(items)
 }
 
-// keep brings the copy up to date. That it cannot is no reason to serve less.
-func (s *Secrets) keep(key Key, item Item) {
-	if key.Kind != CertificateKind {
+// keep brings the copy of an item, which is before, up to date. That it cannot
+// is no reason to serve less.
+func (s *Secrets) keep(key Key, before, item Item) {
+	if key.Kind != CertificateKind || item.equal(before) {
 		return
 	}
 	var err error
 	if item == nil {
-		err = s.copy.Delete(context.Background(), key)
-	} else if !item.equal(s.copy.Items()[key]) {
-		err = s.copy.Store(context.Background(), key, item)
+		err = s.copy.remove(key)
+	} else {
+		err = s.copy.put(key, item)
 	}
 	if err != nil {
 		s.Log.Warn("no copy of a certificate for a start without API server", "certificate", key.Name, "err", err)
@@ -164,16 +165,16 @@ func (s told) Add(obj any) error { return s.Update(obj) }
 
 func (s told) Update(obj any) error {
 	if key, item, ok := decode(obj); ok {
+		s.keep(key, s.Items()[key], item)
 		s.change(func(items Items) { items[key] = item })
-		s.keep(key, item)
 	}
 	return nil
 }
 
 func (s told) Delete(obj any) error {
 	if key, _, ok := decode(obj); ok {
+		s.keep(key, s.Items()[key], nil)
 		s.change(func(items Items) { delete(items, key) })
-		s.keep(key, nil)
 	}
 	return nil
 }
@@ -186,8 +187,8 @@ func (s told) Replace(list []any, _ string) error {
 		maps.DeleteFunc(items, func(k Key, _ Item) bool { return k.Kind != CertificateKind })
 		for _, obj := range list {
 			if key, item, ok := decode(obj); ok {
+				s.keep(key, items[key], item)
 				items[key] = item
-				s.keep(key, item)
 			}
 		}
 	})
