@@ -3,6 +3,7 @@ package kube
 import (
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -27,7 +28,7 @@ type nginxHost struct{ namespace, host string }
 func newNginxHosts(ingresses []*netv1.Ingress) nginxHosts {
 	h := nginxHosts{names: map[string]bool{}, regexps: map[nginxHost]bool{}, tls: map[nginxHost]bool{}}
 	for _, ing := range ingresses {
-		if ing.Annotations[nginxPrefix+"canary"] == "true" {
+		if nginxSays(ing.Annotations, "canary") {
 			continue // its rules are another's
 		}
 		own := false // its tls is for all hosts of its rules
@@ -59,7 +60,7 @@ func newNginxHosts(ingresses []*netv1.Ingress) nginxHosts {
 // nginxExpressions reports whether an Ingress makes the paths of a rule's host
 // expressions: by use-regex, or by a rewrite-target that is another path.
 func nginxExpressions(annotations map[string]string, http *netv1.HTTPIngressRuleValue) bool {
-	if strings.EqualFold(annotations[nginxPrefix+"use-regex"], "true") {
+	if nginxSays(annotations, "use-regex") {
 		return true
 	}
 	target := strings.TrimSpace(annotations[nginxPrefix+"rewrite-target"])
@@ -72,6 +73,12 @@ func nginxExpressions(annotations map[string]string, http *netv1.HTTPIngressRule
 		}
 	}
 	return false
+}
+
+// nginxSays reports whether an annotation is true.
+func nginxSays(annotations map[string]string, key string) bool {
+	b, err := strconv.ParseBool(strings.TrimSpace(annotations[nginxPrefix+key]))
+	return b && err == nil
 }
 
 // hasTLS reports whether a certificate was meant for a host.
