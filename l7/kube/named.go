@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -11,6 +12,19 @@ import (
 // configuration that the requests of an Ingress pass, in this order, behind what
 // the dialect's own annotations ask for.
 const MiddlewaresAnnotation = "portico.io/middlewares"
+
+// ownAnnotations are all of portico's own for Ingresses.
+var ownAnnotations = []string{MiddlewaresAnnotation, PrefixSlashAnnotation, PrefixRestoreAnnotation}
+
+// strange tells of annotations of portico's own that there are not: what is
+// misspelt might be what keeps strangers out.
+func (t *translation) strange(o *object) {
+	for _, name := range slices.Sorted(maps.Keys(o.Annotations)) {
+		if strings.HasPrefix(name, "portico.io/") && !slices.Contains(ownAnnotations, name) {
+			t.tell(o.String(), annotation(name), "is no annotation of portico, and is passed over: write one of %s", strings.Join(ownAnnotations, ", "))
+		}
+	}
+}
 
 // named appends the middlewares that o names to the steps of its specs. One that
 // does not exist might be what keeps strangers out.

@@ -98,6 +98,7 @@ type traefik17 struct {
 	services map[serviceName]*traefikService
 	groups   map[traefikPlace]*traefikGroup
 	order    []*traefikGroup
+	weighing []*traefikIngress        // those with service-weights
 	exact    []int                    // Specs of rule-type Path, by their place in the Result
 	paths    map[string]route.Backend // of the rules, by namespace/host/path
 }
@@ -125,12 +126,13 @@ type traefikIngress struct {
 	// be served by that one's annotations alone.
 	protected bool
 	weights   map[string]float64 // by Service, in percent; nil without
+	backends  []string           // Services of its rules, where there are weights
 }
 
 func (d *traefik17) ingress(t *translation, o *object) ruleReader {
 	n := newNotes(t, o, traefikKey)
 	for _, name := range slices.Sorted(maps.Keys(o.Annotations)) {
-		if key, ok := strings.CutPrefix(name, traefikOwn); ok && !strings.Contains(traefikKeys, " "+key+" ") {
+		if key, rank := traefikKey(name); key != "" && rank < 2 && !strings.Contains(traefikKeys, " "+key+" ") {
 			t.tell(o.String(), annotation(name), "is no annotation of Traefik 1.7, and is passed over: correct its name")
 		}
 	}
@@ -156,7 +158,9 @@ func (d *traefik17) ingress(t *translation, o *object) ruleReader {
 	i.last = n.traefikRateLimit()
 	i.protected = slices.ContainsFunc(
 		[]string{"auth-type", "whitelist-source-range", "allowed-hosts", "rate-limit", "pass-client-tls-cert"}, n.has)
-	i.weights = n.traefikWeights()
+	if i.weights = n.traefikWeights(); i.weights != nil {
+		d.weighing = append(d.weighing, i)
+	}
 	if n.flag("pass-tls-cert", false) {
 		n.bad("pass-tls-cert", "is not served, endpoints see no certificate of ours: use pass-client-tls-cert to tell them the client's")
 	}
@@ -183,6 +187,9 @@ func (n notes) traefikProtocol() route.Protocol {
 // rule adds one path.
 func (i *traefikIngress) rule(t *translation, r rule) {
 	s := r.Spec
+	if i.weights != nil {
+		i.backends = append(i.backends, r.Backend.Service)
+	}
 	if i.entrypoints != nil {
 		s.Entrypoints = i.entrypoints
 	}

@@ -69,6 +69,13 @@ func (d *traefik17) join(t *translation, i *traefikIngress, s route.Spec, b rout
 
 // finish shares the requests of rules that several backends have joined.
 func (d *traefik17) finish(t *translation) {
+	for _, i := range d.weighing {
+		for _, service := range slices.Sorted(maps.Keys(i.weights)) {
+			if !slices.Contains(i.backends, service) {
+				i.bad("service-weights", "%s is no Service of the Ingress, and gets no requests: correct its name, or add a path to it", service)
+			}
+		}
+	}
 	var shared []*traefikGroup
 	for _, g := range d.order {
 		// One that was refused after all keeps answering 503.

@@ -32,6 +32,7 @@ func (t *translation) ingress(ing *netv1.Ingress) {
 	for i, r := range ing.Spec.Rules {
 		t.rule(read, fmt.Sprintf("spec.rules[%d]", i), r, byDefault)
 	}
+	t.strange(o)
 	t.named(o, t.Specs[first:])
 	if t.refused {
 		for i := range t.Specs[first:] {
