@@ -111,7 +111,7 @@ func (i *nginxIngress) rule(t *translation, r rule) {
 		return
 	}
 	s.Backend = i.policy.use(t, r.Backend)
-	acme := r.Match != route.Default && strings.HasPrefix(r.written, acmePath)
+	acme := forChallenges(r)
 	s.Steps = slices.Concat(i.first, i.pages(r.Backend), i.redirects)
 	if !acme {
 		s.Steps = slices.Concat(s.Steps, i.toTLS(r.Host))
@@ -136,6 +136,13 @@ func (i *nginxIngress) rule(t *translation, r rule) {
 	if i.www {
 		i.d.toWWW(t, s)
 	}
+}
+
+// forChallenges reports whether a rule is for those of a certificate authority
+// alone.
+func forChallenges(r rule) bool {
+	rest, ok := strings.CutPrefix(r.Path, acmePath)
+	return ok && (rest == "" || rest[0] == '/') && !strings.ContainsAny(r.written, nginxMeta)
 }
 
 // finish has canaries take their part, and adds other names of hosts.

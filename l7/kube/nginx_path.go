@@ -135,6 +135,9 @@ func nginxGroups(target string) (out, unknown string) {
 	}
 }
 
+// nginxMeta are the characters that make a path more than one with dots in it.
+const nginxMeta = `\()[]{}*+?|^$`
+
 // pathOf makes s the rule that r is by the annotations, and returns how its path
 // is changed. It reports false for a path that cannot be used, of which it has
 // told.
@@ -153,7 +156,7 @@ func (i *nginxIngress) pathOf(t *translation, r rule, s *route.Spec) ([]route.St
 	switch {
 	case r.written == "":
 		return nil, true // a rule for a host alone takes all of it
-	case own || r.implied && strings.ContainsAny(r.written, `\()[]{}*+?|^$`):
+	case own || r.implied && strings.ContainsAny(r.written, nginxMeta):
 	case !t.canonical(r):
 		return nil, false
 	case r.Match == route.Exact:
@@ -210,7 +213,7 @@ func nginxLiteral(expr string) string {
 			}
 		}
 	}
-	end := strings.IndexAny(expr, `\()[]{}*+?|^$.`)
+	end := strings.IndexAny(expr, nginxMeta+".")
 	if end > 0 && strings.IndexByte("{*?", expr[end]) >= 0 {
 		end-- // that may be there no time
 	}

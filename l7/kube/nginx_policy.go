@@ -255,9 +255,9 @@ func (n notes) nginxMirror(policy *nginxPolicy) {
 	if n.has("mirror-host") {
 		n.bad("mirror-host", "is left out, copies have the Host of the request: remove it")
 	}
-	m := backend.Mirror{To: to, Percent: 100, Body: mirrorBody}
+	m, bodies := backend.Mirror{To: to, Percent: 100, Body: mirrorBody}, ""
 	if n.text("mirror-request-body") == "off" {
-		m.Body = 0
+		m.Body, bodies = 0, "without bodies"
 	}
-	policy.add(func(b *backend.Policy) { b.Mirror = m }, "copies to %s %d", to, m.Body)
+	policy.add(func(b *backend.Policy) { b.Mirror = m }, "copies to %s %s", to, bodies)
 }
