@@ -45,9 +45,10 @@ const validation = 10 * time.Second
 // A world is three edges, an API server and a CA.
 type world struct {
 	*edge.Edge
-	cluster *cluster.Cluster
-	ca      *pebble.CA
-	roots   *x509.CertPool
+	cluster  *cluster.Cluster
+	ca       *pebble.CA
+	programs []*lab.Proc // of the CA
+	roots    *x509.CertPool
 }
 
 func build(t *testing.T, challenge string) *world {
@@ -64,7 +65,7 @@ func build(t *testing.T, challenge string) *world {
 	}})
 	w.ca = pebble.Start(t, pebble.Options{
 		Listen: worker, Names: netip.MustParseAddr(e.VIP()), HTTP: 80, TLS: 443, Validation: validation,
-		Run: func(name string, args ...string) { e.Worker.Start(name, args...) },
+		Run: func(name string, args ...string) { w.programs = append(w.programs, e.Worker.Start(name, args...)) },
 	})
 	client := w.ca.Client(e.Client.DialContext)
 	w.ca.Await(t, client)
@@ -135,6 +136,14 @@ func (w *world) challenge() (*corev1.Secret, error) {
 	return &list.Items[0], nil
 }
 
+// told is how often the CA was told to look at a challenge.
+func (w *world) told() (n int) {
+	for _, p := range w.programs {
+		n += strings.Count(p.Log(), "POST /chalZ/")
+	}
+	return n
+}
+
 // shows says which certificate host is shown at addr; it must be the CA's.
 func (w *world) shows(addr, host string) (*x509.Certificate, error) {
 	conn, err := w.Client.DialContext(context.Background(), "tcp", net.JoinHostPort(addr, "443"))
@@ -177,13 +186,18 @@ func ownerKilled(t *testing.T, challenge string) {
 	leaf := w.everywhere(t, first, w.Nodes...)
 	t.Logf("figure: %s: from the Ingress to its certificate at three edges %v, of which the CA may take %v", challenge, ms(since), validation)
 
+	told := w.told()
 	w.apply(t, ingress("second", second, true))
-	lab.Eventually(t, patience, "a challenge", func() error { _, err := w.challenge(); return err })
+	lab.Eventually(t, patience, "the CA is told to look", func() error {
+		if w.told() == told {
+			return errors.New("not yet")
+		}
+		return nil
+	})
 	secret, err := w.challenge()
 	if err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(1500 * time.Millisecond) // until the CA was told to look
 	since = time.Now()
 	w.LAN.Unplug(owner.Node)
 	owner.Proxy.Kill()
