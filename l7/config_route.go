@@ -37,6 +37,9 @@ type Route struct {
 	Policy backend.Policy
 }
 
+// staticKind is the Kind of the Origin of a [[l7.route]].
+const staticKind = "route"
+
 // staticNamespace stands where a backend of Kubernetes has its namespace, whose
 // names have no dots.
 const staticNamespace = "l7.route"
@@ -56,7 +59,7 @@ func (c *Config) parseRoutes(sections []RouteSection, p value.Parser) {
 		r := Route{Policy: c.Backend, Endpoints: parseEndpoints(s, in)}
 		r.Spec = route.Spec{
 			Backend: route.Backend{Namespace: staticNamespace, Service: s.Name, Port: "endpoint"},
-			Origin:  route.Origin{Kind: "route", Namespace: staticNamespace, Name: s.Name},
+			Origin:  route.Origin{Kind: staticKind, Namespace: staticNamespace, Name: s.Name},
 		}
 		if s.Backend != nil {
 			r.Policy = parseBackend(*s.Backend, c.Backend, in.In("backend"))
