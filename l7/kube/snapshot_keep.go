@@ -54,40 +54,49 @@ func (k *keeper) keep(o *Objects, backends []route.Backend) {
 }
 
 // run writes until ctx ends, and what waits then. confirmed says whether the API
-// server vouches for what was last written.
+// server vouches for what there is: nothing else may look new on the disk.
 func (k *keeper) run(ctx context.Context, confirmed func() bool) {
 	tick := time.NewTicker(touchEvery)
 	defer tick.Stop()
 	var written time.Time
-	for {
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-			select {
-			case next := <-k.latest:
-				k.write(next)
-			default:
-				k.touch(confirmed())
-			}
-			return
 		case <-tick.C:
-			k.touch(confirmed())
 		case next := <-k.latest:
 			wait := max(settle, writeEvery-time.Since(written))
-			k.write(k.newest(ctx, next, time.After(wait)))
-			written = time.Now()
+			if next, ok := k.newest(ctx, next, wait, confirmed); ok {
+				k.write(next)
+				written = time.Now()
+			}
+			continue
 		}
+		k.touch(confirmed())
+	}
+	select {
+	case next := <-k.latest:
+		if confirmed() {
+			k.write(next)
+		}
+	default: // nothing waits
 	}
 }
 
-// newest returns the last that was given to keep when due fires or ctx ends.
-func (k *keeper) newest(ctx context.Context, next kept, due <-chan time.Time) kept {
+// newest returns the last that was given to keep once wait is over and it is
+// confirmed. Where it is not when ctx ends, it is lost.
+func (k *keeper) newest(ctx context.Context, next kept, wait time.Duration, confirmed func() bool) (kept, bool) {
+	due := time.NewTimer(wait)
+	defer due.Stop()
 	for {
 		select {
 		case next = <-k.latest:
-		case <-due:
-			return next
+		case <-due.C:
+			if confirmed() {
+				return next, true
+			}
+			due.Reset(settle)
 		case <-ctx.Done():
-			return next
+			return next, confirmed()
 		}
 	}
 }

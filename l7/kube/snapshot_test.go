@@ -208,9 +208,16 @@ func TestKeeperSparesTheDisk(t *testing.T) {
 		expect("while it changes", 2)
 		time.Sleep(writeEvery)
 		expect("in the end", 9)
+		k.confirmed = false
 		k.keep(withIngresses(10), nil)
+		time.Sleep(2 * writeEvery)
+		expect("while the API server is away", 9)
+		k.confirmed = true
+		time.Sleep(settle)
+		expect("when it vouches for that", 10)
+		k.keep(withIngresses(11), nil)
 		k.stop()
-		expect("after the stop", 10)
+		expect("after the stop", 11)
 	})
 }
 
