@@ -99,13 +99,6 @@ type Rotate struct {
 	Suffix string
 }
 
-// secret are the header fields that are redacted where they are kept without
-// having been named.
-var secret = []string{
-	"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "x-auth-token", "x-csrf-token",
-	"x-amz-security-token", "x-vault-token",
-}
-
 // Parse checks s; p tells faults of the table. A nil section is no log.
 func (s *Section) Parse(p value.Parser) Config {
 	if s == nil {
@@ -186,12 +179,7 @@ func (s FieldsSection) parse(p value.Parser) []string {
 func (s HeadersSection) parse(p value.Parser) (map[string]Mode, Mode) {
 	modes := map[string]Mode{}
 	others := Mode(max(0, p.Choice(s.Default, "default", []string{"drop", "keep", "redact"})))
-	switch {
-	case others == Keep:
-		for _, name := range secret {
-			modes[name] = Redact
-		}
-	case s.Default == "" && s.Keep == nil:
+	if s.Default == "" && s.Keep == nil {
 		modes["user-agent"], modes["referer"] = Keep, Keep
 	}
 	for _, l := range []struct {

@@ -1,6 +1,7 @@
 package accesslog
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 	"time"
@@ -72,7 +73,25 @@ func (p *plan) mode(name []byte) Mode {
 	if m, ok := p.modes[string(name)]; ok {
 		return m
 	}
+	if p.others == Keep && credential(name) {
+		return Redact
+	}
 	return p.others
+}
+
+// secret are parts of the names of header fields that are redacted where they
+// are kept without having been named: what proxies and applications call their
+// credentials has no end.
+var secret = [][]byte{
+	[]byte("authoriz"), []byte("x-auth"), []byte("authentication-info"), []byte("cookie"), []byte("token"), []byte("jwt"),
+	[]byte("oidc-data"), []byte("api-key"), []byte("apikey"), []byte("secret"), []byte("password"), []byte("credential"),
+	[]byte("session"), []byte("signature"),
+}
+
+// credential reports whether the header field name, which is in lower case,
+// looks like that of a credential.
+func credential(name []byte) bool {
+	return slices.ContainsFunc(secret, func(part []byte) bool { return bytes.Contains(name, part) })
 }
 
 // An encoder writes lines; one goroutine uses it at a time.

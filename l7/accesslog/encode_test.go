@@ -92,6 +92,19 @@ func TestJSON(t *testing.T) {
 		{name: "all header fields but secrets", config: "headers = { default = 'keep', drop = ['Referer'] }",
 			extra: map[string]any{"origin_Content-Type": "text/plain", "downstream_Set-Cookie": "REDACTED", "request_Authorization": "REDACTED"},
 			gone:  []string{"request_Referer"}},
+		{name: "whatever a secret is called", config: "headers = { default = 'keep', keep = ['X-Session-Name'] }",
+			change: func(r *Record) {
+				r.Request = []Field{
+					{Name: []byte("X-Forwarded-Access-Token"), Value: []byte("a")}, {Name: []byte("Private-Token"), Value: []byte("b")}, {Name: []byte("Cf-Access-Jwt-Assertion"), Value: []byte("c")},
+					{Name: []byte("X-Session-Name"), Value: []byte("d")}, {Name: []byte("X-Request-Id"), Value: []byte("e")},
+				}
+			},
+			extra: map[string]any{
+				"request_X-Forwarded-Access-Token": "REDACTED", "request_Private-Token": "REDACTED",
+				"request_Cf-Access-Jwt-Assertion": "REDACTED", "request_X-Session-Name": "d", "request_X-Request-Id": "e",
+				"origin_Content-Type": "text/plain", "downstream_Set-Cookie": "REDACTED",
+			},
+			gone: []string{"request_User-Agent", "request_Referer"}},
 		{name: "nothing was reached",
 			change: func(r *Record) {
 				r.Route, r.Backend, r.Endpoint, r.OriginStatus, r.OriginSize, r.Retries = nil, route.Backend{}, netip.AddrPort{}, 0, 0, 0
