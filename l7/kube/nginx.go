@@ -68,6 +68,7 @@ func (d *nginx) ingress(t *translation, o *object) ruleReader {
 		d.hosts = newNginxHosts(t.ingresses)
 	}
 	n := newNotes(t, o, nginxKey)
+	n.nginxUnknown()
 	if n.flag("canary", false) {
 		c := n.nginxCanary()
 		return &nginxIngress{notes: n, d: d, canary: &c}
@@ -78,7 +79,6 @@ func (d *nginx) ingress(t *translation, o *object) ruleReader {
 	if len(n.found) == 0 {
 		return i
 	}
-	n.nginxUnknown()
 	n.nginxSnippets()
 	i.path = n.nginxPath()
 	i.first = n.nginxCORS()
