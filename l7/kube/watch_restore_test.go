@@ -25,10 +25,11 @@ func TestWatcherStartsWithoutTheServer(t *testing.T) {
 		Restore:    true,
 	}
 	w, ready, stop := run(t, o)
-	<-ready
+	awaitReady(t, w, ready)
 	if s := w.Status(); !s.Restored.IsZero() {
 		t.Errorf("with the API server there, the status is %+v", s)
 	}
+	awaitStatus(t, w, "all readings", func(s kube.SourceStatus) bool { return s.Err == "" })
 	w.Keep(w.Objects(), []route.Backend{{Namespace: "shop", Service: "web", Port: "http"}})
 	stop()
 	if err := c.Stop(); err != nil {
@@ -37,7 +38,7 @@ func TestWatcherStartsWithoutTheServer(t *testing.T) {
 
 	began := time.Now()
 	w, ready, stop = run(t, o)
-	<-ready
+	awaitReady(t, w, ready)
 	t.Logf("figure: ready without the API server after %v", time.Since(began))
 	want := append([]string{"class portico", "ingress other/web"}, inShop...)
 	if got := names(w.Objects()); !slices.Equal(got, want) {
@@ -69,7 +70,7 @@ func TestWatcherStartsWithoutTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	w, ready, _ = run(t, o)
-	<-ready
+	awaitReady(t, w, ready)
 	if err := c.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -169,12 +169,17 @@ func run(t *testing.T, o kube.WatchOptions) (w *kube.Watcher, ready <-chan struc
 func runReady(t *testing.T, o kube.WatchOptions) *kube.Watcher {
 	t.Helper()
 	w, ready, _ := run(t, o)
+	awaitReady(t, w, ready)
+	return w
+}
+
+func awaitReady(t *testing.T, w *kube.Watcher, ready <-chan struct{}) {
+	t.Helper()
 	select {
 	case <-ready:
 	case <-time.After(time.Minute):
 		t.Fatalf("not ready: %+v", w.Status())
 	}
-	return w
 }
 
 // await returns when ok does with what w has.
