@@ -72,3 +72,14 @@ func TestBeats(t *testing.T) {
 		}
 	}
 }
+
+func TestMatchesAtAnEntrypointThatNoRuleNames(t *testing.T) {
+	table, _ := route.NewTable([]route.Spec{
+		{Host: "a.test", Path: "/a", Match: route.Prefix, Entrypoints: []string{"https"}},
+		{Host: "a.test", Path: "/", Match: route.Prefix},
+	})
+	all := table.At("http").Matches([]byte("a.test"), []byte("/a"))
+	if len(all) != 1 || all[0] != table.At("http").Lookup([]byte("a.test"), []byte("/a")) {
+		t.Errorf("at http there are %+v, want what Lookup finds alone", all)
+	}
+}

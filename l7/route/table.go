@@ -34,6 +34,7 @@ type Table struct {
 	wildcards map[string]*host // by name without "*."
 	any       *host            // rules without a host, nil for none
 	at        map[string]*Table
+	rest      *Table // that of an entrypoint which no rule names
 	routes    []*Route
 }
 
@@ -72,13 +73,14 @@ func NewTable(specs []Spec) (*Table, []Conflict) {
 	t := &Table{}
 	t.fill(only(routes, func(r *Route) bool { return len(r.Entrypoints) == 0 }), "", &found)
 	if names := entrypoints(specs); len(names) > 0 {
-		t.at = make(map[string]*Table, len(names))
+		at := make(map[string]*Table, len(names))
 		for _, name := range names {
 			sub := &Table{}
 			sub.fill(only(routes, func(r *Route) bool { return r.servedAt(name) }), name, &found)
-			t.at[name] = sub
+			at[name] = sub
 		}
-		t.routes = found.answering(routes)
+		rest := *t
+		t.at, t.rest, t.routes = at, &rest, found.answering(routes)
 	}
 	return t, found.conflicts()
 }
@@ -193,6 +195,9 @@ func (t *Table) host(name string) *host {
 func (t *Table) At(entrypoint string) *Table {
 	if sub := t.at[entrypoint]; sub != nil {
 		return sub
+	}
+	if t.rest != nil {
+		return t.rest
 	}
 	return t
 }
