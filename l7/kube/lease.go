@@ -40,7 +40,8 @@ func newLease(client kubernetes.Interface, namespace, name, identity string, not
 	}
 }
 
-// run stands for election until ctx ends, and then gives the lease back.
+// run stands for election until ctx ends, and then gives the lease back. elected
+// is told who is, or nobody when this edge is not any more.
 func (l *lease) run(ctx context.Context, elected func(holder string)) error {
 	for ctx.Err() == nil {
 		e, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
@@ -57,7 +58,7 @@ func (l *lease) run(ctx context.Context, elected func(holder string)) error {
 					case <-term.Done():
 					}
 				},
-				OnStoppedLeading: func() {},
+				OnStoppedLeading: func() { elected("") },
 				OnNewLeader:      elected,
 			},
 		})
