@@ -41,5 +41,5 @@ func (rpm) install(t *testing.T, dir, version string) {
 func (rpm) remove(t *testing.T) { run(t, "rpm", "--force-debian", "--erase", "portico") }
 
 // purge does by hand what rpm leaves to the operator: files of his.
-func (rpm) purge(t *testing.T) { run(t, "rm", "-r", filepath.Dir(configFile)) }
+func (rpm) purge(t *testing.T) { run(t, "rm", "-r", filepath.Dir(configFile), filepath.Dir(accessLog)) }
 func (rpm) kept() string       { return configFile + ".rpmsave" }

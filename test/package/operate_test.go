@@ -38,7 +38,12 @@ listen = ":80"
 
 [l7.kubernetes]
 manifests = "/etc/portico/manifests"
+
+[l7.access_log]
+file = "` + accessLog + `"
 `
+
+const accessLog = "/var/log/portico/access.log"
 
 const second = `
 [[l4.service]]
@@ -160,6 +165,23 @@ func enable(t *testing.T) {
 	run(t, "systemctl", "enable", "--now", "portico")
 	active(t)
 	serves(t)
+	logged(t)
+}
+
+// logged checks that the proxy may write its access log, and the operator's
+// group read it.
+func logged(t *testing.T) {
+	eventually(t, "a line in the access log", func() bool {
+		out, err := try(t.Context(), "cat", accessLog)
+		return err == nil && strings.Contains(out, `"KubernetesIngressName":"hello"`)
+	})
+	if got, want := run(t, "stat", "--format=%A %U %G", accessLog), "-rw-r----- portico-l7 portico\n"; got != want {
+		t.Errorf("the access log is %q, want %q", got, want)
+	}
+	run(t, "mv", accessLog, accessLog+".moved")
+	run(t, "systemctl", "kill", "--signal=USR1", "portico-l7")
+	eventually(t, "a new access log", func() bool { _, err := os.Stat(accessLog); return err == nil })
+	active(t)
 }
 
 // serves checks a working edge by the operator's own tools.
