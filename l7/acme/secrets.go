@@ -242,7 +242,7 @@ func (s *Secrets) Load(ctx context.Context, key Key) (Item, error) {
 	}
 	_, item, ok := decode(secret)
 	if !ok {
-		return nil, fmt.Errorf("Secret %s/%s is none of ours: remove it", s.Namespace, secret.Name)
+		return nil, fmt.Errorf("secret %s/%s is none of ours: remove it", s.Namespace, secret.Name)
 	}
 	return item, nil
 }

@@ -93,7 +93,7 @@ const skipMirror = "endpointslice.kubernetes.io/skip-mirror"
 // slicesOf returns the EndpointSlices that Kubernetes makes of Endpoints. An
 // address that is not ready serves nobody: that a Pod terminates, Endpoints do not
 // say.
-func slicesOf(e *corev1.Endpoints) []*discoveryv1.EndpointSlice {
+func slicesOf(e *corev1.Endpoints) []*discoveryv1.EndpointSlice { //nolint:staticcheck // old folders have nothing else
 	if e.Labels[skipMirror] == "true" {
 		return nil
 	}

@@ -200,20 +200,20 @@ func (n notes) nginxFields() []route.Step {
 // and proxy-redirect-to.
 func (n notes) nginxRestore() []route.Step {
 	var p middleware.Respell
-	pair := func(key string) (middleware.Spelling, bool) {
+	pair := func(key string) middleware.Spelling {
 		text := n.text(key)
 		if text == "" || text == "off" {
-			return middleware.Spelling{}, false
+			return middleware.Spelling{}
 		}
 		f := strings.Fields(text)
 		if len(f) != 2 || strings.ContainsAny(text, "$~") {
 			n.bad(key, "%q is no pair of fixed texts, it is left out: write what is replaced and by what, such as \"/ /app/\"", text)
-			return middleware.Spelling{}, false
+			return middleware.Spelling{}
 		}
-		return middleware.Spelling{From: f[0], To: f[1]}, true
+		return middleware.Spelling{From: f[0], To: f[1]}
 	}
-	p.CookieDomain, _ = pair("proxy-cookie-domain")
-	p.CookiePath, _ = pair("proxy-cookie-path")
+	p.CookieDomain = pair("proxy-cookie-domain")
+	p.CookiePath = pair("proxy-cookie-path")
 	from, to := n.text("proxy-redirect-from"), n.text("proxy-redirect-to")
 	switch {
 	case from == "" || from == "off" || from == "default" && to == "":

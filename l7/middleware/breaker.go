@@ -96,13 +96,15 @@ func (m *circuitBreaker) Handle(_ context.Context, r *Request) *Answer {
 
 // report logs a change.
 func (m *circuitBreaker) report(was circuit) {
-	switch {
-	case m.state == was:
-	case m.state == open:
+	if m.state == was {
+		return
+	}
+	switch m.state {
+	case open:
 		m.log.Warn("circuit breaker opened", "for", m.open)
-	case m.state == recovering:
+	case recovering:
 		m.log.Info("circuit breaker lets requests through again", "all_after", m.recovery)
-	case m.state == closed:
+	case closed:
 		m.log.Info("circuit breaker closed")
 	}
 }

@@ -152,7 +152,7 @@ func (m *errorPages) page(ctx context.Context, r *Request, w *Response, fields h
 	if err != nil {
 		return nil
 	}
-	defer res.Body.Close() //nolint:errcheck // it was read, or is not wanted
+	defer res.Body.Close()
 	if !m.step.Nginx && res.StatusCode/100 != 2 && res.StatusCode != w.Status {
 		return nil // an error of who makes the pages
 	}

@@ -107,8 +107,8 @@ type forwardAuth struct {
 func (m *forwardAuth) Handle(ctx context.Context, r *Request) *Answer {
 	asking, cancel := context.WithTimeout(ctx, m.step.Timeout)
 	defer cancel()
-	res, body, err := m.ask(asking, r)
-	if ctx.Err() == nil { // else it is the client that has gone
+	res, body, err := m.ask(asking, r) //nolint:bodyclose // ask has closed it
+	if ctx.Err() == nil {              // else it is the client that has gone
 		m.report(err)
 	}
 	switch {
@@ -155,7 +155,7 @@ func (m *forwardAuth) ask(ctx context.Context, r *Request) (*http.Response, []by
 	if err != nil {
 		return nil, nil, err
 	}
-	defer res.Body.Close() //nolint:errcheck // it was read, or is not wanted
+	defer res.Body.Close()
 	if res.StatusCode < 200 || res.StatusCode > 599 {
 		return nil, nil, errNoStatus
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -235,7 +234,7 @@ func TestForwardAuthOutside(t *testing.T) {
 		}
 	})
 	plain, secure := httptest.NewServer(h), httptest.NewUnstartedServer(h)
-	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	secure.StartTLS()
 	defer plain.Close()
 	defer secure.Close()

@@ -85,7 +85,7 @@ func (t transport) prepare(r *http.Request) *http.Request {
 func talk(b *backend.Conn, r *http.Request) (resp *http.Response, got bool, err error) {
 	stop := context.AfterFunc(r.Context(), b.Interrupt)
 	if b.HTTP2() {
-		resp, err = b.RoundTrip(r) //nolint:bodyclose // by the caller
+		resp, err = b.RoundTrip(r)
 		if err != nil {
 			stop()
 			return nil, false, err
@@ -159,7 +159,7 @@ func (l *lentBody) Close() error {
 	l.closed = true
 	intact := l.stop()
 	if l.in == nil {
-		l.ReadCloser.Close() //nolint:errcheck // it is over
+		l.ReadCloser.Close()
 	}
 	l.b.Release(intact && l.reusable && l.read && (l.in == nil || l.in.Buffered() == 0))
 	return nil

@@ -26,10 +26,10 @@ type Tracer struct {
 	node   string
 	log    *slog.Logger
 	// tracer is nil while Run does not run.
-	tracer       atomic.Pointer[trace.Tracer]
-	spans        atomic.Uint64
-	sent, failed atomic.Uint64
-	fault        atomic.Pointer[string]
+	tracer atomic.Pointer[trace.Tracer]
+	spans  atomic.Uint64
+	sent   atomic.Uint64
+	fault  atomic.Pointer[string]
 }
 
 // A Status is what `portico status` shows of tracing.
