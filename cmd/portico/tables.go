@@ -40,6 +40,9 @@ func printL7(w io.Writer, s l7.Status, now time.Time) {
 		if s.Source.Err != "" {
 			fmt.Fprintf(w, "  ! cannot be read for %s, what was read before is served: %s\n", age(now, s.Source.ErrSince), s.Source.Err)
 		}
+		if s.Source.Unsaved != "" {
+			fmt.Fprintf(w, "  ! cannot be remembered for a start without the API server: %s\n", s.Source.Unsaved)
+		}
 		if !s.Source.Restored.IsZero() {
 			fmt.Fprintf(w, "  ! not all has been read since the start: the rest is what the API server said %s ago\n", age(now, s.Source.Restored))
 		}

@@ -63,6 +63,9 @@ type SourceStatus struct {
 	// Restored is set while the API server has not answered since the start and
 	// what it said in an earlier run is served: when it last confirmed that.
 	Restored time.Time `json:"restored,omitzero"`
+	// Unsaved is why it cannot be kept for a start without the API server; empty
+	// where it can.
+	Unsaved string `json:"unsaved,omitempty"`
 	// Counts is how many objects of each kind are known.
 	Counts Counts `json:"counts"`
 	// Problems are objects that the source could not read.

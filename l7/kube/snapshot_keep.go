@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -23,6 +24,9 @@ const (
 	settle = time.Second
 	// writeEvery spares the disk where endpoints never rest.
 	writeEvery = 30 * time.Second
+	// writeAgain is how long after a failure it is tried again: a disk that was
+	// full is not for long, where somebody is paged.
+	writeAgain = 5 * time.Second
 	// touchEvery is how far the time of the snapshot may be behind.
 	touchEvery = time.Minute
 )
@@ -34,7 +38,8 @@ type keeper struct {
 	path    string
 	servers []string
 	latest  chan kept // holds the last thing to write
-	err     string    // the last failure to write
+	// fault is why it could not be written last, nil where it could.
+	fault atomic.Pointer[string]
 }
 
 // kept is what there is to write.
@@ -59,26 +64,39 @@ func (k *keeper) run(ctx context.Context, confirmed func() bool) {
 	tick := time.NewTicker(touchEvery)
 	defer tick.Stop()
 	var written time.Time
+	var owed *kept // what could not be written
 	for ctx.Err() == nil {
+		var again <-chan time.Time
+		if owed != nil {
+			again = time.After(writeAgain)
+		}
 		select {
 		case <-ctx.Done():
 		case <-tick.C:
+		case <-again:
+			if confirmed() {
+				owed = k.write(*owed)
+			}
+			continue
 		case next := <-k.latest:
 			wait := max(settle, writeEvery-time.Since(written))
 			if next, ok := k.newest(ctx, next, wait, confirmed); ok {
-				k.write(next)
+				owed = k.write(next)
 				written = time.Now()
 			}
 			continue
 		}
-		k.touch(confirmed())
+		if owed == nil { // else what the API server confirms is not what the file says
+			k.touch(confirmed())
+		}
 	}
 	select {
 	case next := <-k.latest:
-		if confirmed() {
-			k.write(next)
-		}
+		owed = &next
 	default: // nothing waits
+	}
+	if owed != nil && confirmed() {
+		k.write(*owed)
 	}
 }
 
@@ -101,7 +119,8 @@ func (k *keeper) newest(ctx context.Context, next kept, wait time.Duration, conf
 	}
 }
 
-func (k *keeper) write(next kept) {
+// write returns what is owed then: next where it failed.
+func (k *keeper) write(next kept) (owed *kept) {
 	b, err := snapshot{k.servers, needed(next.objects, next.backends)}.encode()
 	if err == nil {
 		err = os.MkdirAll(filepath.Dir(k.path), 0o700)
@@ -110,6 +129,10 @@ func (k *keeper) write(next kept) {
 		err = renameio.WriteFile(k.path, b, 0o600)
 	}
 	k.note(err)
+	if err != nil {
+		return &next
+	}
+	return nil
 }
 
 // touch moves the time of the snapshot to now.
@@ -125,12 +148,17 @@ func (k *keeper) touch(confirmed bool) {
 
 // note logs a failure when it begins, and its end.
 func (k *keeper) note(err error) {
-	switch {
-	case err != nil && err.Error() != k.err:
-		k.err = err.Error()
+	var of *fs.PathError
+	if errors.As(err, &of) { // of a file with a name of its own each time
+		err = fmt.Errorf("%s: %w", k.path, of.Err)
+	}
+	switch was := k.fault.Load(); {
+	case err != nil && (was == nil || *was != err.Error()):
+		text := err.Error()
+		k.fault.Store(&text)
 		k.log.Warn("routes cannot be remembered for a start without the API server", "err", err)
-	case err == nil && k.err != "":
-		k.err = ""
+	case err == nil && was != nil:
+		k.fault.Store(nil)
 		k.log.Info("routes can be remembered again", "file", k.path)
 	}
 }

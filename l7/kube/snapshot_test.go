@@ -221,6 +221,34 @@ func TestKeeperSparesTheDisk(t *testing.T) {
 	})
 }
 
+// TestKeeperTriesAgain has a disk that takes nothing for a while.
+func TestKeeperTriesAgain(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "l7")
+	if err := os.WriteFile(dir, nil, 0o600); err != nil { // nothing can be below it
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		k := startKeeping(t, filepath.Join(dir, "snapshot"))
+		k.keep(withIngresses(1), nil)
+		time.Sleep(2 * touchEvery)
+		synctest.Wait()
+		if fault := k.fault.Load(); fault == nil || !strings.Contains(*fault, "snapshot: not a directory") {
+			t.Errorf("the fault is %v", fault)
+		}
+		if err := os.Remove(dir); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(writeAgain)
+		if got := k.ingresses(t); got != 1 {
+			t.Errorf("once there is room, the file has %d", got)
+		}
+		if fault := k.fault.Load(); fault != nil {
+			t.Errorf("written, the fault is still %q", *fault)
+		}
+		k.stop()
+	})
+}
+
 func TestKeeperKnowsTheAge(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "snapshot")
 	synctest.Test(t, func(t *testing.T) {

@@ -254,6 +254,11 @@ func (w *Watcher) Status() SourceStatus {
 		Changed: w.modified,
 		Counts:  objects.Count(),
 	}
+	if w.keeper != nil {
+		if fault := w.keeper.fault.Load(); fault != nil {
+			s.Unsaved = *fault
+		}
+	}
 	failing := w.failing()
 	if failing != nil {
 		s.Err, s.ErrSince = failing.err, failing.since
