@@ -19,7 +19,7 @@ import (
 type Question struct {
 	// URL has a scheme and a host.
 	URL string `json:"url"`
-	// Header are fields of the request.
+	// Header are fields of the request. A Host stands above that of the URL.
 	Header http.Header `json:"header,omitempty"`
 	// Entrypoint is where it comes; "" is the first one that speaks the URL's
 	// scheme at its port.
@@ -87,9 +87,10 @@ func (l *L7) Explain(q Question) (Explanation, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return Explanation{}, fmt.Errorf("%q is no URL of a request: want one such as https://shop.example.com/cart", q.URL)
 	}
-	host, err := route.CanonicalHost(nil, []byte(u.Host))
+	authority := cmp.Or(q.Header.Get("Host"), u.Host)
+	host, err := route.CanonicalHost(nil, []byte(authority))
 	if err != nil {
-		return Explanation{}, fmt.Errorf("%s: %w: it is answered 400", u.Host, err)
+		return Explanation{}, fmt.Errorf("%s: %w: it is answered 400", authority, err)
 	}
 	path, err := route.CanonicalPath(nil, []byte(cmp.Or(u.EscapedPath(), "/")))
 	if err != nil {

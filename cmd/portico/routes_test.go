@@ -108,6 +108,7 @@ func TestExplain(t *testing.T) {
 		{[]string{"http://SHOP.example:80/cart", "-H", "Accept: */*"}, 1, []string{
 			"won by Ingress default/web: shop.example Exact /cart", "! it has no endpoint: the answer is 503", "! Service default/cart: is named by an Ingress but does not exist",
 			"shop.example Prefix / -> default/a:80: the longer path first", "*.example Prefix /cart -> default/a:80: the exact host before a wildcard host"}},
+		{[]string{"http://192.0.2.1/cart", "-H", "Host: shop.example"}, 1, []string{"won by Ingress default/web: shop.example Exact /cart"}},
 		{[]string{"http://nobody.test/"}, 1, []string{"answered 404: no route for this host and path"}},
 		{[]string{"ftp://shop.example/"}, 1, []string{`"ftp://shop.example/" is no URL of a request`}},
 		{[]string{"https://shop.example/"}, 1, []string{"no entrypoint speaks https"}},
