@@ -2,7 +2,6 @@ package l7
 
 import (
 	"maps"
-	"runtime/debug"
 	"slices"
 
 	netv1 "k8s.io/api/networking/v1"
@@ -34,8 +33,7 @@ func (r *runner) takeOver() {
 	r.source, r.coming = r.coming, nil
 	r.l.publish(func(s *state) { s.sourceErr = "" })
 	r.rebuildAll()
-	// The first reading takes several times the memory of what stays of it.
-	r.group.Go(debug.FreeOSMemory)
+	r.group.Go(giveBack)
 }
 
 // rebuild applies what changed at the source.
