@@ -3,6 +3,7 @@ package vip
 import (
 	"log/slog"
 	"maps"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"sync"
@@ -20,6 +21,7 @@ type router struct {
 	open   func(vrrp.Endpoint) (conn, error)
 	rang   func()        // the snapshot changed in a way that others must see
 	inputs chan struct{} // bell: cfg, virtual or link changed
+	seed   uint32        // of chance: see vrrp.Config
 
 	mu      sync.Mutex
 	cfg     Group
@@ -81,7 +83,7 @@ func openConn(e vrrp.Endpoint) (conn, error) {
 // addresses stand on the interface already: until the router knows better they
 // are taken for ours.
 func newRouter(log *slog.Logger, g Group, holding bool, rang func()) *router {
-	r := &router{log: log.With("group", g.Name), open: openConn, rang: rang, inputs: make(chan struct{}, 1), cfg: g}
+	r := &router{log: log.With("group", g.Name), open: openConn, rang: rang, inputs: make(chan struct{}, 1), seed: rand.Uint32(), cfg: g}
 	r.view = view{since: time.Now(), reason: "not yet started", owned: holding, adopting: holding}
 	switch g.Owner {
 	case OwnerBGP:

@@ -59,7 +59,7 @@ func (r *router) machineConfig(source netip.Addr) vrrp.Config {
 	}
 	return vrrp.Config{
 		Version: uint8(g.VRRP.Version), Priority: uint8(g.VRRP.Priority), Delta: v.Delta, Interval: g.VRRP.AdvertInterval,
-		Preempt: g.VRRP.Preempt, PreemptDelay: g.VRRP.PreemptDelay, Address: source, Synced: sync != nil,
+		Preempt: g.VRRP.Preempt, PreemptDelay: g.VRRP.PreemptDelay, Address: source, Synced: sync != nil, Seed: r.seed,
 	}
 }
 

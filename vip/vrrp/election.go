@@ -22,27 +22,43 @@ func (m *Machine) elect(now time.Time) []Action {
 
 // yield hands over because another member of the sync group is not Active. Two
 // nodes of equal priority may each have won one link; that they yield at the
-// same time must not repeat itself, so that each waits a time of its own.
+// same time must not repeat itself, so that each waits a time of its own, also
+// where it has lost and hears the other one yield.
 func (m *Machine) yield(now time.Time) []Action {
 	if m.state != Active {
 		return nil
 	}
-	m.yields++
 	m.reset(Backup, WithGroup)
+	m.contest(now)
 	m.adopting, m.graceful = true, true
 	m.until = now.Add(m.handOver())
-	m.deadline = now.Add(m.downInterval() + m.backOff())
+	m.deadline = now.Add(m.downInterval() + m.backOff(now))
 	return []Action{Resign}
 }
 
-// backOff is up to two intervals, and differs from node to node and from time
-// to time (the multiplier is Knuth's, TAOCP volume 3, section 6.4).
-func (m *Machine) backOff() time.Duration {
-	n := uint32(m.yields)
-	for _, b := range m.cfg.Address.AsSlice() {
-		n = (n + uint32(b)) * 2654435761
+// contest notes that a sync group has lost a link to an equal.
+func (m *Machine) contest(now time.Time) {
+	if m.cfg.Synced {
+		m.contests++
+		m.contested = now
 	}
-	return time.Duration(n>>29) * m.cfg.Interval / 4
+}
+
+// contestLength is how many intervals after a contest its parties may still be
+// in it.
+const contestLength = 4
+
+// backOff is up to an interval while a contest goes on, and differs from node to
+// node and from time to time (the multiplier is Knuth's, TAOCP volume 3, section
+// 6.4). The interval is cut into as many parts as there are that differ by more
+// than adverts take.
+func (m *Machine) backOff(now time.Time) time.Duration {
+	if m.contests == 0 || now.Sub(m.contested) > contestLength*m.cfg.Interval {
+		return 0
+	}
+	const bits = 6
+	n := (m.cfg.Seed + uint32(m.contests)) * 2654435761
+	return time.Duration(n>>(32-bits)) * m.cfg.Interval >> bits
 }
 
 // backupHears is RFC 9568, section 6.4.2, with preempt_delay.
@@ -57,7 +73,7 @@ func (m *Machine) backupHears(now time.Time, ad Advert) []Action {
 		return nil
 	case ad.Priority == 0:
 		m.resigned, m.ready, m.doubts = true, false, 0
-		m.deadline = now.Add(m.skew())
+		m.deadline = now.Add(m.skew() + m.backOff(now))
 		return nil
 	case ad.Priority < m.cfg.Effective() && m.cfg.Preempt:
 		if m.lowerSince.IsZero() {
@@ -110,6 +126,7 @@ func (m *Machine) activeHears(now time.Time, ad Advert) []Action {
 		m.reset(Backup, HigherPriority)
 		if higherAddress {
 			m.reason = HigherAddress
+			m.contest(now)
 		}
 		m.follow(now, ad)
 		return []Action{Release}

@@ -17,6 +17,9 @@ type Config struct {
 	// Synced says that the router belongs to a sync group: unless the Active
 	// resigned it does not take over by itself, but is Ready and waits for Promote.
 	Synced bool
+	// Seed is a number of chance: by it two nodes differ whose contest would else
+	// repeat itself.
+	Seed uint32
 }
 
 // Effective is the priority with what tracking adds: tracking alone reaches
@@ -53,7 +56,10 @@ type Machine struct {
 
 	spoke  time.Time // the latest advert of an Active
 	doubts int       // see distrust
-	yields int       // see yield
+	// contested is when a sync group was last lost to an equal, contests how
+	// often that was: see backOff.
+	contested time.Time
+	contests  int
 }
 
 // NewMachine returns a machine in Initialize.
@@ -157,7 +163,7 @@ func (m *Machine) start(now time.Time, holding bool) {
 
 // reset enters a state that knows nothing of what was before.
 func (m *Machine) reset(s State, r Reason) {
-	*m = Machine{cfg: m.cfg, state: s, reason: r, activeInterval: m.cfg.Interval, yields: m.yields}
+	*m = Machine{cfg: m.cfg, state: s, reason: r, activeInterval: m.cfg.Interval, contested: m.contested, contests: m.contests}
 }
 
 // leave resigns and goes on holding the addresses until a successor is heard.
