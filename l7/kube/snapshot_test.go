@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -138,19 +139,19 @@ func FuzzSnapshot(f *testing.F) {
 // A keeping is a keeper that runs in a bubble.
 type keeping struct {
 	*keeper
-	confirmed bool
+	confirmed atomic.Bool
 	stop      func()
 }
 
 func startKeeping(t *testing.T, path string) *keeping {
 	k := &keeping{
-		keeper:    &keeper{log: slog.New(slog.NewTextHandler(t.Output(), nil)), path: path, servers: []string{"https://a"}, latest: make(chan kept, 1)},
-		confirmed: true,
+		keeper: &keeper{log: slog.New(slog.NewTextHandler(t.Output(), nil)), path: path, servers: []string{"https://a"}, latest: make(chan kept, 1)},
 	}
+	k.confirmed.Store(true)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
-		k.run(ctx, func() bool { return k.confirmed })
+		k.run(ctx, func() bool { return k.confirmed.Load() })
 		close(done)
 	}()
 	k.stop = func() {
@@ -208,11 +209,11 @@ func TestKeeperSparesTheDisk(t *testing.T) {
 		expect("while it changes", 2)
 		time.Sleep(writeEvery)
 		expect("in the end", 9)
-		k.confirmed = false
+		k.confirmed.Store(false)
 		k.keep(withIngresses(10), nil)
 		time.Sleep(2 * writeEvery)
 		expect("while the API server is away", 9)
-		k.confirmed = true
+		k.confirmed.Store(true)
 		time.Sleep(settle)
 		expect("when it vouches for that", 10)
 		k.keep(withIngresses(11), nil)
@@ -267,7 +268,7 @@ func TestKeeperKnowsTheAge(t *testing.T) {
 		if got := age(); got > touchEvery {
 			t.Errorf("confirmed, it is %v old", got)
 		}
-		k.confirmed = false
+		k.confirmed.Store(false)
 		time.Sleep(time.Hour)
 		if got := age(); got < time.Hour-touchEvery || got > time.Hour+touchEvery {
 			t.Errorf("an hour after it was confirmed last, it is %v old", got)
