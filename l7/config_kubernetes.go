@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/portico-lb/portico/l7/kube"
 	"github.com/portico-lb/portico/l7/route"
@@ -158,6 +159,11 @@ func parseOwners(p value.Parser, section map[string][]string) kube.HostOwners {
 		namespaces := section[pattern]
 		if len(namespaces) == 0 {
 			p.Bad(pattern, "names no namespace: want a list of them, \"*\" for all")
+		}
+		for _, n := range namespaces {
+			if n != "*" && len(validation.IsDNS1123Label(n)) > 0 {
+				p.Bad(pattern, fmt.Sprintf("%q is no namespace: want one such as \"shop\", or \"*\" for all", n))
+			}
 		}
 		name, wildcard := strings.CutPrefix(pattern, "*.")
 		host, err := route.CanonicalHost(nil, []byte(name))

@@ -75,9 +75,13 @@ func TestParse(t *testing.T) {
 		{"names of nobody", "[kubernetes]\nallow_external_names = ['*', 'API.example', 'a:80']",
 			"l7.kubernetes.allow_external_names[0]: \"*\" is no DNS name: want one such as \"api.example.com\", or \"*.example.com\" for all below it\n" +
 				"l7.kubernetes.allow_external_names[2]: \"a:80\" is no DNS name: want one such as \"api.example.com\", or \"*.example.com\" for all below it"},
-		{"owners of no host", "[kubernetes.host_owners]\n'a b' = ['n']\n'*.x.example' = []\n'ok.example' = ['n']",
+		{"owners of no host", "[kubernetes.host_owners]\n'a b' = ['n']\n'*.x.example' = []\n'ok.example' = ['n', '*', 'N_1']",
 			"l7.kubernetes.host_owners.*.x.example: names no namespace: want a list of them, \"*\" for all\n" +
-				"l7.kubernetes.host_owners.a b: is no host: want one such as \"shop.example.com\", \"*.example.com\" for all below it, or \"*\""},
+				"l7.kubernetes.host_owners.a b: is no host: want one such as \"shop.example.com\", \"*.example.com\" for all below it, or \"*\"\n" +
+				"l7.kubernetes.host_owners.ok.example: \"N_1\" is no namespace: want one such as \"shop\", or \"*\" for all"},
+		{"addresses of nobody", "[kubernetes]\nkubeconfig = '/k'\npublish = ['192.0.2.1', '2001:db8::1', 'edge.example', '999.1.1.1', 'a b']",
+			"l7.kubernetes.publish[3]: \"999.1.1.1\" is no address and no host name: want one such as \"192.0.2.10\" or \"edge.example.com\"\n" +
+				"l7.kubernetes.publish[4]: \"a b\" is no address and no host name: want one such as \"192.0.2.10\" or \"edge.example.com\""},
 		{"dialect of nobody", "[kubernetes]\ndialect = 'envoy'",
 			"l7.kubernetes.dialect: \"envoy\" is not allowed: want one of " + strings.Join(kube.Dialects(), ", ")},
 		{"unknown default", "[[entrypoint]]\nname = 'http'\nlisten = ':80'\n[kubernetes]\ndefault_entrypoints = ['http', 'https']",

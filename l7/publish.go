@@ -55,7 +55,7 @@ func (b *build) faulty() (out []kube.Problem) {
 // checkPublish checks what is written to the API server.
 func (s KubernetesSection) checkPublish(k Kubernetes, bad func(field, problem string)) {
 	for i, name := range k.Publish {
-		if _, err := netip.ParseAddr(name); err != nil && len(validation.IsDNS1123Subdomain(name)) > 0 {
+		if _, err := netip.ParseAddr(name); err != nil && (len(validation.IsDNS1123Subdomain(name)) > 0 || strings.Trim(name, "0123456789.") == "") {
 			bad(fmt.Sprintf("publish[%d]", i), fmt.Sprintf("%q is no address and no host name: want one such as \"192.0.2.10\" or \"edge.example.com\"", name))
 		}
 	}

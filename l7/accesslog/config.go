@@ -177,7 +177,7 @@ func (s FieldsSection) parse(p value.Parser) []string {
 }
 
 func (s HeadersSection) parse(p value.Parser) (map[string]Mode, Mode) {
-	modes := map[string]Mode{}
+	modes, given := map[string]Mode{}, map[string]Mode{}
 	others := Mode(max(0, p.Choice(s.Default, "default", []string{"drop", "keep", "redact"})))
 	if s.Default == "" && s.Keep == nil {
 		modes["user-agent"], modes["referer"] = Keep, Keep
@@ -191,17 +191,27 @@ func (s HeadersSection) parse(p value.Parser) (map[string]Mode, Mode) {
 			if !value.Token(name) {
 				p.Bad(fmt.Sprintf("%s[%d]", l.key, i), fmt.Sprintf(`%q is no name of a header field: want one such as "User-Agent"`, name))
 			}
-			modes[strings.ToLower(name)] = l.mode
+			name = strings.ToLower(name)
+			if mode, ok := given[name]; ok && mode != l.mode {
+				p.Bad(fmt.Sprintf("%s[%d]", l.key, i), fmt.Sprintf("%q stands in another of these lists: leave it in one", name))
+			}
+			modes[name], given[name] = l.mode, l.mode
 		}
 	}
 	return modes, others
 }
+
+// leastFile is the smallest size of a log, in bytes, that is worth a file.
+const leastFile = 64 << 10
 
 func (s RotateSection) parse(p value.Parser) Rotate {
 	r := Rotate{
 		Size: p.Size(s.Size, "size", 100e6, 0, 1<<40),
 		Age:  p.Span(s.Age, "age", 0, 0, 366*24*time.Hour),
 		Keep: value.Number(p, s.Keep, "keep", 7, 0, 10_000),
+	}
+	if r.Size > 0 && r.Size < leastFile {
+		p.Bad("size", fmt.Sprintf("%q would fill the folder with files: want 64KiB or more, or 0 for any length", s.Size))
 	}
 	if s.Compress == nil || *s.Compress {
 		r.Suffix = []string{".gz", ".zst"}[max(0, p.Choice(s.Compression, "compression", []string{"gzip", "zstd"}))]

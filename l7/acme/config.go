@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // A Section is [l7.acme] as the operator writes it. That it stands there means
@@ -92,6 +94,9 @@ func (s Section) Parse(folder string, readFile func(string) ([]byte, error), bad
 		bad(key+"email", fmt.Sprintf("%q is no address: want one such as \"ops@example.com\"", c.Email))
 	}
 	oneOf(c.Storage, key+"storage", []string{InKubernetes, InFolder}, bad)
+	if len(validation.IsDNS1123Label(c.Namespace)) > 0 {
+		bad(key+"namespace", fmt.Sprintf("%q is no namespace: want one such as \"portico\"", c.Namespace))
+	}
 	oneOf(c.KeyType, key+"key_type", []string{"p256", "p384", "rsa2048"}, bad)
 	if !filepath.IsAbs(c.Folder) {
 		bad(key+"folder", fmt.Sprintf("%q is no absolute path", c.Folder))

@@ -28,9 +28,9 @@ func TestParse(t *testing.T) {
 			Challenges: []string{"http-01"}, KeyType: "rsa2048", Profile: "shortlived", EABKeyID: "kid", EABHMACFile: "/eab",
 		}},
 		{name: "wrong", s: acme.Section{
-			Email: "ops", CA: "http://ca.example/dir", CARootFile: "/none", Storage: "etcd", Folder: "acme",
+			Email: "ops", CA: "http://ca.example/dir", CARootFile: "/none", Storage: "etcd", Namespace: "A B", Folder: "acme",
 			Challenges: []string{"http-01", "dns-01"}, KeyType: "dsa",
-		}, want: "ca email storage key_type folder challenges[1] ca_root_file"},
+		}, want: "ca email storage namespace key_type folder challenges[1] ca_root_file"},
 		{name: "half a binding", s: acme.Section{EABKeyID: "kid"}, want: "eab_key_id"},
 		{name: "no key", s: acme.Section{EABKeyID: "kid", EABHMACFile: "/noise"}, want: "eab_hmac_file"},
 	} {
