@@ -202,7 +202,7 @@ func (s HeadersSection) parse(p value.Parser) (map[string]Mode, Mode) {
 }
 
 // leastFile is the smallest size of a log, in bytes, that is worth a file.
-const leastFile = 64 << 10
+const leastFile = 4 << 10
 
 func (s RotateSection) parse(p value.Parser) Rotate {
 	r := Rotate{
@@ -211,7 +211,7 @@ func (s RotateSection) parse(p value.Parser) Rotate {
 		Keep: value.Number(p, s.Keep, "keep", 7, 0, 10_000),
 	}
 	if r.Size > 0 && r.Size < leastFile {
-		p.Bad("size", fmt.Sprintf("%q would fill the folder with files: want 64KiB or more, or 0 for any length", s.Size))
+		p.Bad("size", fmt.Sprintf("%q would fill the folder with files: want 4KiB or more, or 0 for any length", s.Size))
 	}
 	if s.Compress == nil || *s.Compress {
 		r.Suffix = []string{".gz", ".zst"}[max(0, p.Choice(s.Compression, "compression", []string{"gzip", "zstd"}))]

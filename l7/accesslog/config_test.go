@@ -37,7 +37,7 @@ func TestFaults(t *testing.T) {
 		{"file = '/l'\nmin_duration = '2h'", `min_duration: "2h" is no duration for this: allowed are 0s to 1h0m0s`},
 		{"file = '/l'\nheaders.keep = ['User Agent']", `headers.keep[0]: "User Agent" is no name of a header field: want one such as "User-Agent"`},
 		{"file = '/l'\nheaders.keep = ['Accept', 'Host']\nheaders.redact = ['accept']", `headers.redact[0]: "accept" stands in another of these lists: leave it in one`},
-		{"file = '/l'\nrotate = { size = '1KB' }", `rotate.size: "1KB" would fill the folder with files: want 64KiB or more, or 0 for any length`},
+		{"file = '/l'\nrotate = { size = '1KB' }", `rotate.size: "1KB" would fill the folder with files: want 4KiB or more, or 0 for any length`},
 		{"file = '/l'\nbuffer = '1KB'", `buffer: "1KB" is no size for this: allowed are 64KiB to 1GiB`},
 		{"file = '/l'\nrotate = { keep = -1, compress = false, compression = 'gzip' }",
 			"rotate.keep: -1 is out of range: allowed are 0 to 10000\nrotate.compression: stands beside compress = false"},
