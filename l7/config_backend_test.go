@@ -2,40 +2,19 @@ package l7_test
 
 import (
 	"fmt"
-	"io/fs"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/pelletier/go-toml/v2"
 
-	"github.com/portico-lb/portico/l7"
 	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/route"
 )
 
 // policyOf parses what stands in [l7.backend].
 func policyOf(t *testing.T, in string) (backend.Policy, string) {
-	t.Helper()
-	var s struct {
-		L7 l7.Section `toml:"l7"`
-	}
-	if err := toml.NewDecoder(strings.NewReader("[l7.backend]\n" + in)).DisallowUnknownFields().Decode(&s); err != nil {
-		t.Fatal(err)
-	}
-	files := func(name string) ([]byte, error) {
-		switch name {
-		case "/short", "/text":
-			return []byte("short"), nil
-		case "/secret":
-			return []byte("0123456789abcdef"), nil
-		}
-		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
-	}
-	var problems []string
-	c := l7.Parse(s.L7, files, func(key, problem string) { problems = append(problems, key+": "+problem) })
-	return c.Backend, strings.Join(problems, "\n")
+	c, faults := parse(t, "[backend]\n"+in)
+	return c.Backend, faults
 }
 
 func TestParseBackend(t *testing.T) {

@@ -1,30 +1,19 @@
 package l7_test
 
 import (
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/pelletier/go-toml/v2"
 
-	"github.com/portico-lb/portico/l7"
 	"github.com/portico-lb/portico/l7/http1"
 	"github.com/portico-lb/portico/l7/proxy"
 )
 
 // boundsOf parses what stands in [l7.client].
 func boundsOf(t *testing.T, in string) (proxy.Bounds, string) {
-	t.Helper()
-	var s struct {
-		L7 l7.Section `toml:"l7"`
-	}
-	if err := toml.NewDecoder(strings.NewReader("[l7.client]\n" + in)).DisallowUnknownFields().Decode(&s); err != nil {
-		t.Fatal(err)
-	}
-	var problems []string
-	c := l7.Parse(s.L7, nil, func(key, problem string) { problems = append(problems, key+": "+problem) })
-	return c.Client, strings.Join(problems, "\n")
+	c, faults := parse(t, "[client]\n"+in)
+	return c.Client, faults
 }
 
 func TestParseClient(t *testing.T) {

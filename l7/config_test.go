@@ -2,8 +2,7 @@ package l7_test
 
 import (
 	"crypto/tls"
-	"errors"
-	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"testing"
@@ -134,17 +133,22 @@ func TestReadyAddr(t *testing.T) {
 	}
 }
 
-// parse parses TOML as [l7]; every file it names is missing.
+// parse parses TOML as [l7]. Of the files it names only those exist whose names
+// say what they hold.
 func parse(t *testing.T, in string) (l7.Config, string) {
 	t.Helper()
 	var s l7.Section
-	if err := toml.Unmarshal([]byte(in), &s); err != nil {
+	if err := toml.NewDecoder(strings.NewReader(in)).DisallowUnknownFields().Decode(&s); err != nil {
 		t.Fatal(err)
 	}
+	files := map[string]string{"/short": "short", "/text": "short", "/secret": "0123456789abcdef"}
 	var faults []string
 	c := l7.Parse(s,
 		func(path string) ([]byte, error) {
-			return nil, fmt.Errorf("open %s: %w", path, errors.New("file does not exist"))
+			if text, ok := files[path]; ok {
+				return []byte(text), nil
+			}
+			return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
 		},
 		func(key, problem string) { faults = append(faults, key+": "+problem) })
 	return c, strings.Join(slices.Compact(faults), "\n")
