@@ -8,7 +8,7 @@ KERNEL    = ./l4/ipvs ./test/vm/guest ./test/lab ./test/scenario
 # Tests among them that compare more than they check: bench-detect has them.
 COMPARE   = FailureDetection|StreamsOutlive
 # Packages that have a target of their own.
-APART     = /l4/ipvs$$|/test/(scenario|scenario/apiserver|scenario/kubeproxy|scenario/nodes|scenario/podroutes|never|differential|package|cluster|vm|vm/guest|demo)$$
+APART     = /l4/ipvs$$|/test/(scenario|scenario/apiserver|scenario/kubeproxy|scenario/nodes|scenario/podroutes|scenario/acme|never|differential|package|cluster|vm|vm/guest|demo)$$
 UNIT      = $(shell $(GO) list ./... | grep -v -E '$(APART)')
 
 export CGO_ENABLED ?= 0
@@ -62,7 +62,8 @@ test-differential: deps build
 	PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 ./test/differential
 
 test-cluster: deps build bin/vm
-	PORTICO_CLUSTER=1 PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -p 1 ./test/cluster ./l7/kube ./l7/acme ./test/scenario/apiserver ./test/scenario/acme ./test/scenario/podroutes
+	PORTICO_CLUSTER=1 PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -p 1 ./test/cluster ./l7/kube ./test/scenario/apiserver ./test/scenario/acme ./test/scenario/podroutes
+	PORTICO_CLUSTER=1 PORTICO_LAB=1 $(GO) test -count=1 -v -run TestSecrets ./l7/acme
 	PORTICO_CLUSTER=1 PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -timeout 20m -p 1 -exec '$(CURDIR)/bin/vm' ./test/scenario/nodes ./test/scenario/kubeproxy
 
 test-package: deps package bin/vm
