@@ -52,6 +52,7 @@ test-unit: deps
 
 test-never: deps build
 	PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v ./test/never
+	$(GO) test -count=1 -run AllocatesNothing ./l7/proxy
 
 test-kernel: deps build bin/vm
 	PORTICO_LAB=1 $(GO) test -count=1 ./test/vm
