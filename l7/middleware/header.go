@@ -1,9 +1,6 @@
 package middleware
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // A Field is one field line; its name is in any case.
 type Field struct{ Name, Value string }
@@ -63,15 +60,30 @@ func (h *Header) Del(name string) {
 	*h = kept
 }
 
-// reserved are the fields of a connection and of a body's framing (RFC 9110,
-// sections 7.6.1 and 8.6; RFC 9112), Proxy, which CGI takes for a variable of its
-// own, and the one that has chosen the route.
-var reserved = []string{
-	"connection", "content-length", "expect", "host", "http2-settings", "keep-alive", "proxy", "proxy-connection",
-	"te", "trailer", "transfer-encoding", "upgrade",
-}
-
-// Reserved reports whether a field is the engine's: no middleware sets it.
+// Reserved reports whether a field is the engine's, which no middleware sees or
+// sets: those of the connection and of a body's framing (RFC 9110, sections 7.6.1
+// and 8.6; RFC 9112), the one that has chosen the route, and Proxy, which CGI
+// takes for a variable of its own.
 func Reserved(name string) bool {
-	return slices.ContainsFunc(reserved, func(r string) bool { return strings.EqualFold(r, name) })
+	switch len(name) {
+	case 2:
+		return strings.EqualFold(name, "te")
+	case 4:
+		return strings.EqualFold(name, "host")
+	case 5:
+		return strings.EqualFold(name, "proxy")
+	case 6:
+		return strings.EqualFold(name, "expect")
+	case 7:
+		return strings.EqualFold(name, "upgrade") || strings.EqualFold(name, "trailer")
+	case 10:
+		return strings.EqualFold(name, "connection") || strings.EqualFold(name, "keep-alive")
+	case 14:
+		return strings.EqualFold(name, "content-length") || strings.EqualFold(name, "http2-settings")
+	case 16:
+		return strings.EqualFold(name, "proxy-connection")
+	case 17:
+		return strings.EqualFold(name, "transfer-encoding")
+	}
+	return false
 }

@@ -45,7 +45,7 @@ func finish(w *middleware.Response, body []byte) []byte {
 	if !w.Header.Has("Date") {
 		w.Header.Add("Date", time.Now().UTC().Format(http.TimeFormat))
 	}
-	w.Header = slices.DeleteFunc(w.Header, func(f middleware.Field) bool { return isEngines(f.Name) || !isSound(f) })
+	w.Header = slices.DeleteFunc(w.Header, func(f middleware.Field) bool { return middleware.Reserved(f.Name) || !isSound(f) })
 	if !hasBody(w.Status) {
 		return nil
 	}

@@ -67,7 +67,7 @@ func (l *leash) show(x *exchange, head []byte) {
 		switch {
 		case strings.EqualFold(name, "host"):
 			r.Authority, p.authority = value, value
-		case isEngines(name):
+		case middleware.Reserved(name):
 			p.own = append(p.own, line)
 		default:
 			r.Header.Add(name, value)
@@ -88,32 +88,6 @@ func (l *leash) show(x *exchange, head []byte) {
 	}
 	r.Upgrade, r.GRPC = x.upgrade, isGRPC(&x.req, head)
 	r.Begun = x.begun
-}
-
-// isEngines tells the fields of the connection and of the framing, and Proxy,
-// from those that middlewares see and set.
-func isEngines(name string) bool {
-	switch len(name) {
-	case 2:
-		return strings.EqualFold(name, "te")
-	case 4:
-		return strings.EqualFold(name, "host")
-	case 5:
-		return strings.EqualFold(name, "proxy")
-	case 6:
-		return strings.EqualFold(name, "expect")
-	case 7:
-		return strings.EqualFold(name, "upgrade") || strings.EqualFold(name, "trailer")
-	case 10:
-		return strings.EqualFold(name, "connection") || strings.EqualFold(name, "keep-alive")
-	case 14:
-		return strings.EqualFold(name, "content-length") || strings.EqualFold(name, "http2-settings")
-	case 16:
-		return strings.EqualFold(name, "proxy-connection")
-	case 17:
-		return strings.EqualFold(name, "transfer-encoding")
-	}
-	return false
 }
 
 // recompose writes the head that the endpoint gets as the middlewares have left
@@ -139,7 +113,7 @@ func (x *exchange) recompose() *middleware.Answer {
 	out = append(append(append(out, x.path...), r.Query...), " HTTP/1.1\r\n"...)
 	out = appendText(out, "Host", r.Authority)
 	for _, f := range r.Header {
-		if isEngines(f.Name) {
+		if middleware.Reserved(f.Name) {
 			continue
 		}
 		if !isSound(f) {
@@ -197,7 +171,7 @@ func (x *exchange) present(head []byte) *middleware.Response {
 		f := &x.resp.Fields[i]
 		switch name := s[f.Name.Start:f.Name.End]; {
 		case f.Drop:
-		case isEngines(name):
+		case middleware.Reserved(name):
 			x.pass.own = append(x.pass.own, s[f.Name.Start:f.Value.End])
 		default:
 			w.Header.Add(name, s[f.Value.Start:f.Value.End])

@@ -113,7 +113,7 @@ func (l *lane) replace(x *exchange, up *upload, src source, w *middleware.Respon
 func (x *exchange) retakeFields(w *middleware.Response) {
 	x.resp.Status = w.Status
 	x.fields, x.text = x.fields[:0], x.text[:0]
-	x.listFields(slices.DeleteFunc(w.Header, func(f middleware.Field) bool { return isEngines(f.Name) || !isSound(f) }))
+	x.listFields(slices.DeleteFunc(w.Header, func(f middleware.Field) bool { return middleware.Reserved(f.Name) || !isSound(f) }))
 	changed := len(w.Transforms()) > 0
 	for _, line := range x.pass.own {
 		name, value, _ := strings.Cut(line, ":")

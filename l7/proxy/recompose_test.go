@@ -49,7 +49,7 @@ func FuzzRecompose(f *testing.F) {
 			t.Errorf("%q leads to %q", path, canonical)
 		}
 		want := 5
-		if isEngines(name) {
+		if middleware.Reserved(name) {
 			want--
 		}
 		if len(r.Fields) != want {

@@ -111,7 +111,7 @@ func (x *exchange) rewriteHead(w *middleware.Response, head []byte, line string)
 		out = appendHead(out, w.Status, nil)
 	}
 	for _, f := range w.Header {
-		if !isEngines(f.Name) && isSound(f) {
+		if !middleware.Reserved(f.Name) && isSound(f) {
 			out = appendText(out, f.Name, f.Value)
 		}
 	}
