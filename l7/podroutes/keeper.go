@@ -89,24 +89,30 @@ func ring(bell chan struct{}) {
 // Run keeps the routes until ctx ends. It is ready once those of the last known
 // Nodes stand.
 func (k *Keeper) Run(ctx context.Context, ready func()) error {
-	kernel := make(chan struct{}, 1)
-	var group sync.WaitGroup
-	defer group.Wait()
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	group.Go(func() { k.listen(ctx, kernel) })
 	k.apply()
 	ready()
 	for ctx.Err() == nil {
-		k.follow(ctx, kernel)
+		if k.config().On {
+			k.follow(ctx)
+			continue
+		}
+		// A node without such routes has no use for news of the kernel's.
+		k.apply()
+		select {
+		case <-ctx.Done():
+		case <-k.set:
+		}
 	}
-	k.mu.Lock()
-	withdraw := k.cfg.Withdraw
-	k.mu.Unlock()
-	if withdraw {
+	if k.config().Withdraw {
 		return Flush()
 	}
 	return nil
+}
+
+func (k *Keeper) config() Config {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.cfg
 }
 
 // listen rings when the kernel's routes change.
@@ -123,11 +129,13 @@ func (k *Keeper) listen(ctx context.Context, bell chan struct{}) {
 }
 
 // follow does what one configuration says, until there is another one.
-func (k *Keeper) follow(ctx context.Context, kernel <-chan struct{}) {
+func (k *Keeper) follow(ctx context.Context) {
 	ctx, stop := context.WithCancel(ctx)
 	var group sync.WaitGroup
 	defer group.Wait()
 	defer stop()
+	kernel := make(chan struct{}, 1)
+	group.Go(func() { k.listen(ctx, kernel) })
 	source, again := k.connect()
 	synced := make(chan struct{}, 1)
 	var changed <-chan struct{}
@@ -162,20 +170,14 @@ func (k *Keeper) follow(ctx context.Context, kernel <-chan struct{}) {
 
 // connect makes the source. Where it cannot be made, again says when to try.
 func (k *Keeper) connect() (source Source, again <-chan time.Time) {
-	k.mu.Lock()
-	cfg := k.cfg
-	k.mu.Unlock()
-	var err error
-	if cfg.On {
-		source, err = cfg.Connect()
-	}
+	source, err := k.config().Connect()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.source = source
 	if err == nil {
-		k.fault = ""
+		k.source, k.fault = source, ""
 		return source, nil
 	}
+	k.source = nil
 	if k.fault != err.Error() {
 		k.fault = err.Error()
 		k.log.Warn("nodes cannot be followed, the last known routes stay", "err", err)
