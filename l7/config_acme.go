@@ -14,7 +14,7 @@ func parseACME(s *acme.Section, k Kubernetes, stateDir string, readFile func(str
 	}
 	c := s.Parse(filepath.Join(stateDir, "acme"), readFile, bad)
 	if c.Storage == acme.InKubernetes && !k.API() {
-		bad("l7.acme.storage", `"kubernetes" needs l7.kubernetes.kubeconfig or endpoints, which say where the API server is: or write "file"`)
+		bad("l7.acme.storage", `"kubernetes" stands without l7.kubernetes.kubeconfig or endpoints, which say where the API server is: set one, or write "file"`)
 	}
 	return &c
 }
