@@ -2,10 +2,10 @@ package l7
 
 import (
 	"bufio"
-	"bytes"
-	"fmt"
 	"os"
 	"runtime/debug"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,34 +20,35 @@ func giveBack() {
 }
 
 // forgetProgram has the kernel forget which pages of this program's file are
-// mapped. They are read only, so that nothing is lost (madvise(2),
-// MADV_DONTNEED).
+// mapped (madvise(2), MADV_DONTNEED). Only those parts that nobody can write to,
+// and of which no page was changed before it could not be any more, as a linker
+// does with addresses (RELRO): such a page is not in the file.
 func forgetProgram() error {
 	exe, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return err
 	}
-	f, err := os.Open("/proc/self/maps")
+	f, err := os.Open("/proc/self/smaps")
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	var from, to uint64 // of the part that is being read; 0 where it is none to forget
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
-		line := lines.Bytes()
-		if !bytes.HasSuffix(line, []byte(" "+exe)) {
+		words := strings.Fields(lines.Text())
+		if first, last, ok := strings.Cut(words[0], "-"); ok { // FROM-TO MAY ... FILE
+			from = 0
+			if words[len(words)-1] == exe && (words[1] == "r--p" || words[1] == "r-xp") {
+				from, _ = strconv.ParseUint(first, 16, 64)
+				to, _ = strconv.ParseUint(last, 16, 64)
+			}
 			continue
 		}
-		var from, to uintptr
-		var may string
-		if _, err := fmt.Sscanf(lines.Text(), "%x-%x %s", &from, &to, &may); err != nil {
-			return err
-		}
-		if may[1] == 'w' {
-			continue // variables
-		}
-		if _, _, errno := unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED); errno != 0 {
-			return errno
+		if words[0] == "Anonymous:" && words[1] == "0" && from != 0 {
+			if _, _, errno := unix.Syscall(unix.SYS_MADVISE, uintptr(from), uintptr(to-from), unix.MADV_DONTNEED); errno != 0 {
+				return errno
+			}
 		}
 	}
 	return lines.Err()
