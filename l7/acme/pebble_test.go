@@ -206,10 +206,10 @@ func (e *edge) orders(t *testing.T) {
 func TestRefused(t *testing.T) {
 	d := newDoor(t)
 	_, c := d.start(t)
-	e := run(t, c, acme.NewFiles(t.TempDir()), "blocked-domain.example", "under_score.example.com", "www.example.com")
+	e := run(t, c, acme.NewFiles(t.TempDir()), pebble.Blocked, "under_score.example.com", "www.example.com")
 	d.lead(e)
 	e.await(t, 1)
-	for e.Faults()["under_score.example.com"] == "" {
+	for e.Faults()["under_score.example.com"] == "" || e.Faults()[pebble.Blocked] == "" {
 		<-e.Changed()
 	}
 }

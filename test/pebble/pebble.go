@@ -55,6 +55,9 @@ type CA struct {
 	management string
 }
 
+// Blocked is a host that the CA refuses.
+const Blocked = "blocked-domain.example"
+
 // Start starts a CA that ends with the test. Without pebble the test is
 // skipped, but in the lab.
 func Start(t testing.TB, o Options) *CA {
@@ -86,6 +89,7 @@ func Start(t testing.TB, o Options) *CA {
 		"httpPort":                o.HTTP,
 		"tlsPort":                 o.TLS,
 		"ocspResponderURL":        o.Responder,
+		"domainBlocklist":         []string{Blocked},
 	}
 	if o.Lifetime > 0 {
 		settings["certificateValidityPeriod"] = int(o.Lifetime.Seconds())
