@@ -34,6 +34,7 @@ var allowed = map[string][]string{
 	"l4/nodes":            {"l4"},
 	"l4/guard":            {"l4", "test/lab"},
 	"l4/ipvs":             {"l4"},
+	"l4/xdp/mh":           {}, // the kernel's arithmetic
 	"l7":                  {"l7/*"},
 	"l7/route":            {},
 	"l7/value":            {},
