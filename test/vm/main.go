@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -46,6 +48,9 @@ func main() {
 	os.Exit(status)
 }
 
+// forwardable is the form of a -forward.
+var forwardable = regexp.MustCompile(`^[0-9]{1,5}:[0-9]{1,5}$`)
+
 // options are the command line.
 type options struct {
 	kernel  string
@@ -53,6 +58,7 @@ type options struct {
 	init    string
 	out     string
 	share   stringList
+	forward stringList
 	mem     int
 	cpus    int
 	timeout time.Duration
@@ -76,6 +82,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.init, "init", "", "systemd of that root, or \"none\" to start the program without it (default with -root: /sbin/init)")
 	f.StringVar(&o.out, "out", "", "`directory` the program may write to for good, under the same path and as $PORTICO_OUT")
 	f.Var(&o.share, "share", "`directory` to show read-only under the same path (for -root; repeatable)")
+	f.Var(&o.forward, "forward", "`HOST:GUEST`, a port of this machine's loopback and the one of 10.0.2.15 in the guest that it leads to (TCP; repeatable)")
 	f.IntVar(&o.mem, "mem", 2048, "memory in `MB`")
 	f.IntVar(&o.cpus, "cpus", 2, "number of processors")
 	f.DurationVar(&o.timeout, "timeout", 20*time.Minute, "longest time the guest may take")
@@ -99,6 +106,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return o, errors.New("no program given")
 	case o.init != "" && o.root == "":
 		return o, errors.New("-init needs -root: this machine's own systemd would start its services in the guest")
+	case slices.ContainsFunc(o.forward, func(f string) bool { return !forwardable.MatchString(f) }):
+		return o, errors.New("-forward wants HOST:GUEST, two numbers")
 	case o.mem < 256 || o.cpus < 1:
 		return o, errors.New("a guest needs 256 MB and one processor at least")
 	}
@@ -141,7 +150,8 @@ func run(ctx context.Context, e env, args []string) int {
 }
 
 func (o options) run(ctx context.Context, e env) (int, error) {
-	if o.auto && o.root == "" && hostHasIPVS() {
+	// Fresh namespaces have nothing that a port could be forwarded by.
+	if o.auto && o.root == "" && len(o.forward) == 0 && hostHasIPVS() {
 		return o.runHere(ctx, e)
 	}
 	if runtime.GOARCH != "amd64" {

@@ -19,6 +19,7 @@ type machine struct {
 	shares         []share
 	tty            bool // the program's terminal is qemu's standard input and output
 	unit           string
+	forwards       []string // HOST:GUEST, ports of TCP
 }
 
 // Descriptors that qemu inherits, one for each direction the guest talks in.
@@ -28,14 +29,14 @@ const (
 	stderrFD
 )
 
-// args is qemu's command line. It has no disk, network card or firmware to
-// wait for, and emulates the processor: the machines this must run on have no
-// KVM that works.
+// args is qemu's command line. It has no disk, firmware or, without ports to
+// forward, network card to wait for, and emulates the processor: the machines
+// this must run on have no KVM that works.
 func (m machine) args() []string {
 	args := []string{
 		"-M", "pc", "-accel", "tcg,thread=multi", "-cpu", "max",
 		"-m", fmt.Sprint(m.mem), "-smp", fmt.Sprint(m.cpus),
-		"-nodefaults", "-no-user-config", "-nic", "none", "-display", "none", "-no-reboot",
+		"-nodefaults", "-no-user-config", "-nic", m.nic(), "-display", "none", "-no-reboot",
 		"-kernel", m.kernel, "-initrd", m.initrd, "-append", m.commandLine(),
 		"-device", "virtio-serial-pci",
 	}
@@ -58,6 +59,19 @@ func (m machine) args() []string {
 		args = append(args, "-fsdev", fsdev, "-device", fmt.Sprintf("virtio-9p-pci,fsdev=%s,mount_tag=%s", s.tag, s.tag))
 	}
 	return args
+}
+
+// nic is the guest's network card, which lets nothing out.
+func (m machine) nic() string {
+	if len(m.forwards) == 0 {
+		return "none"
+	}
+	s := "user,model=virtio-net-pci,restrict=on"
+	for _, f := range m.forwards {
+		host, guest, _ := strings.Cut(f, ":")
+		s += fmt.Sprintf(",hostfwd=tcp:127.0.0.1:%s-10.0.2.15:%s", host, guest)
+	}
+	return s
 }
 
 // output is a one-way channel into an inherited descriptor. Without append

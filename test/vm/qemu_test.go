@@ -30,6 +30,14 @@ func TestMachineArgs(t *testing.T) {
 	if strings.Contains(args, "virtconsole") {
 		t.Error("a terminal nobody asked for")
 	}
+	if !strings.Contains(args, "-nic none") {
+		t.Error("a network card nobody asked for")
+	}
+	m.forwards = []string{"8001:80", "8002:81"}
+	const nic = "-nic user,model=virtio-net-pci,restrict=on,hostfwd=tcp:127.0.0.1:8001-10.0.2.15:80,hostfwd=tcp:127.0.0.1:8002-10.0.2.15:81 "
+	if args := strings.Join(m.args(), " "); !strings.Contains(args, nic) {
+		t.Errorf("no %q in %s", nic, args)
+	}
 }
 
 func TestWriteCPIO(t *testing.T) {
@@ -88,6 +96,8 @@ func TestParse(t *testing.T) {
 		{"", "no program"},
 		{"-init /sbin/init true", "-init needs -root"},
 		{"-mem 16 true", "256 MB"},
+		{"-forward 8001:80 -forward 8002:81 true", ""},
+		{"-forward 80,guestfwd=x:1 true", "-forward wants"},
 		{"-nosuch", "not defined"},
 	} {
 		_, err := parse(strings.Fields(tt.args), &bytes.Buffer{})

@@ -14,4 +14,8 @@ hostname vm
 ip link set lo up
 ulimit -n 65536
 modprobe -a ip_vs ip_vs_rr ip_vs_wrr ip_vs_lc ip_vs_wlc ip_vs_sh ip_vs_mh veth bridge
+if modprobe -q virtio_net && [ -e /sys/class/net/eth0 ]; then # -forward
+	ip address add 10.0.2.15/24 dev eth0
+	ip link set eth0 up
+fi
 . /run/vm/job/run.sh
