@@ -13,6 +13,7 @@ type Config struct {
 	// Timeouts are zero where the dataplane's own are to stay.
 	Timeouts Timeouts
 	Services []Service
+	XDP      XDP
 	// Guard keeps what other directors balanced from being balanced again.
 	Guard bool
 	// Sync is what the sync daemons are told; the zero Daemon is no sync.

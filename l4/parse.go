@@ -17,6 +17,7 @@ type Section struct {
 	Guard     *bool            `toml:"guard"`
 	Timeouts  TimeoutsSection  `toml:"timeouts"`
 	Sync      *SyncSection     `toml:"sync"`
+	XDP       *XDPSection      `toml:"xdp"`
 	Services  []ServiceSection `toml:"service"`
 }
 
@@ -78,8 +79,7 @@ const maxWeight = 65535
 // by its name; bad is told of every fault, by the key's path in the file.
 func Parse(s Section, vips map[string][]netip.Addr, bad func(key, problem string)) Config {
 	p := parser{vips: vips, bad: bad, names: map[string]bool{}, keys: map[Key]string{}}
-	p.oneOf("l4.dataplane", s.Dataplane, "auto", "auto", "ipvs")
-	cfg := Config{Guard: s.Guard == nil || *s.Guard, Timeouts: Timeouts{
+	cfg := Config{XDP: p.xdp("l4.xdp", s.Dataplane, s.XDP), Guard: s.Guard == nil || *s.Guard, Timeouts: Timeouts{
 		TCP:    p.timeout("l4.timeouts.tcp", s.Timeouts.TCP),
 		TCPFin: p.timeout("l4.timeouts.tcp_fin", s.Timeouts.TCPFin),
 		UDP:    p.timeout("l4.timeouts.udp", s.Timeouts.UDP),

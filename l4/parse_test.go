@@ -75,6 +75,7 @@ weight = 10
 	ready := check(health.HTTP, "172.20.0.113:9181")
 	ready.HTTP = health.HTTPRequest{Path: "/ready", Status: health.StatusRange{Low: 200, High: 299}}
 	want := l4.Config{
+		XDP:      l4.XDP{Choice: l4.Auto, Fence: 3 * time.Second, Flows: 1 << 18},
 		Guard:    true,
 		Timeouts: l4.Timeouts{TCP: 10 * time.Minute, UDP: 30 * time.Second},
 		Services: []l4.Service{{
@@ -219,13 +220,19 @@ func TestParseFaults(t *testing.T) {
 		}},
 		"words": {"dataplane = \"xpd\"\n[timeouts]\ntcp = \"1.5s\"\nudp = \"x\"\n" + head +
 			"protocol = \"icmp\"\nscheduler = \"maglev\"\nforward = \"ipip\"\nall_down = \"panic\"\n" + servers, []string{
-			`l4.dataplane: "xpd" is unknown: allowed are auto, ipvs`,
+			`l4.dataplane: "xpd" is unknown: allowed are auto, xdp, ipvs`,
 			`l4.service[0].all_down: "panic" is unknown: allowed are keep, reject, sorry`,
 			`l4.service[0].forward: "ipip" is unknown: allowed are dr, tunnel, nat`,
 			`l4.service[0].protocol: "icmp" is unknown: allowed are tcp, udp, sctp`,
 			`l4.service[0].scheduler: "maglev" is unknown: allowed are mh, rr, wrr, lc, wlc, lblc, lblcr, sh, dh, fo, ovf, sed, nq`,
 			`l4.timeouts.tcp: 1.5s is out of range: allowed are whole seconds from 1s to 24h`,
 			`l4.timeouts.udp: "x" is not a duration: write one like "15m"`,
+		}},
+		"xdp": {"dataplane = \"xdp\"\n[xdp]\ninterfaces = [\"eth0\", \"\", \"eth0\"]\nfence = \"2m\"\nflows = 10\n", []string{
+			`l4.xdp.fence: 2m0s is out of range: allowed are whole seconds from 1s to 1m`,
+			`l4.xdp.flows: 10 is out of range: allowed are 1024 to 16777216`,
+			`l4.xdp.interfaces[1]: "" is no name, or stands here twice`,
+			`l4.xdp.interfaces[2]: "eth0" is no name, or stands here twice`,
 		}},
 		"a mark has no port": {strings.Replace(head, "port = 80", "fwmark = 7\nport = 80\nprotocol = \"udp\"", 1) + servers, []string{
 			`l4.service[0].check: is missing: a mark has no port to ask, name one that tells whether the server works`,

@@ -60,10 +60,13 @@ func (r *Reconciler) apply(cfg Config) (have, want State, err error) {
 		r.known.rec = &rec
 	}
 	if len(cfg.Services) == 0 && r.known.rec.settled(cfg) {
-		return have, want, nil // a machine without the kernel modules is fine, then
+		return have, want, r.accelerate(want) // a machine without the kernel modules is fine, then
 	}
-	if have, err = r.opt.Dataplane.Read(); err != nil {
-		return have, want, fmt.Errorf("read: %w", err)
+	if have, err = r.read(); err != nil {
+		// Whatever is wrong with the dataplane, what carries packets before it
+		// must let go of an address that went to another node.
+		err = fmt.Errorf("read: %w", err)
+		return have, want, errors.Join(err, r.accelerate(Plan(cfg, r.inputs(cfg, r.known.want))))
 	}
 	r.recall(&have)
 	in := r.inputs(cfg, have)
@@ -71,6 +74,9 @@ func (r *Reconciler) apply(cfg Config) (have, want State, err error) {
 	in.stay(want)
 	r.known.rec.disown(&want, have)
 	r.warnMissing(have, want)
+	// Behind the dataplane, which has all servers by then for what falls
+	// through to it.
+	defer func() { err = errors.Join(err, r.accelerate(want)) }()
 	ops := Diff(have, want, r.ours(cfg))
 	if len(ops) == 0 {
 		r.remember(cfg, have, want, in.Leaving, false)
@@ -96,6 +102,27 @@ func (r *Reconciler) apply(cfg Config) (have, want State, err error) {
 	// Also where something was refused: what stands of it is ours.
 	r.known.want = want
 	return have, want, err
+}
+
+// read returns what the dataplane holds, with what an accelerator has carried
+// of it.
+func (r *Reconciler) read() (State, error) {
+	have, err := r.opt.Dataplane.Read()
+	if err == nil && r.opt.Accelerator != nil {
+		r.opt.Accelerator.Count(&have)
+	}
+	return have, err
+}
+
+// accelerate has an accelerator carry what it can of want.
+func (r *Reconciler) accelerate(want State) error {
+	if r.opt.Accelerator == nil {
+		return nil
+	}
+	if err := r.opt.Accelerator.Follow(want); err != nil {
+		return fmt.Errorf("accelerate: %w", err)
+	}
+	return nil
 }
 
 // inputs gathers what a plan follows, and goes on with who is leaving.

@@ -28,6 +28,8 @@ const (
 type Options struct {
 	Log       *slog.Logger
 	Dataplane Dataplane
+	// Accelerator carries packets before Dataplane sees them. It may be nil.
+	Accelerator Accelerator
 	// Health returns what is known about the servers.
 	Health func() *health.Snapshot
 	// HealthChanged rings when a verdict has changed. It may be nil.

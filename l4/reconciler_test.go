@@ -459,6 +459,7 @@ func TestStatus(t *testing.T) {
 	got := n.Status()
 	want := []l4.ServiceStatus{{
 		Name: "web", Address: key(80).Addr, Protocol: "tcp", Scheduler: "mh", Forward: "dr", Owned: true, Programmed: true,
+		Carrier: l4.Carrier{Dataplane: "ipvs"},
 		Servers: []l4.ServerStatus{
 			{Address: server("10.0.0.1").Addr, Configured: 4, Health: "down", Since: since, Reason: "status 503, want 200-299"},
 			{Address: server("10.0.0.2").Addr, Configured: 1, Health: "unknown"},

@@ -62,10 +62,12 @@ type ServiceStatus struct {
 	Persistence int `json:"persistence,omitempty"`
 	// Owned tells whether this node owns the address, Programmed whether the
 	// dataplane has the service.
-	Owned      bool           `json:"owned"`
-	Programmed bool           `json:"programmed"`
-	Servers    []ServerStatus `json:"servers"`
-	Stats      Stats          `json:"stats"`
+	Owned      bool `json:"owned"`
+	Programmed bool `json:"programmed"`
+	// Carrier is what carries its packets here; empty where nothing does.
+	Carrier
+	Servers []ServerStatus `json:"servers"`
+	Stats   Stats          `json:"stats"`
 }
 
 // A ServerStatus is one server of a virtual service.
@@ -111,7 +113,7 @@ func (r *Reconciler) Status() Status {
 	r.mu.Lock()
 	v, drains := r.view, r.drains
 	r.mu.Unlock()
-	if fresh, err := r.read(v); err == nil {
+	if fresh, err := r.fresh(v); err == nil {
 		v.have = fresh
 	}
 	st := Status{LastReconcile: v.at, Services: []ServiceStatus{}}
@@ -123,7 +125,8 @@ func (r *Reconciler) Status() Status {
 	have, want := v.have.byKey(), v.want.byKey()
 	for _, s := range v.cfg.Services {
 		for _, key := range s.Keys() {
-			st.Services = append(st.Services, v.service(s, key, programmed{have[key], want[key]}, h, r.opt.Owned, drains))
+			service := v.service(s, key, programmed{have[key], want[key]}, h, r.opt.Owned, drains)
+			st.Services = append(st.Services, r.carried(key, service))
 		}
 	}
 	for _, key := range byCompare(v.removed) {
@@ -135,7 +138,7 @@ func (r *Reconciler) Status() Status {
 			}
 		}
 		if left := v.service(s, key, p, h, r.opt.Owned, drains); len(left.Servers) > 0 {
-			st.Services = append(st.Services, left)
+			st.Services = append(st.Services, r.carried(key, left))
 		}
 	}
 	for _, target := range slices.Sorted(maps.Keys(drains)) {
@@ -164,16 +167,28 @@ func (v view) drain(target string, since time.Time, have map[Key]*VirtualService
 	return st
 }
 
-// read returns what the dataplane holds, or what v has of it where reading
+// carried fills in who carries a service that is programmed.
+func (r *Reconciler) carried(k Key, v ServiceStatus) ServiceStatus {
+	switch {
+	case !v.Programmed:
+	case r.opt.Accelerator == nil:
+		v.Carrier = Carrier{Dataplane: string(ByIPVS)}
+	default:
+		v.Carrier = r.opt.Accelerator.Carrier(k)
+	}
+	return v
+}
+
+// fresh returns what the dataplane holds, or what v has of it where reading
 // would have to wait or there is nothing to read.
-func (r *Reconciler) read(v view) (State, error) {
+func (r *Reconciler) fresh(v view) (State, error) {
 	if v.at.IsZero() || len(v.cfg.Services) == 0 && len(v.leaving) == 0 {
 		return v.have, nil
 	}
 	select {
 	case r.pass <- struct{}{}:
 		defer func() { <-r.pass }()
-		return r.opt.Dataplane.Read()
+		return r.read()
 	case <-time.After(time.Second):
 		return v.have, nil
 	}

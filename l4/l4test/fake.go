@@ -24,6 +24,8 @@ type Fake struct {
 	ops   []string
 	// refuse, if set, may refuse an operation before it is looked at.
 	refuse func(l4.Op) error
+	// broken is what Read returns, if set.
+	broken error
 }
 
 var _ l4.Dataplane = (*Fake)(nil)
@@ -44,6 +46,13 @@ func (f *Fake) Refuse(refuse func(l4.Op) error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.refuse = refuse
+}
+
+// Break makes Read return err.
+func (f *Fake) Break(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.broken = err
 }
 
 // Ops returns what was applied since the last call.
@@ -90,6 +99,9 @@ func (f *Fake) Table(k l4.Key) string {
 func (f *Fake) Read() (l4.State, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.broken != nil {
+		return l4.State{}, f.broken
+	}
 	s := f.state
 	s.Sysctls = maps.Clone(s.Sysctls)
 	s.Daemons = maps.Clone(s.Daemons)
