@@ -95,9 +95,11 @@ func TestDrainOrders(t *testing.T) {
 	if err := os.WriteFile(file, []byte("[admin]\nsocket = \""+socket+"\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := admin.New(slog.New(slog.DiscardHandler), socket, false)
+	log := slog.New(slog.DiscardHandler)
+	api := admin.NewAPI(log)
+	s := admin.New(log, api, socket, false)
 	var got []daemon.Drain
-	admin.HandleOrder(s, drainPath, func(o daemon.Drain) error {
+	admin.HandleOrder(api, drainPath, "", func(_ context.Context, o daemon.Drain) error {
 		got = append(got, o)
 		if o.Target == "edge-9" {
 			return errors.New("no server is meant by \"edge-9\"")

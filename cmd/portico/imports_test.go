@@ -16,60 +16,61 @@ const module = "github.com/portico-lb/portico/"
 // beside what stands below itself. Patterns are path.Match's. The picture is
 // in packaging/doc/architecture.md; what is not drawn there is a mistake.
 var allowed = map[string][]string{
-	"health":              {"health/*"},
-	"health/command":      {},
-	"health/drpath":       {},
-	"vip":                 {"vip/*", "health"},
-	"vip/track":           {"health", "health/command"},
-	"vip/notify":          {"health/command"},
-	"vip/bgp":             {"vip/bgp/*"},
-	"vip/bgp/bfd":         {},
-	"vip/probe":           {"vip/neighbor"},
-	"vip/neighbor":        {},
-	"vip/vrrp":            {}, // protocols stand alone: they are tested without a kernel
-	"vip/announce":        {"vip/neighbor"},
-	"vip/addr":            {},
-	"l4":                  {"health"},
-	"l4/l4test":           {"l4"},
-	"l4/nodes":            {"l4"},
-	"l4/guard":            {"l4", "test/lab"},
-	"l4/ipvs":             {"l4"},
-	"l4/xdp/mh":           {}, // the kernel's arithmetic
-	"l7":                  {"l7/*"},
-	"l7/route":            {},
-	"l7/value":            {},
-	"l7/middleware":       {"l7/route", "l7/value"},
-	"l7/http1":            {},
-	"l7/http2":            {},
-	"l7/proxyproto":       {},
-	"l7/certs":            {},
-	"l7/acme":             {},
-	"l7/kube":             {"l7/route", "l7/middleware", "l7/value", "l7/backend", "health"}, // annotations become steps and policies
-	"l7/podroutes":        {},
-	"l7/socket":           {},
-	"l7/backend":          {"l7/route", "l7/socket", "l7/proxyproto"},
-	"l7/accesslog":        {"l7/route", "l7/value"},
-	"l7/trace":            {"l7/accesslog", "l7/route", "l7/value"},
-	"l7/proxy":            {"l7/route", "l7/http1", "l7/http2", "l7/backend", "l7/proxyproto", "l7/socket", "l7/middleware", "l7/accesslog", "health"},
-	"cmd/internal/admin":  {},
-	"cmd/internal/config": {"vip", "vip/notify", "l4", "l7"},
-	"cmd/internal/daemon": {"*", "*/*", "cmd/internal/*"},                                 // the only place where the parts meet
-	"cmd/portico":         {"cmd/internal/*", "vip", "vip/*", "l4", "l4/*", "l7", "l7/*"}, // prints their statuses
-	"test/lab":            {},                                                             // laboratories know no portico package
-	"test/vm":             {"test/vm/*"},
-	"test/vm/*":           {},
-	"test/cluster":        {},
-	"test/pebble":         {},
-	"test/edge":           {"test/lab"}, // knows the product as a binary only
-	"test/scenario":       {"test/*"},   // drives the real binary, as a user would
-	"test/scenario/*":     {"test/*"},
-	"test/never":          {"test/*"},
-	"test/package":        {"test/*"},
-	"test/demo":           {"test/*"},
-	"test/differential":   {}, // knows the product as a binary only
-	"test/bench":          {"test/*"},
-	"test/bench/l4":       {"test/lab"},
-	"test/bench/checks":   {"health", "test/lab"}, // the monitor alone, beside keepalived's checker
+	"health":               {"health/*"},
+	"health/command":       {},
+	"health/drpath":        {},
+	"vip":                  {"vip/*", "health"},
+	"vip/track":            {"health", "health/command"},
+	"vip/notify":           {"health/command"},
+	"vip/bgp":              {"vip/bgp/*"},
+	"vip/bgp/bfd":          {},
+	"vip/probe":            {"vip/neighbor"},
+	"vip/neighbor":         {},
+	"vip/vrrp":             {}, // protocols stand alone: they are tested without a kernel
+	"vip/announce":         {"vip/neighbor"},
+	"vip/addr":             {},
+	"l4":                   {"health"},
+	"l4/l4test":            {"l4"},
+	"l4/nodes":             {"l4"},
+	"l4/guard":             {"l4", "test/lab"},
+	"l4/ipvs":              {"l4"},
+	"l4/xdp/mh":            {}, // the kernel's arithmetic
+	"l7":                   {"l7/*"},
+	"l7/route":             {},
+	"l7/value":             {},
+	"l7/middleware":        {"l7/route", "l7/value"},
+	"l7/http1":             {},
+	"l7/http2":             {},
+	"l7/proxyproto":        {},
+	"l7/certs":             {},
+	"l7/acme":              {},
+	"l7/kube":              {"l7/route", "l7/middleware", "l7/value", "l7/backend", "health"}, // annotations become steps and policies
+	"l7/podroutes":         {},
+	"l7/socket":            {},
+	"l7/backend":           {"l7/route", "l7/socket", "l7/proxyproto"},
+	"l7/accesslog":         {"l7/route", "l7/value"},
+	"l7/trace":             {"l7/accesslog", "l7/route", "l7/value"},
+	"l7/proxy":             {"l7/route", "l7/http1", "l7/http2", "l7/backend", "l7/proxyproto", "l7/socket", "l7/middleware", "l7/accesslog", "health"},
+	"cmd/internal/admin":   {},
+	"cmd/internal/history": {"vip", "health", "l4", "l7"},
+	"cmd/internal/config":  {"vip", "vip/notify", "l4", "l7"},
+	"cmd/internal/daemon":  {"*", "*/*", "cmd/internal/*"},                                 // the only place where the parts meet
+	"cmd/portico":          {"cmd/internal/*", "vip", "vip/*", "l4", "l4/*", "l7", "l7/*"}, // prints their statuses
+	"test/lab":             {},                                                             // laboratories know no portico package
+	"test/vm":              {"test/vm/*"},
+	"test/vm/*":            {},
+	"test/cluster":         {},
+	"test/pebble":          {},
+	"test/edge":            {"test/lab"}, // knows the product as a binary only
+	"test/scenario":        {"test/*"},   // drives the real binary, as a user would
+	"test/scenario/*":      {"test/*"},
+	"test/never":           {"test/*"},
+	"test/package":         {"test/*"},
+	"test/demo":            {"test/*"},
+	"test/differential":    {}, // knows the product as a binary only
+	"test/bench":           {"test/*"},
+	"test/bench/l4":        {"test/lab"},
+	"test/bench/checks":    {"health", "test/lab"}, // the monitor alone, beside keepalived's checker
 }
 
 // TestImports keeps the direction of imports.

@@ -62,9 +62,17 @@ func (c *counters) pick() *shard { return &c.shard[c.next.Add(1)%shards] }
 
 func (s *shard) responded(status int) { s.classes[min(status/100, 5)].Add(1) }
 
-// Status returns what the engine does now, backends in order.
-func (p *Proxy) Status() Status {
-	var s Status
+// Totals are a Status without its backends, which a node may have thousands of.
+type Totals struct {
+	Requests    uint64    `json:"requests"`
+	Responses   Responses `json:"responses"`
+	Connections int64     `json:"connections"` // of clients, now
+	Tunnels     int64     `json:"tunnels"`     // now
+}
+
+// Totals returns what the engine does now.
+func (p *Proxy) Totals() Totals {
+	var s Totals
 	for i := range p.counters.shard {
 		c := &p.counters.shard[i]
 		s.Requests += c.requests.Load()
@@ -76,6 +84,13 @@ func (p *Proxy) Status() Status {
 		s.Responses.ClientError += c.classes[4].Load()
 		s.Responses.ServerError += c.classes[5].Load()
 	}
+	return s
+}
+
+// Status returns what the engine does now, backends in order.
+func (p *Proxy) Status() Status {
+	t := p.Totals()
+	s := Status{Requests: t.Requests, Responses: t.Responses, Connections: t.Connections, Tunnels: t.Tunnels}
 	s.Refused = Refused{ProxyHeader: p.refused.header.Load(), Source: p.refused.source.Load()}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -19,11 +19,27 @@ var ErrNotRunning = errors.New("portico is not running: systemctl start portico"
 
 // Get asks the server on socket for path and decodes the answer into v.
 func Get(ctx context.Context, socket, path string, v any) error {
-	body, err := get(ctx, socket, path)
+	body, err := Fetch(ctx, socket, path)
 	if err != nil {
 		return err
 	}
 	if err := json.Unmarshal(body, v); err != nil {
+		return fmt.Errorf("%s of %s: %w", path, socket, err)
+	}
+	return nil
+}
+
+// Ask asks the server on socket q, and decodes the answer into v.
+func Ask(ctx context.Context, socket, path string, q, v any) error {
+	body, err := json.Marshal(q)
+	if err != nil {
+		return err
+	}
+	answer, err := ask(ctx, http.MethodPost, socket, path, body)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(answer, v); err != nil {
 		return fmt.Errorf("%s of %s: %w", path, socket, err)
 	}
 	return nil
@@ -40,8 +56,20 @@ func Order(ctx context.Context, socket, path string, v any) error {
 	return err
 }
 
-func get(ctx context.Context, socket, path string) ([]byte, error) {
+// Fetch asks the server on socket for path and returns the answer as it is.
+func Fetch(ctx context.Context, socket, path string) ([]byte, error) {
 	return ask(ctx, http.MethodGet, socket, path, nil)
+}
+
+// unreached says why nobody answers on socket.
+func unreached(socket string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%s: %w", socket, ErrNotRunning)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s: %w: be root or in the group portico", socket, fs.ErrPermission)
+	}
+	return fmt.Errorf("%s: %w", socket, err)
 }
 
 func ask(ctx context.Context, method, socket, path string, order []byte) ([]byte, error) {
@@ -56,14 +84,10 @@ func ask(ctx context.Context, method, socket, path string, order []byte) ([]byte
 	if err != nil {
 		return nil, err
 	}
+	req.Header.Set("Content-Type", "application/json")
 	resp, err := c.Do(req)
-	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return nil, fmt.Errorf("%s: %w", socket, ErrNotRunning)
-	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("%s: %w: be root or in the group portico", socket, fs.ErrPermission)
-	case err != nil:
-		return nil, fmt.Errorf("%s: %w", socket, err)
+	if err != nil {
+		return nil, unreached(socket, err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)

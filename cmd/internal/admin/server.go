@@ -1,10 +1,10 @@
-// Package admin is the door for operators: an HTTP API on a unix socket, and
-// the client that the CLI asks it with.
+// Package admin is the door for operators: an HTTP API on a unix socket, the
+// same with /metrics and the dashboard on a TCP port, and the client that the
+// CLI asks it with.
 package admin
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,57 +19,25 @@ import (
 )
 
 // A Server answers on a unix socket. Who may connect is decided by the
-// socket's mode: its owner, and the group portico where there is one.
+// socket's mode: its owner, and the group portico where there is one. Whoever
+// may connect may give orders.
 type Server struct {
 	log    *slog.Logger
 	socket string
-	mux    *http.ServeMux
+	api    *API
 	// takeOver replaces a socket though it is answered: by our predecessor.
 	takeOver bool
 	left     atomic.Bool
 }
 
-// New returns a server for the socket at path, which Run makes. A successor
-// takes the path over from the process that started it.
-func New(log *slog.Logger, path string, successor bool) *Server {
-	return &Server{log: log, socket: path, mux: http.NewServeMux(), takeOver: successor}
+// New returns a server of api for the socket at path, which Run makes. A
+// successor takes the path over from the process that started it.
+func New(log *slog.Logger, api *API, path string, successor bool) *Server {
+	return &Server{log: log, api: api, socket: path, takeOver: successor}
 }
 
 // Leave keeps Run from removing the path at its end: it is a successor's now.
 func (s *Server) Leave() { s.left.Store(true) }
-
-// HandleJSON answers GET path with what value returns.
-func (s *Server) HandleJSON(path string, value func() any) {
-	s.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		if err := json.NewEncoder(w).Encode(value()); err != nil {
-			s.log.Warn("answer admin request", "path", path, "err", err)
-		}
-	})
-}
-
-// maxOrder bounds the body of an order, in bytes.
-const maxOrder = 4096
-
-// HandleOrder answers POST path: order gets the body, a T as JSON, and says
-// why it is refused. Only this socket takes orders: its mode says who may
-// give them, which no port of TCP could.
-func HandleOrder[T any](s *Server, path string, order func(T) error) {
-	s.mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
-		dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxOrder))
-		dec.DisallowUnknownFields()
-		var o T
-		if err := dec.Decode(&o); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		if err := order(o); err != nil {
-			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
-			return
-		}
-		w.WriteHeader(http.StatusNoContent)
-	})
-}
 
 // Run listens until ctx ends.
 func (s *Server) Run(ctx context.Context, ready func()) error {
@@ -83,16 +51,24 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 		}
 	}()
 	srv := &http.Server{
-		Handler:           s.mux,
+		Handler:           s.api,
 		ReadHeaderTimeout: 5 * time.Second,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
+	ready()
+	if err := serve(ctx, srv, l); err != nil {
+		return fmt.Errorf("serve %s: %w", s.socket, err)
+	}
+	return nil
+}
+
+// serve serves l until ctx ends, and returns an error where that ends before.
+func serve(ctx context.Context, srv *http.Server, l net.Listener) error {
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(l) }()
-	ready()
 	select {
 	case err := <-done:
-		return fmt.Errorf("serve %s: %w", s.socket, err)
+		return err
 	case <-ctx.Done():
 	}
 	// An answer under way takes microseconds; one that does not end is cut.

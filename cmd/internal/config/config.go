@@ -45,6 +45,9 @@ type Config struct {
 	Notify notify.Config
 	L4     l4.Config
 	L7     l7.Config
+	// Proxies tells whether this node has entrypoints, so that a proxy belongs to
+	// it, whoever runs that.
+	Proxies bool
 }
 
 // Load reads and checks the file at path. The error is of type Faults where
@@ -110,9 +113,9 @@ func parse(src source, wants func(part string) bool, readFile func(string) ([]by
 }
 
 func (f File) parse(wants func(part string) bool, readFile func(string) ([]byte, error), bad func(key, problem string)) Config {
-	c := Config{Node: f.Node.parse(bad), Log: f.Log.parse(bad), Admin: f.Admin.parse(bad)}
+	c := Config{Node: f.Node.parse(bad), Log: f.Log.parse(bad), Admin: f.Admin.parse(wants, readFile, bad), Proxies: len(f.L7.Entrypoint) > 0}
 	if wants("vip") || wants("l4") {
-		local := vip.Local{Interface: c.Node.Interface, Ready: f.L7.ReadyAddr(), Proxies: len(f.L7.Entrypoint) > 0}
+		local := vip.Local{Interface: c.Node.Interface, Ready: f.L7.ReadyAddr(), Proxies: c.Proxies}
 		c.VIP = vip.Parse(f.VIP, local, readFile, bad)
 		if f.L4.Sync != nil {
 			f.L4.Sync.Interface = cmp.Or(f.L4.Sync.Interface, c.Node.Interface)

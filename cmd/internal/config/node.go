@@ -76,29 +76,3 @@ func (s LogSection) parse(bad func(key, problem string)) Log {
 	l.Text = s.Format == "text"
 	return l
 }
-
-// An AdminSection is [admin] as the operator writes it.
-type AdminSection struct {
-	Socket   string `toml:"socket"`
-	L7Socket string `toml:"l7_socket"`
-}
-
-// An Admin says where status is asked for.
-type Admin struct {
-	// Socket is the director's unix socket. Default /run/portico/portico.sock.
-	Socket string
-	// L7Socket is that of a proxy that runs as its own process. Default
-	// /run/portico-l7/portico.sock.
-	L7Socket string
-}
-
-func (s AdminSection) parse(func(key, problem string)) Admin {
-	a := Admin(s)
-	if a.Socket == "" {
-		a.Socket = "/run/portico/portico.sock"
-	}
-	if a.L7Socket == "" {
-		a.L7Socket = "/run/portico-l7/portico.sock"
-	}
-	return a
-}

@@ -56,7 +56,12 @@ type daemon struct {
 	level   *slog.LevelVar
 	started time.Time
 	notify  *notifier
-	socket  *admin.Server
+	// socket and web are the two doors to the API.
+	socket   *admin.Server
+	web      *admin.Web
+	recorder recorder
+	// proxySocket is where another process answers that is this node's proxy.
+	proxySocket string
 
 	health    *health.Monitor
 	nodes     *nodes.Follower
@@ -148,7 +153,7 @@ func build(c config.Config, o Options, in inheritance) (*daemon, error) {
 // it; the virtual address comes last and leaves first, since nothing may be
 // announced that does not work.
 func (d *daemon) parts(successor bool) []Part {
-	d.socket = d.admin(successor)
+	d.buildAdmin(successor)
 	var parts []Part
 	add := func(name string, wanted bool, run func(context.Context, func()) error) {
 		if wanted {
@@ -156,6 +161,7 @@ func (d *daemon) parts(successor bool) []Part {
 		}
 	}
 	add("admin", true, d.socket.Run)
+	add("web", true, d.web.Run)
 	add("health", d.health != nil, d.health.Run)
 	add("nodes", d.nodes != nil, d.nodes.Run)
 	add("pod-routes", d.podRoutes != nil, d.podRoutes.Run)
@@ -168,35 +174,9 @@ func (d *daemon) parts(successor bool) []Part {
 	// After l7: what that closes at its end systemd shall keep.
 	add("store", d.l7 != nil && d.notify.heard(), d.runStore)
 	add("vip", d.vip != nil, d.vip.Run)
+	add("history", true, d.runHistory)
 	add("control", true, d.runControl)
 	return parts
-}
-
-// admin serves this process's socket; a successor takes it from the process
-// before it.
-func (d *daemon) admin(successor bool) *admin.Server {
-	socket := d.config.Admin.Socket
-	if d.vip == nil && d.l4 == nil && d.l7 != nil {
-		socket = d.config.Admin.L7Socket
-	}
-	s := admin.New(d.log.With("part", "admin"), socket, successor)
-	s.HandleJSON("/api/v1/status", func() any { return d.status() })
-	if d.l4 != nil {
-		admin.HandleOrder(s, "/api/v1/drain", func(o Drain) error { return d.l4.Drain(o.Target, o.Off) })
-	}
-	if d.l7 != nil {
-		s.HandleJSON("/api/v1/routes", func() any { return d.l7.Routes() })
-		admin.HandleQuestion(s, "/api/v1/explain", d.l7.Explain)
-		admin.HandleQuestion(s, "/api/v1/diff", d.l7.Diff)
-	}
-	return s
-}
-
-// A Drain is an order to /api/v1/drain: to take servers out of service, or
-// with Off to give them back.
-type Drain struct {
-	Target string `json:"target"`
-	Off    bool   `json:"off"`
 }
 
 // runBells lets l4 and the notifier know that a group changed, l4 also where

@@ -36,6 +36,7 @@ func (d *daemon) reload() error {
 		d.teller.Set(c.Notify)
 	}
 	d.config = c
+	d.setWeb()
 	d.loaded = ConfigStatus{Path: d.opts.ConfigPath, Loaded: time.Now()}
 	d.log.Info("configuration reloaded", "config", d.opts.ConfigPath)
 	return nil

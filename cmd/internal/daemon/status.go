@@ -3,6 +3,7 @@ package daemon
 import (
 	"time"
 
+	"github.com/portico-lb/portico/cmd/internal/admin"
 	"github.com/portico-lb/portico/health"
 	"github.com/portico-lb/portico/l4"
 	"github.com/portico-lb/portico/l4/guard"
@@ -20,7 +21,9 @@ type Status struct {
 	Node    string       `json:"node"`
 	Started time.Time    `json:"started"`
 	Config  ConfigStatus `json:"config"`
-	VIP     *vip.Status  `json:"vip,omitempty"`
+	// Admin is the TCP listener.
+	Admin admin.WebStatus `json:"admin"`
+	VIP   *vip.Status     `json:"vip,omitempty"`
 	// Notify is a target each, of the process that runs vip.
 	Notify []notify.TargetStatus `json:"notify,omitempty"`
 	Health *health.Status        `json:"health,omitempty"`
@@ -44,7 +47,7 @@ type ConfigStatus struct {
 
 func (d *daemon) status() Status {
 	d.mu.Lock()
-	s := Status{Version: Version, Node: d.config.Node.Name, Started: d.started, Config: d.loaded}
+	s := Status{Version: Version, Node: d.config.Node.Name, Started: d.started, Config: d.loaded, Admin: d.web.Status()}
 	d.mu.Unlock()
 	if d.vip != nil {
 		v := d.vip.Status()
