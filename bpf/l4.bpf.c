@@ -1,0 +1,153 @@
+//go:build ignore
+
+/* portico_l4 sends the packets of a service on to the backend that IPVS would
+ * choose, in direct routing: only MAC addresses change. Whatever it is not
+ * certain about it passes, unchanged, to IPVS.
+ */
+#include "kernel.h"
+#include "transport.h"
+#include "table.h"
+#include "flow.h"
+#include "fragment.h"
+#include "guard.h"
+
+static __always_inline struct service *get_service(const struct packet *p)
+{
+	struct service_key key = { .addr = p->dst, .port = p->dport, .protocol = p->protocol };
+
+	return bpf_map_lookup_elem(&services, &key);
+}
+
+/* choose finds the backend of a packet to s: its flow's, else the table's. */
+static __always_inline enum verdict choose(struct packet *p, const struct service *s, __u64 now, __u32 *id)
+{
+	struct flow_key key = flow_key(p, s);
+	struct flow *f = bpf_map_lookup_elem(&flows, &key);
+	bool walked = false;
+	enum verdict v;
+
+	if (f && !opens(p)) {
+		if (likely(alive(f, p, now))) {
+			touch(f, p, now);
+			*id = f->backend;
+			return UNDECIDED;
+		}
+		count_event(FLOW_STALE);
+	}
+	/* ip_vs_schedule leaves the data connections of FTP alone. */
+	if (p->sport == htons(20) && !p->related)
+		return PASS_FTP_DATA;
+	v = pick(p, s, id, &walked);
+	if (v != UNDECIDED)
+		return v;
+	if (walked)
+		count_event(FLOW_FALLBACK);
+	remember(p, &key, f, *id, now);
+	return UNDECIDED;
+}
+
+/* forward sends the frame to a backend, on its own interface or another. */
+static __always_inline enum verdict forward(struct xdp_md *ctx, struct packet *p, __u32 service, __u32 id)
+{
+	struct backend *b = get_backend(id);
+	struct mac *own;
+
+	if (!b)
+		return PASS_NO_BACKEND;
+	if (b->flags & BACKEND_LOCAL)
+		return PASS_LOCAL;
+	if (!(b->flags & BACKEND_RESOLVED))
+		return PASS_UNRESOLVED;
+	if (b->vlans != p->vlans)
+		return PASS_VLAN;
+	p->out = b->ifindex;
+	own = bpf_map_lookup_elem(&interfaces, &p->out);
+	if (!own)
+		return PASS_UNRESOLVED;
+	set_mac(p->eth->dst, &b->mac);
+	set_mac(p->eth->src, own);
+	count_sent(p, service, id);
+	if (p->related)
+		count_event(ICMP_RELATED);
+	return p->out == ctx->ingress_ifindex ? SEND : SEND_OTHER;
+}
+
+/* balance_later handles a fragment that has no ports. */
+static __always_inline enum verdict balance_later(struct xdp_md *ctx, struct packet *p, __u64 now)
+{
+	struct fragment *f = follow(p, now);
+	enum verdict v;
+
+	if (!f)
+		return PASS_FRAGMENT;
+	v = guard(ctx, p, now);
+	if (v != UNDECIDED)
+		return v;
+	count_event(FRAGMENT_KNOWN);
+	return forward(ctx, p, f->service, f->backend);
+}
+
+/* balance_whole handles a packet with ports, be it a first fragment. */
+static __always_inline enum verdict balance_whole(struct xdp_md *ctx, struct packet *p, struct service *s, __u64 now)
+{
+	__u32 id = 0;
+	enum verdict v = guard(ctx, p, now);
+
+	if (v != UNDECIDED)
+		return v;
+	if (syn_interval_ns && opens(p) && too_fast(p, now))
+		return DROP_SYN_RATE;
+	v = choose(p, s, now, &id);
+	if (v != UNDECIDED)
+		return v;
+	v = forward(ctx, p, s->id, id);
+	if (p->part == FIRST && (v == SEND || v == SEND_OTHER))
+		lead(p, s->id, id, now);
+	return v;
+}
+
+static __always_inline enum verdict balance(struct xdp_md *ctx, struct packet *p)
+{
+	enum verdict v = parse(ctx, p);
+	struct service *s;
+
+	if (v != UNDECIDED)
+		return v;
+	if (p->part == LATER)
+		return balance_later(ctx, p, bpf_ktime_get_coarse_ns());
+	s = get_service(p);
+	if (!s)
+		return PASS_NO_SERVICE;
+	v = balance_whole(ctx, p, s, bpf_ktime_get_coarse_ns());
+	if (p->part == FIRST && v != SEND && v != SEND_OTHER)
+		unlead(p);
+	return v;
+}
+
+/* finish counts the verdict and does what it says. */
+static __always_inline int finish(enum verdict v, __u32 out)
+{
+	count_verdict(v);
+	switch (v) {
+	case SEND:
+		return XDP_TX;
+	case SEND_OTHER:
+		return bpf_redirect(out, 0);
+	case DROP_DENIED:
+	case DROP_SYN_RATE:
+		return XDP_DROP;
+	default:
+		return XDP_PASS;
+	}
+}
+
+SEC("xdp")
+int portico_l4(struct xdp_md *ctx)
+{
+	struct packet p = {};
+
+	return finish(balance(ctx, &p), p.out);
+}
+
+/* No helper that it calls asks for another. */
+char __license[] SEC("license") = "Apache-2.0";
