@@ -29,6 +29,7 @@ var allowed = map[string][]string{
 	"vip/vrrp":             {}, // protocols stand alone: they are tested without a kernel
 	"vip/announce":         {"vip/neighbor"},
 	"vip/addr":             {},
+	"bpf":                  {}, // the program of the kernel; user space fills its maps
 	"l4":                   {"health"},
 	"l4/l4test":            {"l4"},
 	"l4/nodes":             {"l4"},
