@@ -1,0 +1,126 @@
+package xdp
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/google/go-cmp/cmp"
+)
+
+// fake keeps what the maps keep, and refuses what would hurt: to point at
+// nothing, to take away what is pointed at.
+type fake struct {
+	h      Holding
+	tables map[uint32][]place
+	ops    []string
+}
+
+func newFake() *fake { return &fake{h: newHolding(), tables: map[uint32][]place{}} }
+
+func (f *fake) read() (Holding, error) {
+	h := f.h
+	h.Services, h.Backends, h.Builds = maps.Clone(h.Services), maps.Clone(h.Backends), maps.Clone(h.Builds)
+	h.Interfaces, h.Peers = maps.Clone(h.Interfaces), maps.Clone(h.Peers)
+	return h, nil
+}
+
+func (f *fake) apply(o op) error {
+	f.ops = append(f.ops, o.String())
+	h := &f.h
+	switch o.kind {
+	case delService:
+		delete(h.Services, o.key)
+	case setPeer:
+		h.Peers[o.mac] = true
+	case setInterface:
+		h.Interfaces[o.link] = o.mac
+	case setBackend:
+		if o.fresh && o.backend.Generation <= h.Generation {
+			return fmt.Errorf("%s: generation %d was given out", o, h.Generation)
+		}
+		h.Generation = max(h.Generation, o.backend.Generation)
+		h.Backends[o.id] = o.backend
+	case setTable:
+		for _, p := range o.places {
+			if b, ok := h.Backends[p.id]; !ok || b.Service != o.id || b.Server != p.server {
+				return fmt.Errorf("%s: backend %d is %s", o, p.id, b)
+			}
+		}
+		f.tables[o.id], h.Builds[o.id] = o.places, o.build
+	case setService:
+		if h.Builds[o.service.ID] == 0 {
+			return fmt.Errorf("%s: no table", o)
+		}
+		h.Services[o.key] = o.service
+	case delTable:
+		for k, s := range h.Services {
+			if s.ID == o.id {
+				return fmt.Errorf("%s: %s needs it", o, k)
+			}
+		}
+		delete(f.tables, o.id)
+		delete(h.Builds, o.id)
+	case delBackend:
+		for id, places := range f.tables {
+			if slices.ContainsFunc(places, func(p place) bool { return p.id == o.id }) {
+				return fmt.Errorf("%s: table %d has it", o, id)
+			}
+		}
+		delete(h.Backends, o.id)
+	case delInterface:
+		delete(h.Interfaces, o.link)
+	case delPeer:
+		delete(h.Peers, o.mac)
+	}
+	return nil
+}
+
+func TestFake(t *testing.T) { suite(t, newFake()) }
+
+// TestKernel runs the suite against the kernel's maps.
+func TestKernel(t *testing.T) {
+	spec, err := load(Sizes{Rows: 251, Flows: 1 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := ebpf.NewCollection(spec)
+	if err != nil {
+		t.Skipf("no BPF here: %v", err)
+	}
+	defer c.Close()
+	k, err := newKernel(c, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.close()
+	suite(t, k)
+}
+
+// suite brings a keeper from state to state and looks at each.
+func suite(t *testing.T, k keeper) {
+	for _, step := range steps {
+		before, err := k.read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := newPlan(state(t, step.want), before, step.world())
+		for _, o := range diff(before, p) {
+			if err := k.apply(o); err != nil {
+				t.Fatalf("%s: %s: %v", step.name, o, err)
+			}
+		}
+		after, err := k.read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(step.holds, "\n"+after.String()); d != "" {
+			t.Errorf("%s (-want +got):\n%s", step.name, d)
+		}
+		if again := diff(after, newPlan(state(t, step.want), after, step.world())); len(again) > 0 {
+			t.Errorf("%s: and yet there is to do: %v", step.name, again)
+		}
+	}
+}

@@ -1,0 +1,221 @@
+package xdp
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+
+	"github.com/portico-lb/portico/bpf"
+)
+
+// Below the directory of the pins stands one for each layout, with a pin for
+// each map and for each interface's link. There is more than one only for the
+// moments of a change: all is made beside, and becomes real when the program
+// of an interface's link is exchanged.
+const (
+	linkPrefix = "link-"
+	unfinished = ".new"
+)
+
+// Pins is the directory of a BPF file system that holds what outlives the
+// director.
+type Pins string
+
+// prepare makes the directory ready.
+func (p Pins) prepare() error {
+	if err := os.MkdirAll(string(p), 0o700); err != nil {
+		return err
+	}
+	on, err := p.mounted()
+	if err != nil || on {
+		return err
+	}
+	// The kernel lets only a whole root do so; the unit does it before it gives
+	// up being one.
+	if err := unix.Mount("bpf", string(p), "bpf", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0700"); err != nil {
+		return fmt.Errorf("%s is no BPF file system (%w): mount -t bpf bpf %s, and make the director its owner", string(p), err, string(p))
+	}
+	return nil
+}
+
+func (p Pins) mounted() (bool, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(string(p), &st); err != nil {
+		return false, fmt.Errorf("%s: %w", string(p), err)
+	}
+	return st.Type == unix.BPF_FS_MAGIC, nil
+}
+
+// path is that of a pin.
+func (p Pins) path(names ...string) string {
+	return filepath.Join(append([]string{string(p)}, names...)...)
+}
+
+// layouts are those that stand.
+func (p Pins) layouts() ([]string, error) {
+	entries, err := os.ReadDir(string(p))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var all []string
+	for _, e := range entries {
+		if e.IsDir() {
+			all = append(all, e.Name())
+		}
+	}
+	return all, err
+}
+
+// open adopts the maps of a layout, or makes them where there are none, and
+// loads the program.
+func (p Pins) open(spec *ebpf.CollectionSpec, tag string) (k *kernel, prog *ebpf.Program, err error) {
+	have := map[string]*ebpf.Map{}
+	defer func() {
+		for _, m := range have {
+			m.Close() // the collection has its own
+		}
+	}()
+	_, err = os.Stat(p.path(tag))
+	adopted := err == nil
+	if adopted {
+		for name, m := range spec.Maps {
+			if !outlives(m) {
+				continue
+			}
+			if have[name], err = ebpf.LoadPinnedMap(p.path(tag, name), nil); err != nil {
+				delete(have, name)
+				return nil, nil, fmt.Errorf("adopt map %s: %w", name, err)
+			}
+		}
+	}
+	c, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: have})
+	if err != nil {
+		return nil, nil, cure(err)
+	}
+	defer c.Close()
+	if !adopted {
+		if err := p.pin(c, tag); err != nil {
+			return nil, nil, err
+		}
+	}
+	prog = c.DetachProgram(bpf.L4ProgPorticoL4)
+	k, err = newKernel(c, spec)
+	return k, prog, err
+}
+
+// pin makes a layout's directory, whole or not at all.
+func (p Pins) pin(c *ebpf.Collection, tag string) error {
+	beside := p.path(tag + unfinished)
+	if err := remove(beside); err != nil {
+		return err
+	}
+	if err := os.Mkdir(beside, 0o700); err != nil {
+		return err
+	}
+	for name, m := range c.Maps {
+		if name[0] == '.' {
+			continue
+		}
+		if err := m.Pin(filepath.Join(beside, name)); err != nil {
+			return fmt.Errorf("pin map %s: %w", name, err)
+		}
+	}
+	return os.Rename(beside, p.path(tag))
+}
+
+// A pinned link is one that holds a program on an interface.
+type pinned struct {
+	link   link.Link
+	tag    string // of the layout whose program it has
+	ifname string
+	index  int // of the interface; 0 where that is gone
+}
+
+// links returns the links of all layouts.
+func (p Pins) links() ([]pinned, error) {
+	layouts, err := p.layouts()
+	if err != nil {
+		return nil, err
+	}
+	var all []pinned
+	for _, tag := range layouts {
+		entries, err := os.ReadDir(p.path(tag))
+		if err != nil {
+			return all, err
+		}
+		for _, e := range entries {
+			ifname, ok := strings.CutPrefix(e.Name(), linkPrefix)
+			if !ok {
+				continue
+			}
+			l, err := link.LoadPinnedLink(p.path(tag, e.Name()), nil)
+			if err != nil {
+				return all, fmt.Errorf("adopt link of %s: %w", ifname, err)
+			}
+			found := pinned{link: l, tag: tag, ifname: ifname}
+			if info, err := l.Info(); err == nil && info.XDP() != nil {
+				found.index = int(info.XDP().Ifindex)
+			}
+			all = append(all, found)
+		}
+	}
+	return all, nil
+}
+
+// detach takes the program off the interface.
+func (l pinned) detach() error { return errors.Join(l.link.Unpin(), l.link.Close()) }
+
+// sweep removes the layouts but one; "" removes all.
+func (p Pins) sweep(keep string) error {
+	layouts, err := p.layouts()
+	if err != nil {
+		return err
+	}
+	for _, tag := range layouts {
+		if tag != keep {
+			err = errors.Join(err, remove(p.path(tag)))
+		}
+	}
+	return err
+}
+
+// Flush takes the program off every interface and removes the maps. A director
+// must not run beside it.
+func Flush(p Pins) error {
+	on, err := p.mounted()
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !on {
+		return nil
+	}
+	return errors.Join(err, p.sweep(""))
+}
+
+// remove removes a directory of pins and nothing else: it goes one deep.
+func remove(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
+	}
+	return errors.Join(err, os.Remove(dir))
+}
+
+// cure adds what to do about it to an error of the kernel.
+func cure(err error) error {
+	var verifier *ebpf.VerifierError
+	switch {
+	case errors.As(err, &verifier):
+		return fmt.Errorf("this kernel does not take the program: %w", err)
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		return fmt.Errorf("%w: run as root, or with the capabilities CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN", err)
+	}
+	return err
+}
