@@ -17,6 +17,7 @@ type client struct {
 	s     *server
 	p     *Proxy
 	stats *shard
+	part  int // of meters
 	// bounds are what the client may do.
 	bounds *Bounds
 
@@ -47,7 +48,8 @@ type ends interface {
 
 // newClient returns the client at the other end of a connection to s.
 func newClient(s *server, e ends) *client {
-	c := &client{s: s, p: s.p, stats: s.p.counters.pick(), bounds: s.p.bounds.Load(), secure: s.entry.TLS != nil, ends: e}
+	c := &client{s: s, p: s.p, bounds: s.p.bounds.Load(), secure: s.entry.TLS != nil, ends: e}
+	c.stats, c.part = s.p.counters.pick()
 	c.identify(addrPort(e.RemoteAddr()))
 	return c
 }

@@ -15,6 +15,9 @@ type clock struct {
 // now returns nanoseconds since the start, up to a grain late.
 func (c *clock) now() int64 { return c.nanos.Load() }
 
+// exact is how long ago the start was.
+func (c *clock) exact() time.Duration { return time.Since(c.start) }
+
 func (c *clock) advance() { c.nanos.Store(int64(time.Since(c.start))) }
 
 // A deadline says until when the present wait of a connection may last. The

@@ -35,6 +35,7 @@ type exchange struct {
 	replica *replica
 	policy  *backend.Policy
 	account
+	reading
 }
 
 // headroom is what may be put before a response head in place: "Connection:

@@ -44,6 +44,7 @@ func (a *account) clear() { *a = account{record: a.record, respHead: a.respHead[
 // observe begins the account of x's request, where somebody is told, and
 // returns the head, which must stay until the end then.
 func (c *client) observe(x *exchange, head []byte) []byte {
+	c.meter(x)
 	o := c.p.observer.Load()
 	if o == nil {
 		return head
@@ -153,6 +154,7 @@ func (x *exchange) tries(b *backend.Conn) {
 
 // mark takes note of the endpoint's response, whose head lies in x.in.
 func (x *exchange) mark() {
+	x.heard, x.down = true, body{}
 	if x.begun.IsZero() {
 		return
 	}
@@ -220,6 +222,7 @@ func (x *exchange) seesTrailers(trailers []field) {
 // settle tells all who want to know how x's request has ended.
 func (x *exchange) settle() {
 	defer x.account.clear()
+	x.count()
 	if x.begun.IsZero() {
 		return
 	}

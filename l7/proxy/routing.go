@@ -24,6 +24,7 @@ type routing struct {
 type way struct {
 	route *route.Route
 	pool  *backend.Pool
+	meter *meter
 	// chain is nil where nothing is done.
 	chain *middleware.Chain
 	fork  *fork // nil where there is one backend
@@ -66,7 +67,7 @@ func (p *Proxy) SetRoutes(t *route.Table) {
 		used:    make(map[*backend.Pool]bool),
 	}
 	for _, rt := range t.Routes() {
-		w := &way{route: rt, pool: p.pool(rt.Backend)}
+		w := &way{route: rt, pool: p.pool(rt.Backend), meter: p.counters.of(&rt.Origin)}
 		r.used[w.pool] = true
 		r.ways[rt] = w
 		if len(rt.Steps) > 0 || len(rt.Choices) > 0 {

@@ -44,8 +44,9 @@ const shards = 16
 
 // counters are spread by connection.
 type counters struct {
-	next  atomic.Uint32
+	next  atomic.Uint64 // how many connections there were
 	shard [shards]shard
+	meters
 }
 
 // A shard is as long as two cache lines, which processors fetch in pairs.
@@ -57,8 +58,11 @@ type shard struct {
 	_           [128 - 9*8]byte
 }
 
-// pick returns the shard for a new connection.
-func (c *counters) pick() *shard { return &c.shard[c.next.Add(1)%shards] }
+// pick returns the shard for a new connection, and its number.
+func (c *counters) pick() (*shard, int) {
+	i := int(c.next.Add(1) % shards)
+	return &c.shard[i], i
+}
 
 func (s *shard) responded(status int) { s.classes[min(status/100, 5)].Add(1) }
 
@@ -68,11 +72,17 @@ type Totals struct {
 	Responses   Responses `json:"responses"`
 	Connections int64     `json:"connections"` // of clients, now
 	Tunnels     int64     `json:"tunnels"`     // now
+	// Accepted counts the connections of clients, Received and Sent the bytes of
+	// bodies as Traffic does.
+	Accepted uint64 `json:"accepted"`
+	Received uint64 `json:"received"`
+	Sent     uint64 `json:"sent"`
 }
 
 // Totals returns what the engine does now.
 func (p *Proxy) Totals() Totals {
-	var s Totals
+	s := Totals{Accepted: p.counters.next.Load()}
+	s.Received, s.Sent = p.counters.bytes()
 	for i := range p.counters.shard {
 		c := &p.counters.shard[i]
 		s.Requests += c.requests.Load()
