@@ -3,7 +3,6 @@ package http2
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -48,7 +47,6 @@ type Conn struct {
 	warned   int64 // when leaving became that
 	asked    int64 // when Shutdown was called on one without a request, 0 for not
 	since    int64 // since when running is 0
-	severed  bool  // nothing more can be sent
 	pinged   int64 // when a PING went out that is not answered; 0: none did
 	err      error // why the connection is over
 	finished bool  // nothing may be started any more
@@ -106,11 +104,12 @@ const maxIdle = 64
 // the begin of it first. It must be called before Serve.
 func (c *Conn) Unread(b []byte) { c.in.put(b) }
 
-// Serve answers the client's requests until one side has enough, closes the
-// connection and returns when all calls of serve have. When ctx ends, streams
-// and connection are cut off. The error is nil after an orderly end, a
-// *ConnError after a fault of the client's, and otherwise that of the
-// connection.
+// Serve answers the client's requests until one side has enough, and returns
+// when all calls of serve have. When ctx ends, streams and connection are cut
+// off. The error is nil after an orderly end, a *ConnError after a fault of the
+// client's, and otherwise that of the connection. The connection is the
+// caller's to close: after the first two the client may still be sending, and
+// has something to read.
 func (c *Conn) Serve(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, c.Abort)
 	defer stop()
@@ -121,14 +120,12 @@ func (c *Conn) Serve(ctx context.Context) error {
 	c.end(err, fault)
 	c.workers.Wait()
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.out.free()
-	cause, severed := c.err, c.severed
-	c.mu.Unlock()
-	c.close(severed, errors.Is(err, io.EOF))
-	if errors.Is(cause, errOver) {
+	if errors.Is(c.err, errOver) {
 		return nil
 	}
-	return cause
+	return c.err
 }
 
 // greet queues our SETTINGS, before which nothing may be sent.

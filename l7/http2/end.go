@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"time"
 )
 
@@ -54,41 +53,11 @@ func (c *Conn) Abort() {
 // cut ends reads and writes, and thereby Serve. The caller holds c.mu.
 func (c *Conn) cut(err error) {
 	c.fail(err)
-	c.severed = true
 	c.nc.SetDeadline(past)
 }
 
 // past is a deadline that interrupts at once.
 var past = time.Unix(1, 0)
-
-// linger waits until the client has read what was said. Closing a socket that
-// holds unread bytes resets the connection, and the reset overtakes what was
-// sent (RFC 9112, section 9.6, which holds here as well).
-func (c *Conn) linger() {
-	const most = 256 << 10
-	half, ok := c.nc.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil {
-		return
-	}
-	c.nc.SetReadDeadline(time.Now().Add(lingerTime))
-	_, _ = io.CopyN(io.Discard, c.nc, most) // ends in an error, mostly the client's end
-}
-
-// lingerTime is how long a client may take to notice.
-const lingerTime = time.Second
-
-// close closes the connection. Where the client is still there it may read
-// what was said last; TLS's farewell is for one that may take it.
-func (c *Conn) close(severed, gone bool) {
-	if under, ok := c.nc.(interface{ NetConn() net.Conn }); ok && severed {
-		under.NetConn().Close()
-		return
-	}
-	if !severed && !gone {
-		c.linger()
-	}
-	c.nc.Close()
-}
 
 // errOver is the cause of an orderly end.
 var errOver = errors.New("connection is over")

@@ -2,6 +2,7 @@ package http2_test
 
 import (
 	"context"
+	"io"
 	"net"
 	"sync"
 	"testing"
@@ -40,7 +41,10 @@ func listen(t testing.TB, s http2.Settings, wrap func(net.Conn) net.Conn, serve 
 			if wrap != nil {
 				nc = wrap(nc)
 			}
-			group.Go(func() { http2.New(nc, s, serve).Serve(ctx) })
+			group.Go(func() {
+				http2.New(nc, s, serve).Serve(ctx)
+				part(nc)
+			})
 		}
 	})
 	t.Cleanup(func() {
@@ -49,6 +53,15 @@ func listen(t testing.TB, s http2.Settings, wrap func(net.Conn) net.Conn, serve 
 		group.Wait()
 	})
 	return l.Addr().String()
+}
+
+// part closes a connection that has been served, once the client has.
+func part(nc net.Conn) {
+	defer nc.Close()
+	if half, ok := nc.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+		nc.SetReadDeadline(time.Now().Add(time.Second))
+		io.Copy(io.Discard, nc)
+	}
 }
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

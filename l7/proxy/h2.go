@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"errors"
 	"sync/atomic"
 
 	"github.com/portico-lb/portico/l7/http2"
@@ -37,7 +38,12 @@ func (c *conn) serveHTTP2() {
 	}
 	c.s.tend(h)
 	defer c.s.untend(h)
-	if err := h.Serve(c.s.ctx); err != nil {
+	err := h.Serve(c.s.ctx)
+	var fault *http2.ConnError
+	if err == nil || errors.As(err, &fault) {
+		c.linger()
+	}
+	if err != nil {
 		c.torn = true // said or done already, or of no use
 		c.p.log.Debug("connection of HTTP/2 ended", "entrypoint", c.s.entry.Name, "err", err)
 	}
