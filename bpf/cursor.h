@@ -35,6 +35,9 @@ static __always_inline void *pull(struct cursor *c, __u32 n)
  * holds them. */
 static __always_inline bool limit(struct cursor *c, __u32 n)
 {
+	/* Linux 6.1 does not see that a swapped 16 bits number has 16 bits. */
+	asm volatile("" : "+r"(n));
+	n &= 0xffff;
 	c->left = n;
 	return c->data + c->at + n <= c->end;
 }

@@ -2,11 +2,10 @@
  * says by now. */
 #pragma once
 
+#include "clock.h"
 #include "count.h"
 #include "packet.h"
 #include "tunables.h"
-
-#define SECOND 1000000000ULL
 
 static __always_inline struct flow_key flow_key(const struct packet *p, const struct service *s)
 {
@@ -42,30 +41,26 @@ static __always_inline void touch(struct flow *f, const struct packet *p, __u64 
 
 /* hurried tells whether this CPU has written its share of new flows in this
  * second: under a flood of spoofed SYNs the cache would hold nothing else. */
-static __always_inline bool hurried(__u64 now)
+static __always_inline bool hurried(struct cpu *cpu)
 {
-	__u32 zero = 0;
-	struct pace *mine = bpf_map_lookup_elem(&pace, &zero);
-
-	if (!mine)
-		return true;
-	if (now - mine->start_ns >= SECOND) {
-		mine->start_ns = now;
-		mine->flows = 0;
+	if (cpu->now_ns - cpu->second_ns >= SECOND) {
+		cpu->second_ns = cpu->now_ns;
+		cpu->flows = 0;
 	}
-	if (mine->flows >= flood_rate)
+	if (cpu->flows >= flood_rate)
 		return true;
-	mine->flows++;
+	cpu->flows++;
 	return false;
 }
 
 /* remember writes the flow's backend into the cache. The end of a connection
  * that the cache does not know is not worth an entry; nor may a packet about
  * another make one. */
-static __always_inline void remember(struct packet *p, const struct flow_key *key, struct flow *have, __u32 id, __u64 now)
+static __always_inline void remember(struct packet *p, const struct flow_key *key, struct flow *have, __u32 id,
+				       struct cpu *cpu)
 {
 	struct backend *b = get_backend(id);
-	struct flow f = { .backend = id, .seen_ns = now };
+	struct flow f = { .backend = id, .seen_ns = cpu->now_ns };
 
 	if (!b || p->related || (p->protocol == IPPROTO_TCP && (p->tcp_flags & (TCP_RST | TCP_FIN))))
 		return;
@@ -75,7 +70,7 @@ static __always_inline void remember(struct packet *p, const struct flow_key *ke
 		*have = f;
 		return;
 	}
-	if (hurried(now)) {
+	if (hurried(cpu)) {
 		count_event(FLOW_BYPASSED);
 		return;
 	}

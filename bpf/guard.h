@@ -1,17 +1,15 @@
 /* Frames to a service that are left to the stack, or not wanted. */
 #pragma once
 
+#include "clock.h"
 #include "packet.h"
 #include "tunables.h"
 
-/* fenced tells whether the director is silent for too long. */
-static __always_inline bool fenced(__u64 now)
+/* fenced tells whether the director is silent for too long. This clock may be
+ * a tick behind the director's. */
+static __always_inline bool fenced(const struct fence *f, __u64 now)
 {
-	__u32 zero = 0;
-	struct fence *f = bpf_map_lookup_elem(&fence, &zero);
-
-	/* The coarse clock may be a tick behind the beat. */
-	return !f || !f->limit_ns || (__s64)(now - f->beat_ns) > (__s64)f->limit_ns;
+	return !f->limit_ns || (__s64)(now - f->beat_ns) > (__s64)f->limit_ns;
 }
 
 /* ours tells whether the frame is addressed to this node: a switch that floods
@@ -25,12 +23,19 @@ static __always_inline bool ours(struct xdp_md *ctx, const struct packet *p)
 }
 
 /* from_peer tells whether another director sent the frame. It has decided,
- * and must find this node's stack: each would send to the other for ever. */
-static __always_inline bool from_peer(const struct packet *p)
+ * and must find this node's stack: each would send to the other for ever. Most
+ * frames come from one router, about which a second's memory is enough. */
+static __always_inline bool from_peer(const struct packet *p, struct cpu *cpu)
 {
 	struct mac src = { .word = { p->eth->src[0], p->eth->src[1], p->eth->src[2] } };
 
-	return bpf_map_lookup_elem(&peers, &src);
+	if (same_mac(p->eth->src, &cpu->router) && cpu->now_ns - cpu->router_ns < SECOND)
+		return false;
+	if (bpf_map_lookup_elem(&peers, &src))
+		return true;
+	cpu->router = src;
+	cpu->router_ns = cpu->now_ns;
+	return false;
 }
 
 /* is_denied looks the sender up in the deny list. */
@@ -67,15 +72,18 @@ static __always_inline bool too_fast(const struct packet *p, __u64 now)
 }
 
 /* guard lets through what this node may balance. */
-static __always_inline enum verdict guard(struct xdp_md *ctx, const struct packet *p, __u64 now)
+static __always_inline enum verdict guard(struct xdp_md *ctx, const struct packet *p, struct cpu *cpu)
 {
-	if (fenced(now))
+	__u32 zero = 0;
+	struct fence *f = bpf_map_lookup_elem(&fence, &zero);
+
+	if (!f || fenced(f, cpu->now_ns))
 		return PASS_FENCED;
 	if (!ours(ctx, p))
 		return PASS_NOT_OURS;
-	if (from_peer(p))
+	if (from_peer(p, cpu))
 		return PASS_PEER;
-	if (is_denied(p, now))
+	if (f->denying && is_denied(p, cpu->now_ns))
 		return DROP_DENIED;
 	return UNDECIDED;
 }

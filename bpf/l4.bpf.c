@@ -19,7 +19,7 @@ static __always_inline struct service *get_service(const struct packet *p)
 }
 
 /* choose finds the backend of a packet to s: its flow's, else the table's. */
-static __always_inline enum verdict choose(struct packet *p, const struct service *s, __u64 now, __u32 *id)
+static __always_inline enum verdict choose(struct packet *p, const struct service *s, struct cpu *cpu, __u32 *id)
 {
 	struct flow_key key = flow_key(p, s);
 	struct flow *f = bpf_map_lookup_elem(&flows, &key);
@@ -27,8 +27,8 @@ static __always_inline enum verdict choose(struct packet *p, const struct servic
 	enum verdict v;
 
 	if (f && !opens(p)) {
-		if (likely(alive(f, p, now))) {
-			touch(f, p, now);
+		if (likely(alive(f, p, cpu->now_ns))) {
+			touch(f, p, cpu->now_ns);
 			*id = f->backend;
 			return UNDECIDED;
 		}
@@ -42,7 +42,7 @@ static __always_inline enum verdict choose(struct packet *p, const struct servic
 		return v;
 	if (walked)
 		count_event(FLOW_FALLBACK);
-	remember(p, &key, f, *id, now);
+	remember(p, &key, f, *id, cpu);
 	return UNDECIDED;
 }
 
@@ -73,14 +73,14 @@ static __always_inline enum verdict forward(struct xdp_md *ctx, struct packet *p
 }
 
 /* balance_later handles a fragment that has no ports. */
-static __always_inline enum verdict balance_later(struct xdp_md *ctx, struct packet *p, __u64 now)
+static __always_inline enum verdict balance_later(struct xdp_md *ctx, struct packet *p, struct cpu *cpu)
 {
-	struct fragment *f = follow(p, now);
+	struct fragment *f = follow(p, cpu->now_ns);
 	enum verdict v;
 
 	if (!f)
 		return PASS_FRAGMENT;
-	v = guard(ctx, p, now);
+	v = guard(ctx, p, cpu);
 	if (v != UNDECIDED)
 		return v;
 	count_event(FRAGMENT_KNOWN);
@@ -88,37 +88,40 @@ static __always_inline enum verdict balance_later(struct xdp_md *ctx, struct pac
 }
 
 /* balance_whole handles a packet with ports, be it a first fragment. */
-static __always_inline enum verdict balance_whole(struct xdp_md *ctx, struct packet *p, struct service *s, __u64 now)
+static __always_inline enum verdict balance_whole(struct xdp_md *ctx, struct packet *p, struct service *s, struct cpu *cpu)
 {
 	__u32 id = 0;
-	enum verdict v = guard(ctx, p, now);
+	enum verdict v = guard(ctx, p, cpu);
 
 	if (v != UNDECIDED)
 		return v;
-	if (syn_interval_ns && opens(p) && too_fast(p, now))
+	if (syn_interval_ns && opens(p) && too_fast(p, cpu->now_ns))
 		return DROP_SYN_RATE;
-	v = choose(p, s, now, &id);
+	v = choose(p, s, cpu, &id);
 	if (v != UNDECIDED)
 		return v;
 	v = forward(ctx, p, s->id, id);
 	if (p->part == FIRST && (v == SEND || v == SEND_OTHER))
-		lead(p, s->id, id, now);
+		lead(p, s->id, id, cpu->now_ns);
 	return v;
 }
 
 static __always_inline enum verdict balance(struct xdp_md *ctx, struct packet *p)
 {
 	enum verdict v = parse(ctx, p);
+	struct cpu *cpu = this_cpu();
 	struct service *s;
 
 	if (v != UNDECIDED)
 		return v;
+	if (!cpu)
+		return PASS_FENCED;
 	if (p->part == LATER)
-		return balance_later(ctx, p, bpf_ktime_get_coarse_ns());
+		return balance_later(ctx, p, cpu);
 	s = get_service(p);
 	if (!s)
 		return PASS_NO_SERVICE;
-	v = balance_whole(ctx, p, s, bpf_ktime_get_coarse_ns());
+	v = balance_whole(ctx, p, s, cpu);
 	if (p->part == FIRST && v != SEND && v != SEND_OTHER)
 		unlead(p);
 	return v;

@@ -34,6 +34,16 @@ type L4Counters struct {
 	Flows   uint64
 }
 
+type L4Cpu struct {
+	_        structs.HostLayout
+	Tick     uint64
+	NowNs    uint64
+	SecondNs uint64
+	Flows    uint64
+	RouterNs uint64
+	Router   L4Mac
+}
+
 type L4Denied struct {
 	_       structs.HostLayout
 	UntilNs uint64
@@ -62,6 +72,7 @@ type L4Fence struct {
 	_       structs.HostLayout
 	BeatNs  uint64
 	LimitNs uint64
+	Denying uint64
 }
 
 type L4Flow struct {
@@ -100,12 +111,6 @@ type L4Mac struct {
 	_    structs.HostLayout
 	Word [3]uint16
 	Pad  uint16
-}
-
-type L4Pace struct {
-	_       structs.HostLayout
-	StartNs uint64
-	Flows   uint64
 }
 
 type L4Service struct {
@@ -152,13 +157,13 @@ const (
 const (
 	L4MapBackendCounters = "backend_counters"
 	L4MapBackends        = "backends"
+	L4MapCpus            = "cpus"
 	L4MapDenied          = "denied"
 	L4MapEvents          = "events"
 	L4MapFence           = "fence"
 	L4MapFlows           = "flows"
 	L4MapFragments       = "fragments"
 	L4MapInterfaces      = "interfaces"
-	L4MapPace            = "pace"
 	L4MapPeers           = "peers"
 	L4MapServiceCounters = "service_counters"
 	L4MapServices        = "services"
@@ -224,13 +229,13 @@ type L4ProgramSpecs struct {
 type L4MapSpecs struct {
 	BackendCounters *ebpf.MapSpec `ebpf:"backend_counters"`
 	Backends        *ebpf.MapSpec `ebpf:"backends"`
+	Cpus            *ebpf.MapSpec `ebpf:"cpus"`
 	Denied          *ebpf.MapSpec `ebpf:"denied"`
 	Events          *ebpf.MapSpec `ebpf:"events"`
 	Fence           *ebpf.MapSpec `ebpf:"fence"`
 	Flows           *ebpf.MapSpec `ebpf:"flows"`
 	Fragments       *ebpf.MapSpec `ebpf:"fragments"`
 	Interfaces      *ebpf.MapSpec `ebpf:"interfaces"`
-	Pace            *ebpf.MapSpec `ebpf:"pace"`
 	Peers           *ebpf.MapSpec `ebpf:"peers"`
 	ServiceCounters *ebpf.MapSpec `ebpf:"service_counters"`
 	Services        *ebpf.MapSpec `ebpf:"services"`
@@ -272,13 +277,13 @@ func (o *L4Objects) Close() error {
 type L4Maps struct {
 	BackendCounters *ebpf.Map `ebpf:"backend_counters"`
 	Backends        *ebpf.Map `ebpf:"backends"`
+	Cpus            *ebpf.Map `ebpf:"cpus"`
 	Denied          *ebpf.Map `ebpf:"denied"`
 	Events          *ebpf.Map `ebpf:"events"`
 	Fence           *ebpf.Map `ebpf:"fence"`
 	Flows           *ebpf.Map `ebpf:"flows"`
 	Fragments       *ebpf.Map `ebpf:"fragments"`
 	Interfaces      *ebpf.Map `ebpf:"interfaces"`
-	Pace            *ebpf.Map `ebpf:"pace"`
 	Peers           *ebpf.Map `ebpf:"peers"`
 	ServiceCounters *ebpf.Map `ebpf:"service_counters"`
 	Services        *ebpf.Map `ebpf:"services"`
@@ -291,13 +296,13 @@ func (m *L4Maps) Close() error {
 	return _L4Close(
 		m.BackendCounters,
 		m.Backends,
+		m.Cpus,
 		m.Denied,
 		m.Events,
 		m.Fence,
 		m.Flows,
 		m.Fragments,
 		m.Interfaces,
-		m.Pace,
 		m.Peers,
 		m.ServiceCounters,
 		m.Services,

@@ -126,10 +126,10 @@ struct {
 } fragments SEC(".maps");
 
 /* interfaces: those that the program may take frames from and send frames to,
- * by index, with their own MAC address. */
+ * by index, with their own MAC address; zero for all others. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 256);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 4096);
 	__type(key, __u32);
 	__type(value, struct mac);
 } interfaces SEC(".maps");
@@ -142,11 +142,12 @@ struct {
 	__type(value, __u8);
 } peers SEC(".maps");
 
-/* fence: one entry. With a beat older than limit everything passes, so that
- * no program outlives its director for long. limit 0: everything passes. */
+/* fence: one entry, written whole. With a beat older than limit everything
+ * passes, so that no program outlives its director for long. */
 struct fence {
 	__u64 beat_ns;  /* when the director last said that it lives */
-	__u64 limit_ns; /* how long that holds */
+	__u64 limit_ns; /* how long that holds; 0: everything passes */
+	__u64 denying;  /* 1: ask denied; 0: it is empty */
 };
 
 struct {
@@ -184,18 +185,22 @@ struct {
 	__type(value, __u64);
 } syns SEC(".maps");
 
-/* pace: one entry; how many flows this CPU wrote in its current second. */
-struct pace {
-	__u64 start_ns;
-	__u64 flows;
+/* cpus: one entry; what each CPU keeps for itself. User space leaves it alone. */
+struct cpu {
+	__u64 tick;      /* jiffies when now_ns was read */
+	__u64 now_ns;
+	__u64 second_ns; /* when the current second of flows began */
+	__u64 flows;     /* written into the cache in that second */
+	__u64 router_ns; /* when router was found to be no peer */
+	struct mac router;
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct pace);
-} pace SEC(".maps");
+	__type(value, struct cpu);
+} cpus SEC(".maps");
 
 /* Counters of what was sent. What is passed IPVS counts, beside the same
  * services: the sum is the service's. */
