@@ -26,6 +26,7 @@ type director struct {
 	file         string
 	health       *health.Snapshot
 	drain        time.Duration
+	config       l4.Config // what it was brought to last
 }
 
 // newDirector has a network of its own, so that two directors can own the
@@ -75,7 +76,8 @@ func (d *director) see(t *testing.T, servers, down []int) {
 		}
 	}
 	d.health = health.NewSnapshot(states)
-	d.Set(l4.Config{Services: []l4.Service{s}})
+	d.config = l4.Config{Services: []l4.Service{s}}
+	d.Set(d.config)
 	if err := d.Sync(t.Context()); err != nil {
 		t.Fatal(err)
 	}

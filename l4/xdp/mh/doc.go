@@ -79,6 +79,10 @@
 // and may meet the same server many times: with one server of n left, n steps
 // are usual.
 //
+// One client never gets so far: whose port is 20, which is FTP's for data
+// (ip_vs_core.c, ip_vs_schedule). IPVS schedules nothing from it and lets its
+// packets pass to the machine itself, with every service and protocol.
+//
 // # From IPVS
 //
 // The order of the servers is the kernel's: a new one goes in front of all
