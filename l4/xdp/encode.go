@@ -96,11 +96,11 @@ type tenant struct {
 	Server       [16]byte
 	Service      uint32
 	Weight, Base uint32
-	Port, Pad    uint16
+	Port, Place  uint16
 }
 
 func toTenant(b Backend) tenant {
-	return tenant{Server: b.Server.Addr().As16(), Port: b.Server.Port(), Service: b.Service, Weight: uint32(b.Weight), Base: uint32(b.Base)}
+	return tenant{Server: b.Server.Addr().As16(), Port: b.Server.Port(), Place: uint16(b.Place), Service: b.Service, Weight: uint32(b.Weight), Base: uint32(b.Base)}
 }
 
 func toBackend(b Backend) bpf.L4Backend {
@@ -120,7 +120,7 @@ func toBackend(b Backend) bpf.L4Backend {
 func fromBackend(t tenant, b bpf.L4Backend) Backend {
 	out := Backend{
 		Service: t.Service, Server: netip.AddrPortFrom(netip.AddrFrom16(t.Server).Unmap(), t.Port),
-		Weight: int(t.Weight), Base: int(t.Base), Generation: b.Generation,
+		Place: int(t.Place), Weight: int(t.Weight), Base: int(t.Base), Generation: b.Generation,
 		Hop: Hop{Local: b.Flags&backendLocal != 0, Link: int(b.Ifindex), VLAN: int(b.Vlans), MAC: fromMAC(b.Mac)},
 	}
 	if (b.Flags&backendScheduled != 0) != (t.Weight > 0) {

@@ -38,6 +38,8 @@ type Backend struct {
 	// Service is its id, Server the address of the server.
 	Service uint32
 	Server  netip.AddrPort
+	// Place is its place among the servers, from 0.
+	Place int
 	// Weight is 0 for one that takes no new connections. Base is what its rows
 	// follow.
 	Weight, Base int
@@ -123,7 +125,7 @@ func (h Holding) of(service uint32) []uint32 {
 		}
 	}
 	slices.SortFunc(ids, func(a, b uint32) int {
-		return cmp.Or(h.Backends[a].Server.Compare(h.Backends[b].Server), cmp.Compare(a, b))
+		return cmp.Or(cmp.Compare(h.Backends[a].Place, h.Backends[b].Place), cmp.Compare(a, b))
 	})
 	return ids
 }

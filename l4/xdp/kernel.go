@@ -65,13 +65,30 @@ func (k *kernel) read() (Holding, error) {
 	}
 	h.Generation = uint32(h.Builds[0])
 	delete(h.Builds, 0)
-	var mac bpf.L4Mac
-	err = each(k.L4Maps.Interfaces, &id, &mac, func() { h.Interfaces[int(id)] = fromMAC(mac) })
-	if err != nil {
+	if h.Interfaces, err = k.interfaces(); err != nil {
 		return h, err
 	}
+	var mac bpf.L4Mac
 	var one uint8
 	return h, each(k.L4Maps.Peers, &mac, &one, func() { h.Peers[fromMAC(mac)] = true })
+}
+
+// interfaces reads the array of interfaces at one go: most of it is empty.
+func (k *kernel) interfaces() (map[int]MAC, error) {
+	m := k.L4Maps.Interfaces
+	ids, macs := make([]uint32, m.MaxEntries()), make([]bpf.L4Mac, m.MaxEntries())
+	var cursor ebpf.MapBatchCursor
+	n, err := m.BatchLookup(&cursor, ids, macs, nil)
+	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return nil, fmt.Errorf("read %s: %w", m, err)
+	}
+	found := map[int]MAC{}
+	for i, mac := range macs[:n] {
+		if mac != (bpf.L4Mac{}) {
+			found[int(ids[i])] = fromMAC(mac)
+		}
+	}
+	return found, nil
 }
 
 // each calls f with every entry of a map in key and value.
@@ -107,7 +124,7 @@ func (k *kernel) apply(o op) error {
 		// The program first: it must not send to one that nobody knows.
 		return errors.Join(k.L4Maps.Backends.Put(o.id, bpf.L4Backend{}), gone(k.tenants.Delete(o.id)))
 	case delInterface:
-		return gone(k.L4Maps.Interfaces.Delete(uint32(o.link)))
+		return k.L4Maps.Interfaces.Put(uint32(o.link), bpf.L4Mac{})
 	case delPeer:
 		return gone(k.L4Maps.Peers.Delete(toMAC(o.mac)))
 	}

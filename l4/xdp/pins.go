@@ -172,6 +172,19 @@ func (p Pins) links() ([]pinned, error) {
 // detach takes the program off the interface.
 func (l pinned) detach() error { return errors.Join(l.link.Unpin(), l.link.Close()) }
 
+// move has a link hold another program, and the pin stand with that one's maps.
+// Packets meet the one or the other.
+func (l *pinned) move(p Pins, prog *program) error {
+	if err := l.link.Update(prog.prog); err != nil {
+		return fmt.Errorf("exchange program of %s: %w", l.ifname, err)
+	}
+	if l.tag == prog.tag {
+		return nil
+	}
+	l.tag = prog.tag
+	return l.link.Pin(p.path(prog.tag, linkPrefix+l.ifname))
+}
+
 // sweep removes the layouts but one; "" removes all.
 func (p Pins) sweep(keep string) error {
 	layouts, err := p.layouts()

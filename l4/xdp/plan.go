@@ -30,6 +30,9 @@ type plan struct {
 	Holding
 	// places are the servers of each service, by its id, in the kernel's order.
 	places map[uint32][]place
+	// ids are those of the backends.
+	ids  map[server]uint32
+	rows int // of a table
 	// why tells of the services that are not in it.
 	why map[l4.Key]string
 }
@@ -39,7 +42,7 @@ type plan struct {
 // that are free. An id that has served another before comes with a generation
 // of its own, so that no connection of the one before is taken for its.
 func newPlan(want l4.State, have Holding, w World) plan {
-	p := plan{Holding: newHolding(), places: map[uint32][]place{}, why: map[l4.Key]string{}}
+	p := plan{Holding: newHolding(), places: map[uint32][]place{}, ids: map[server]uint32{}, rows: w.Rows, why: map[l4.Key]string{}}
 	p.Interfaces, p.Generation = w.Interfaces, have.Generation
 	for _, m := range w.Peers {
 		p.Peers[m] = true
@@ -74,7 +77,7 @@ func (p *plan) add(v l4.VirtualService, have Holding, w World, ids *allocator) e
 	}
 	s.Flags = v.Flags
 	var places []place
-	for _, d := range v.Destinations {
+	for i, d := range v.Destinations {
 		id := ids.known[server{s.ID, d.Addr}]
 		b := have.Backends[id]
 		if id == 0 {
@@ -82,8 +85,8 @@ func (p *plan) add(v l4.VirtualService, have Holding, w World, ids *allocator) e
 			p.Generation++
 			b = Backend{Service: s.ID, Server: d.Addr, Generation: p.Generation}
 		}
-		b.Weight, b.Base, b.Hop = d.Weight, base(d, b), w.hop(d.Addr.Addr())
-		p.Backends[id] = b
+		b.Place, b.Weight, b.Base, b.Hop = i, d.Weight, base(d, b), w.hop(d.Addr.Addr())
+		p.Backends[id], p.ids[server{s.ID, d.Addr}] = b, id
 		places = append(places, place{id, d.Addr, b.Base})
 	}
 	p.Services[v.Key], p.places[s.ID], p.Builds[s.ID] = s, places, build(places, w.Rows)

@@ -106,8 +106,8 @@ interface 2 02:00:00:00:00:64
 -a -t 192.0.2.10:80 -r 10.0.0.1:80 -g -w 1
 `, map[string]Hop{"10.0.0.1": {Link: 3, VLAN: 7, MAC: mac(1)}, "10.0.0.2": {Link: 2, MAC: mac(2)}}, map[int]MAC{3: mac(101)}, nil, `
 1 tcp 192.0.2.10:80
-  2 10.0.0.1:80 weight 1 base 1 generation 8 at 02:00:00:00:00:01 on 3 vlan 7
   1 10.0.0.2:80 weight 1 base 1 generation 7 unresolved
+  2 10.0.0.1:80 weight 1 base 1 generation 8 at 02:00:00:00:00:01 on 3 vlan 7
 interface 3 02:00:00:00:00:65
 `},
 }

@@ -1,0 +1,84 @@
+package xdp
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+
+	"github.com/portico-lb/portico/l4"
+)
+
+// An Alone is the dataplane of a kernel that has no ip_vs, where XDP carries
+// what it can and nobody stands by. What it holds is what the program's maps
+// hold; what is applied to it is made so by the Plane, which is told of
+// everything at once thereafter.
+type Alone struct {
+	plane *Plane
+
+	mu       sync.Mutex // the fields below: IPVS would keep them
+	sysctls  map[string]int
+	timeouts l4.Timeouts
+}
+
+var _ l4.Dataplane = (*Alone)(nil)
+
+// NewAlone returns the dataplane.
+func NewAlone(p *Plane) *Alone {
+	// XDP does by nature what IPVS needs these for.
+	return &Alone{plane: p, sysctls: map[string]int{
+		"expire_nodest_conn": 1, "expire_quiescent_template": 1, "sloppy_tcp": 1, "sloppy_sctp": 1,
+	}}
+}
+
+// Read returns what the program carries.
+func (a *Alone) Read() (l4.State, error) {
+	h, err := a.plane.holding()
+	if err != nil {
+		return l4.State{}, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := l4.State{Sysctls: maps.Clone(a.sysctls), Timeouts: a.timeouts}
+	for k, service := range h.Services {
+		v := l4.VirtualService{Key: k, Scheduler: "mh", Flags: service.Flags}
+		for _, id := range h.of(service.ID) {
+			b := h.Backends[id]
+			v.Destinations = append(v.Destinations, l4.Destination{Addr: b.Server, Forward: l4.DirectRoute, Weight: b.Weight})
+		}
+		s.Services = append(s.Services, v)
+	}
+	return s, nil
+}
+
+// errStandby is what to do about a service that needs IPVS.
+var errStandby = errors.New("needs ip_vs, which is not available in this kernel: modprobe ip_vs, or install the package that holds it (CONFIG_IP_VS)")
+
+// Apply refuses what XDP cannot do, and leaves the rest to the Plane.
+func (a *Alone) Apply(op l4.Op) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch op.Kind {
+	case l4.SetSysctl:
+		a.sysctls[op.Sysctl] = op.Value
+	case l4.SetTimeouts:
+		a.timeouts = op.Timeouts
+	case l4.StartDaemon:
+		return fmt.Errorf("the sync daemon %w", errStandby)
+	case l4.AddService, l4.SetService:
+		if why := unable(op.Service); why != "" {
+			return fmt.Errorf("%s %w", why, errStandby)
+		}
+	}
+	return nil
+}
+
+// holding returns what the maps hold; nothing where there are none.
+func (p *Plane) holding() (Holding, error) {
+	p.work.Lock()
+	defer p.work.Unlock()
+	if p.life.open == nil {
+		return newHolding(), nil
+	}
+	return p.life.open.read()
+}

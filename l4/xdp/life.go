@@ -1,0 +1,266 @@
+package xdp
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/vishvananda/netlink"
+
+	"github.com/portico-lb/portico/l4"
+)
+
+// retry is when a kernel that refused the program is asked once more.
+const retry = time.Minute
+
+// A program is what runs on the interfaces, and the maps it uses.
+type program struct {
+	*kernel
+	prog *ebpf.Program
+	tag  string
+	// names are those of the verdicts and of the events.
+	names [2][]string
+}
+
+// A life is that of a program: from where it is adopted or made, over the
+// interfaces that come and go, to where it is given up. Passes alone use it,
+// but for what says otherwise.
+type life struct {
+	pins Pins
+	log  *slog.Logger
+	// held are the links of the interfaces that have a program of ours, by name;
+	// nil until they were looked for.
+	held map[string]*held
+	// clean says that no other layout stands beside.
+	clean bool
+
+	mu   sync.Mutex // the fields below
+	open *program   // nil where there is none
+	// broken is why there is none, since when.
+	broken error
+	since  time.Time
+	// refused are the interfaces that took no program, by index: that of one
+	// which is made anew is another.
+	refused map[int]error
+}
+
+// A held interface has a program.
+type held struct {
+	pinned
+	mode string
+	// ours says that it is this process's program.
+	ours bool
+}
+
+// forgive makes the kernel and all interfaces be asked once more. It may be
+// called at any time.
+func (l *life) forgive() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.broken, l.refused = nil, map[int]error{}
+}
+
+// beat says that the director lives. It may be called at any time.
+func (l *life) beat(limit time.Duration) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open == nil {
+		return nil
+	}
+	return l.open.beat(limit)
+}
+
+// start adopts or makes the maps and loads the program, if that is not done.
+func (l *life) start(s Sizes, limit time.Duration) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open != nil {
+		return nil
+	}
+	if l.broken != nil && time.Since(l.since) < retry {
+		return l.broken
+	}
+	l.open, l.broken = l.load(s)
+	l.since = time.Now()
+	if l.broken != nil {
+		return l.broken
+	}
+	// Before anything is attached: a fence without a beat lets nothing through.
+	return l.open.beat(limit)
+}
+
+func (l *life) load(s Sizes) (*program, error) {
+	if err := l.pins.prepare(); err != nil {
+		return nil, err
+	}
+	spec, err := load(s)
+	if err != nil {
+		return nil, err
+	}
+	p := &program{tag: layout(spec)}
+	if p.kernel, p.prog, err = l.pins.open(spec, p.tag); err != nil {
+		return nil, err
+	}
+	if p.names, err = namesOf(spec); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	l.clean = false
+	for _, h := range l.held {
+		if h.tag != p.tag {
+			// Nothing else of the other layout can be used: what it knew of
+			// connections is lost, and the tables choose the same servers.
+			l.log.Warn("maps of another layout, known connections are forgotten", "interface", h.ifname, "have", h.tag, "want", p.tag)
+		}
+	}
+	return p, nil
+}
+
+// adopt finds the interfaces that have a program of ours from a process before
+// this one, once.
+func (l *life) adopt() error {
+	if l.held != nil {
+		return nil
+	}
+	on, err := l.pins.mounted()
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !on {
+		l.held = map[string]*held{}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	links, err := l.pins.links()
+	if err != nil {
+		return err
+	}
+	l.held = map[string]*held{}
+	for _, found := range links {
+		l.held[found.ifname] = &held{pinned: found}
+	}
+	return nil
+}
+
+// hopeless returns why interfaces cannot have the program, as far as that is
+// known without one.
+func (l *life) hopeless(cfg Config, links []netlink.Link) map[string]error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	why := map[string]error{}
+	for _, name := range cfg.interfaces() {
+		i := slices.IndexFunc(links, func(link netlink.Link) bool { return link.Attrs().Name == name })
+		if i < 0 {
+			why[name] = errors.New("there is no such interface")
+			continue
+		}
+		err := objection(links[i], cfg.Choice, l.held[name] != nil)
+		if err == nil {
+			err = l.refused[links[i].Attrs().Index]
+		}
+		if err != nil {
+			why[name] = err
+		}
+	}
+	return why
+}
+
+// attach puts the program on those of the wanted interfaces that have none and
+// may have one, takes it off all others, and returns why some have none now.
+func (l *life) attach(cfg Config, links []netlink.Link) (why map[string]error, err error) {
+	why = l.hopeless(cfg, links)
+	wanted := map[string]netlink.Link{}
+	for _, link := range links {
+		name := link.Attrs().Name
+		if slices.Contains(cfg.interfaces(), name) && why[name] == nil {
+			wanted[name] = link
+		}
+	}
+	var errs []error
+	for name, h := range l.held {
+		if link := wanted[name]; link == nil || h.index != link.Attrs().Index || !h.fits(link, cfg.Choice) {
+			l.log.Info("XDP leaves an interface", "interface", name)
+			errs = append(errs, h.detach())
+			delete(l.held, name)
+		}
+	}
+	for name, link := range wanted {
+		if l.held[name] != nil {
+			continue
+		}
+		if err := l.attachTo(link, cfg.Choice); err != nil {
+			why[name] = err
+		}
+	}
+	return why, errors.Join(errs...)
+}
+
+// fits reports whether a link is as this process would have made it.
+func (h *held) fits(link netlink.Link, choice l4.Choice) bool {
+	h.mode = mode(link)
+	if choice == l4.Auto {
+		return h.mode == Native && link.Type() != "veth"
+	}
+	return h.mode != ""
+}
+
+func (l *life) attachTo(link netlink.Link, choice l4.Choice) error {
+	a := link.Attrs()
+	made, mode, err := attach(link, l.open.prog, choice)
+	if err != nil {
+		l.mu.Lock()
+		l.refused[a.Index] = err
+		l.mu.Unlock()
+		return err
+	}
+	path := l.pins.path(l.open.tag, linkPrefix+a.Name)
+	if err := made.Pin(path); err != nil {
+		return errors.Join(fmt.Errorf("pin link: %w", err), made.Close())
+	}
+	l.held[a.Name] = &held{pinned: pinned{link: made, tag: l.open.tag, ifname: a.Name, index: a.Index}, mode: mode, ours: true}
+	l.log.Info("XDP takes an interface", "interface", a.Name, "mode", mode)
+	return nil
+}
+
+// exchange has every interface run this process's program, now that its maps
+// are filled, and removes what no program uses any more.
+func (l *life) exchange() error {
+	var errs []error
+	for _, h := range l.held {
+		if h.ours {
+			continue
+		}
+		err := h.move(l.pins, l.open)
+		h.ours = err == nil
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if l.clean {
+		return nil
+	}
+	err := l.pins.sweep(l.open.tag)
+	l.clean = err == nil
+	return err
+}
+
+// drop takes the program off every interface and forgets the maps.
+func (l *life) drop() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var errs []error
+	for _, h := range l.held {
+		l.log.Info("XDP leaves an interface", "interface", h.ifname)
+		errs = append(errs, h.detach())
+	}
+	l.held = map[string]*held{}
+	if l.open != nil {
+		errs = append(errs, l.open.close(), l.open.prog.Close())
+		l.open = nil
+	}
+	return errors.Join(append(errs, Flush(l.pins))...)
+}

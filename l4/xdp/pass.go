@@ -1,0 +1,143 @@
+package xdp
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/portico-lb/portico/l4"
+)
+
+// pass brings the kernel to what is wanted. before is what was wanted until
+// now. p.work is held.
+func (p *Plane) pass(before l4.State) error {
+	p.mu.Lock()
+	cfg := p.cfg
+	p.mu.Unlock()
+	o := outcome{cfg: cfg}
+	if o.err = p.life.adopt(); o.err == nil && cfg.on() {
+		o.err = p.follow(cfg, before, &o)
+	} else if o.err == nil {
+		o.err = p.life.drop()
+	}
+	p.last = o.plan
+	p.publish(o)
+	return o.err
+}
+
+// An outcome is what a pass came to.
+type outcome struct {
+	cfg Config
+	// modes are how interfaces have the program, by name, and refused why others
+	// have not.
+	modes   map[string]string
+	refused map[string]error
+	plan    plan
+	err     error
+}
+
+func (p *Plane) follow(cfg Config, before l4.State, o *outcome) error {
+	links, err := dump("interfaces", netlink.LinkList)
+	if err != nil {
+		return err
+	}
+	if o.refused = p.life.hopeless(cfg, links); len(o.refused) == len(cfg.interfaces()) {
+		return errors.Join(p.life.drop(), o.demanded())
+	}
+	if err := p.life.start(Sizes{Rows: p.opt.Rows, Flows: cfg.Flows}, cfg.Fence); err != nil {
+		o.refused = map[string]error{}
+		for _, name := range cfg.interfaces() {
+			o.refused[name] = err
+		}
+		return o.demanded()
+	}
+	if o.refused, err = p.life.attach(cfg, links); err != nil {
+		return err
+	}
+	o.modes = map[string]string{}
+	on := map[int]MAC{}
+	for name, h := range p.life.held {
+		o.modes[name] = h.mode
+		on[h.index] = macOf(links, h.index)
+	}
+	if err := p.fill(on, before, o); err != nil {
+		return err
+	}
+	return errors.Join(p.life.exchange(), o.demanded())
+}
+
+// fill brings the maps to what is wanted.
+func (p *Plane) fill(on map[int]MAC, before l4.State, o *outcome) error {
+	host, err := readHost(servers(p.want))
+	if err != nil {
+		return err
+	}
+	hops, unsure := host.hops(on)
+	for _, n := range unsure {
+		if err := ask(n); err != nil {
+			p.opt.Log.Debug("neighbour", "err", err)
+		}
+	}
+	k := p.life.open
+	have, err := k.read()
+	if err != nil {
+		return err
+	}
+	w := World{Hops: hops, Interfaces: on, Rows: p.opt.Rows}
+	if p.opt.Peers != nil {
+		w.Peers = p.opt.Peers()
+	}
+	o.plan = newPlan(p.want, have, w)
+	var errs []error
+	ops := diff(have, o.plan)
+	// Between the servers and the first service that is given to the program.
+	services := slices.IndexFunc(ops, func(o op) bool { return o.kind == setService })
+	for i, op := range ops {
+		if i == services {
+			errs = append(errs, p.seed(before, have, o.plan))
+		}
+		if err := k.apply(op); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", op, err))
+			continue
+		}
+		p.opt.Log.Debug("applied", "op", op.String())
+	}
+	return errors.Join(errs...)
+}
+
+// demanded is an error where the operator wants XDP for all, and it is not
+// everywhere. Where it was to be taken if possible, that is none.
+func (o *outcome) demanded() error {
+	if o.cfg.Choice != l4.ByXDP {
+		return nil
+	}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(o.refused)) {
+		errs = append(errs, fmt.Errorf("xdp on %s: %w", name, o.refused[name]))
+	}
+	return errors.Join(errs...)
+}
+
+// servers are those of every service.
+func servers(s l4.State) map[netip.Addr]bool {
+	all := map[netip.Addr]bool{}
+	for _, v := range s.Services {
+		for _, d := range v.Destinations {
+			all[d.Addr.Addr()] = true
+		}
+	}
+	return all
+}
+
+func macOf(links []netlink.Link, index int) (m MAC) {
+	for _, l := range links {
+		if l.Attrs().Index == index {
+			return fromLink(l).MAC
+		}
+	}
+	return m
+}
