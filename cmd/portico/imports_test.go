@@ -54,9 +54,10 @@ var allowed = map[string][]string{
 	"l7/trace":             {"l7/accesslog", "l7/route", "l7/value"},
 	"l7/proxy":             {"l7/route", "l7/http1", "l7/http2", "l7/backend", "l7/proxyproto", "l7/socket", "l7/middleware", "l7/accesslog", "health"},
 	"cmd/internal/admin":   {},
+	"cmd/internal/admin/*": {},
 	"cmd/internal/history": {"vip", "health", "l4", "l7"},
 	"cmd/internal/config":  {"vip", "vip/notify", "l4", "l7"},
-	"cmd/internal/daemon":  {"*", "*/*", "cmd/internal/*"},                                 // the only place where the parts meet
+	"cmd/internal/daemon":  {"*", "*/*", "cmd/internal/*", "cmd/internal/admin/*"},         // the only place where the parts meet
 	"cmd/portico":          {"cmd/internal/*", "vip", "vip/*", "l4", "l4/*", "l7", "l7/*"}, // prints their statuses
 	"test/lab":             {},                                                             // laboratories know no portico package
 	"test/vm":              {"test/vm/*"},
@@ -69,6 +70,7 @@ var allowed = map[string][]string{
 	"test/never":           {"test/*"},
 	"test/package":         {"test/*"},
 	"test/demo":            {"test/*"},
+	"test/browser":         {"test/*"},
 	"test/differential":    {}, // knows the product as a binary only
 	"test/bench":           {"test/*"},
 	"test/bench/l4":        {"test/lab"},

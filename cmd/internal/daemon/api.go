@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/portico-lb/portico/cmd/internal/admin"
+	"github.com/portico-lb/portico/cmd/internal/admin/dashboard"
 	"github.com/portico-lb/portico/cmd/internal/history"
 	"github.com/portico-lb/portico/l7"
 )
@@ -29,7 +30,7 @@ func (d *daemon) buildAdmin(successor bool) {
 	}
 	a := d.api()
 	d.socket = admin.New(log, a, socket, successor)
-	d.web = admin.NewWeb(log, a, nil)
+	d.web = admin.NewWeb(log, a, dashboard.Handler())
 	d.setWeb()
 }
 

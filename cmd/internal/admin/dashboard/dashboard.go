@@ -5,81 +5,43 @@ package dashboard
 import (
 	"bytes"
 	"crypto/sha256"
-	"embed"
+	_ "embed" // of what `make dashboard` builds
 	"fmt"
-	"io/fs"
 	"net/http"
-	"path"
 	"time"
 )
 
-// files is what `make dashboard` builds.
-//
-//go:embed files
-var files embed.FS
-
-// kinds are the types of the files by their extensions: what the host knows of
-// types, or not, must not matter.
-var kinds = map[string]string{
-	".html": "text/html; charset=utf-8",
-	".js":   "text/javascript; charset=utf-8",
-	".css":  "text/css; charset=utf-8",
-	".svg":  "image/svg+xml",
-}
-
-// A file is one answer.
-type file struct {
-	data      []byte
-	kind, tag string
-}
+var (
+	//go:embed files/index.html
+	page []byte
+	//go:embed files/app.js
+	script []byte
+	//go:embed files/app.css
+	style []byte
+	//go:embed files/icon.svg
+	icon []byte
+)
 
 // Handler answers / with the page, and the paths of its files. A browser keeps
 // them and asks whether they are the same still: after an upgrade of the node
 // they are not.
-func Handler() (http.Handler, error) {
-	answers, err := load()
-	if err != nil {
-		return nil, fmt.Errorf("dashboard: %w", err)
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		name := r.URL.Path
-		if name == "/" {
-			name = "/index.html"
-		}
-		f, ok := answers[name]
-		switch {
-		case !ok:
-			http.NotFound(w, r)
-		case r.Method != http.MethodGet && r.Method != http.MethodHead:
-			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, "the page is only read", http.StatusMethodNotAllowed)
-		default:
-			h := w.Header()
-			h.Set("Content-Type", f.kind)
-			h.Set("Cache-Control", "no-cache")
-			h.Set("ETag", f.tag)
-			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.data))
-		}
-	}), nil
+func Handler() http.Handler {
+	mux := http.NewServeMux()
+	// What the host knows of types, or not, must not matter.
+	mux.Handle("GET /{$}", file("text/html; charset=utf-8", page))
+	mux.Handle("GET /app.js", file("text/javascript; charset=utf-8", script))
+	mux.Handle("GET /app.css", file("text/css; charset=utf-8", style))
+	mux.Handle("GET /icon.svg", file("image/svg+xml", icon))
+	return mux
 }
 
-// load reads all files, by their paths in a URL.
-func load() (map[string]file, error) {
-	answers := map[string]file{}
-	err := fs.WalkDir(files, "files", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		kind, known := kinds[path.Ext(name)]
-		if !known {
-			return fmt.Errorf("%s: no type is known for it", name)
-		}
-		data, err := files.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		answers[name[len("files"):]] = file{data, kind, fmt.Sprintf(`"%x"`, sha256.Sum256(data))}
-		return nil
+func file(kind string, data []byte) http.Handler {
+	tag := fmt.Sprintf(`"%x"`, sha256.Sum256(data))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Type", kind)
+		h.Set("Cache-Control", "no-cache")
+		h.Set("ETag", tag)
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
 	})
-	return answers, err
 }
