@@ -12,10 +12,13 @@ type Totals struct {
 	Engine proxy.Totals `json:"engine"`
 }
 
+// Traffic returns what became of requests, by route.
+func (l *L7) Traffic() []proxy.Traffic { return l.engine.Traffic() }
+
 // Totals returns what the proxy does now.
 func (l *L7) Totals() Totals {
 	s := l.state.Load()
-	t := Totals{Ready: true, Routes: len(s.routes), Engine: l.engine.Totals()}
+	t := Totals{Ready: true, Routes: s.rules(), Engine: l.engine.Totals()}
 	if err := s.ready(); err != nil {
 		t.Ready, t.Reason = false, err.Error()
 	}

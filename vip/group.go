@@ -58,6 +58,7 @@ type counts struct {
 	transitions, sent, received uint64
 	dropped                     [vrrp.Verdicts]uint64
 	odd                         map[string]uint64 // accepted though it differs from ours, by what
+	causes                      []Cause           // of transitions
 }
 
 // conn is a vrrp.Conn, or a test's network.
@@ -191,6 +192,7 @@ func (r *router) moved(old view) {
 	}
 	v.since = time.Now()
 	r.counts.transitions++
+	r.counts.moved(v.state, v.reason)
 	r.history = r.history.add(Transition{At: v.since, From: old.state, To: v.state, Reason: v.reason})
 }
 
@@ -224,7 +226,7 @@ func (r *router) snapshot() GroupStatus {
 		Priority: r.cfg.VRRP.Priority, Active: r.view.active, ActivePriority: int(r.view.activePri),
 		Transitions: r.counts.transitions, Sent: r.counts.sent, Received: r.counts.received,
 		Dropped: map[string]uint64{}, Mismatches: maps.Clone(r.counts.odd), LastError: r.lastErr,
-		SyncGroup: r.cfg.VRRP.SyncGroup, History: r.history,
+		SyncGroup: r.cfg.VRRP.SyncGroup, History: r.history, Causes: slices.Clone(r.counts.causes),
 	}
 	if r.cfg.Owner == OwnerVRRP {
 		s.EffectivePriority = int(r.view.effective)

@@ -20,6 +20,29 @@ type Transition struct {
 	Reason string     `json:"reason"`
 }
 
+// Cause counts the transitions of a group to a state for a reason.
+type Cause struct {
+	To vrrp.State `json:"to"`
+	// Reason is one of package vrrp's: what hindered a group in Fault is told
+	// by its history.
+	Reason string `json:"reason"`
+	Count  uint64 `json:"count"`
+}
+
+// moved counts a transition.
+func (c *counts) moved(to vrrp.State, reason string) {
+	if to == vrrp.Fault {
+		reason = string(vrrp.Faulty)
+	}
+	for i := range c.causes {
+		if c.causes[i].To == to && c.causes[i].Reason == reason {
+			c.causes[i].Count++
+			return
+		}
+	}
+	c.causes = append(c.causes, Cause{to, reason, 1})
+}
+
 // history is the latest transitions, oldest first. What it returned once never changes.
 type history []Transition
 

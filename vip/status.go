@@ -43,6 +43,8 @@ type GroupStatus struct {
 	Active         netip.Addr `json:"active,omitzero"`
 	ActivePriority int        `json:"active_priority,omitempty"`
 	Transitions    uint64     `json:"transitions"`
+	// Causes counts them by what they led to, and why.
+	Causes []Cause `json:"causes,omitempty"`
 	// History are the latest transitions, oldest first.
 	History  []Transition `json:"history,omitempty"`
 	Sent     uint64       `json:"adverts_sent"`

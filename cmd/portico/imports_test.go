@@ -55,6 +55,7 @@ var allowed = map[string][]string{
 	"l7/proxy":             {"l7/route", "l7/http1", "l7/http2", "l7/backend", "l7/proxyproto", "l7/socket", "l7/middleware", "l7/accesslog", "health"},
 	"cmd/internal/admin":   {},
 	"cmd/internal/admin/*": {},
+	"cmd/internal/metrics": {"vip", "vip/*", "health", "l4", "l4/*", "l7", "l7/*"},
 	"cmd/internal/history": {"vip", "health", "l4", "l7"},
 	"cmd/internal/config":  {"vip", "vip/notify", "l4", "l7"},
 	"cmd/internal/daemon":  {"*", "*/*", "cmd/internal/*", "cmd/internal/admin/*"},         // the only place where the parts meet

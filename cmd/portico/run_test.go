@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/portico-lb/portico/cmd/internal/daemon"
 )
 
 // A process is `portico run` inside the test.
@@ -201,7 +203,7 @@ func TestStatus(t *testing.T) {
 	if code != exitFailed {
 		t.Errorf("status exits %d though the director is missing", code)
 	}
-	var decoded nodeStatus
+	var decoded daemon.Node
 	_, out = p.status("--json")
 	if err := json.Unmarshal([]byte(out), &decoded); err != nil || decoded.Proxy == nil || !decoded.Proxy.L7.Ready {
 		t.Errorf("--json: %v\n%s", err, out)

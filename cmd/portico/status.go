@@ -68,33 +68,25 @@ func showStatus(ctx context.Context, w io.Writer, path string, asJSON bool) erro
 	} else {
 		printStatus(w, s, time.Now())
 	}
-	if !s.healthy() {
+	if !healthy(s) {
 		return errSilent
 	}
 	return nil
 }
 
-// A nodeStatus is what the processes of this node say, by process.
-type nodeStatus struct {
-	Director *daemon.Status `json:"director,omitempty"`
-	Proxy    *daemon.Status `json:"proxy,omitempty"`
-	// Missing says which process does not answer, and why.
-	Missing []string `json:"missing,omitempty"`
-}
-
 // askStatus asks both processes. One that runs all parts answers for both.
-func askStatus(ctx context.Context, path string) (nodeStatus, error) {
+func askStatus(ctx context.Context, path string) (daemon.Node, error) {
 	// Only the sockets' paths are wanted, whatever else is wrong with the file.
 	conf, err := config.Load(path, func(string) bool { return false })
 	if err != nil {
 		if errors.Is(err, fs.ErrPermission) {
-			return nodeStatus{}, fmt.Errorf("%w: be root or in the group portico", err)
+			return daemon.Node{}, fmt.Errorf("%w: be root or in the group portico", err)
 		}
 		if conf, err = config.Defaults(); err != nil {
-			return nodeStatus{}, err
+			return daemon.Node{}, err
 		}
 	}
-	var s nodeStatus
+	var s daemon.Node
 	var errs []error
 	ask := func(socket string) *daemon.Status {
 		got := new(daemon.Status)
@@ -119,7 +111,7 @@ func askStatus(ctx context.Context, path string) (nodeStatus, error) {
 
 // healthy reports that nothing waits for a person: the configuration on disk
 // is the one that runs, the kernel is as wanted, the proxy is ready.
-func (s nodeStatus) healthy() bool {
+func healthy(s daemon.Node) bool {
 	if len(s.Missing) > 0 {
 		return false
 	}
@@ -147,7 +139,7 @@ func soundVIP(s vip.Status) bool {
 	})
 }
 
-func printStatus(w io.Writer, s nodeStatus, now time.Time) {
+func printStatus(w io.Writer, s daemon.Node, now time.Time) {
 	for _, d := range []*daemon.Status{s.Director, s.Proxy} {
 		if d == nil {
 			continue

@@ -24,7 +24,7 @@ func TestStatusOfVIP(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	ago := func(s int) time.Time { return now.Add(-time.Duration(s) * time.Second) }
 	address := netip.MustParsePrefix("192.0.2.10/32")
-	sent := nodeStatus{Director: &daemon.Status{
+	sent := daemon.Node{Director: &daemon.Status{
 		Started: ago(60),
 		VIP: &vip.Status{
 			Groups: []vip.GroupStatus{{
@@ -50,7 +50,7 @@ func TestStatusOfVIP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got nodeStatus
+	var got daemon.Node
 	if err := json.Unmarshal(text, &got); err != nil {
 		t.Fatal(err)
 	}
@@ -70,12 +70,12 @@ func TestStatusOfVIP(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
 	}
-	if got.healthy() {
+	if healthy(got) {
 		t.Error("a duplicate owner and a session that is down are healthy")
 	}
 	got.Director.VIP.Groups[0].Duplicates = nil
 	got.Director.VIP.BGP = nil
-	if !got.healthy() {
+	if !healthy(got) {
 		t.Error("a lowered priority needs a person")
 	}
 }

@@ -17,6 +17,7 @@ type Status struct {
 	Tunnels     int64            `json:"tunnels"`     // now
 	Retries     uint64           `json:"retries"`
 	Refused     Refused          `json:"refused"`
+	Accepted    uint64           `json:"accepted"` // connections
 	Backends    []backend.Status `json:"backends"`
 }
 
@@ -100,7 +101,7 @@ func (p *Proxy) Totals() Totals {
 // Status returns what the engine does now, backends in order.
 func (p *Proxy) Status() Status {
 	t := p.Totals()
-	s := Status{Requests: t.Requests, Responses: t.Responses, Connections: t.Connections, Tunnels: t.Tunnels}
+	s := Status{Requests: t.Requests, Responses: t.Responses, Connections: t.Connections, Tunnels: t.Tunnels, Accepted: t.Accepted}
 	s.Refused = Refused{ProxyHeader: p.refused.header.Load(), Source: p.refused.source.Load()}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -14,6 +14,10 @@ import (
 	"syscall"
 )
 
+// maxAnswer bounds what is read of an answer, in bytes: a director asks a proxy,
+// which may have been led astray by what it reads.
+const maxAnswer = 64 << 20
+
 // ErrNotRunning says that nobody listens on the socket.
 var ErrNotRunning = errors.New("portico is not running: systemctl start portico")
 
@@ -90,7 +94,7 @@ func ask(ctx context.Context, method, socket, path string, order []byte) ([]byte
 		return nil, unreached(socket, err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
+	body, err := io.ReadAll(http.MaxBytesReader(nil, resp.Body, maxAnswer))
 	if err != nil {
 		return nil, fmt.Errorf("%s of %s: %w", path, socket, err)
 	}

@@ -6,6 +6,8 @@ package config
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -48,6 +50,9 @@ type Config struct {
 	// Proxies tells whether this node has entrypoints, so that a proxy belongs to
 	// it, whoever runs that.
 	Proxies bool
+	// Hash is the first twelve hexadecimal digits of the file's SHA-256: nodes
+	// that run the same file have the same.
+	Hash string
 }
 
 // Load reads and checks the file at path. The error is of type Faults where
@@ -104,6 +109,8 @@ func parse(src source, wants func(part string) bool, readFile func(string) ([]by
 	}
 	faults = append(faults, s.faults...)
 	if len(faults) == 0 {
+		sum := sha256.Sum256(src.data)
+		c.Hash = hex.EncodeToString(sum[:6])
 		return c, nil
 	}
 	for i := range faults {

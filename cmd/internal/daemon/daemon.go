@@ -116,7 +116,7 @@ func build(c config.Config, o Options, in inheritance) (*daemon, error) {
 	d.level.Set(c.Log.Level)
 	d.log = newLogger(o.Stderr, c.Log, d.level)
 	d.notify = &notifier{d.log}
-	d.loaded = ConfigStatus{Path: o.ConfigPath, Loaded: d.started}
+	d.loaded = ConfigStatus{Path: o.ConfigPath, Loaded: d.started, Hash: c.Hash}
 	if err := os.MkdirAll(c.Node.RunDir, 0o750); err != nil {
 		return nil, fmt.Errorf("node.run_dir: %w", err)
 	}

@@ -40,11 +40,7 @@ func (d *daemon) snapshot(ctx context.Context) history.Snapshot {
 	d.mu.Lock()
 	loaded, proxies := d.loaded, d.config.Proxies
 	d.mu.Unlock()
-	own := "director"
-	if d.isProxy() {
-		own = "proxy"
-	}
-	s.Configs[own] = history.Config{Loaded: loaded.Loaded, Failed: loaded.Failed, Error: loaded.Error}
+	s.Configs[d.process()] = history.Config{Loaded: loaded.Loaded, Failed: loaded.Failed, Error: loaded.Error}
 	if d.vip != nil {
 		v := d.vip.Status()
 		s.VIP = &v

@@ -37,7 +37,7 @@ func (d *daemon) reload() error {
 	}
 	d.config = c
 	d.setWeb()
-	d.loaded = ConfigStatus{Path: d.opts.ConfigPath, Loaded: time.Now()}
+	d.loaded = ConfigStatus{Path: d.opts.ConfigPath, Loaded: time.Now(), Hash: c.Hash}
 	d.log.Info("configuration reloaded", "config", d.opts.ConfigPath)
 	return nil
 }

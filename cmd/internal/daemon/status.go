@@ -40,6 +40,8 @@ type Status struct {
 type ConfigStatus struct {
 	Path   string    `json:"path"`
 	Loaded time.Time `json:"loaded"`
+	// Hash is the first digits of the SHA-256 of the file that runs.
+	Hash string `json:"hash"`
 	// Error is why a later file was refused, Failed when that was.
 	Error  string    `json:"error,omitempty"`
 	Failed time.Time `json:"failed,omitzero"`

@@ -61,9 +61,13 @@ type L4 struct {
 type L7 struct {
 	// Connections are those of clients, at Time.
 	Connections int64 `json:"connections"`
-	// The others are per second. Errors are responses of 5xx, whoever made them.
-	Requests float64 `json:"requests"`
-	Errors   float64 `json:"errors"`
+	// The others are per second. Errors are responses of 5xx, whoever made them;
+	// bytes are of bodies, and counted when a request ends.
+	NewConnections float64 `json:"new_connections"`
+	Requests       float64 `json:"requests"`
+	Errors         float64 `json:"errors"`
+	BytesReceived  float64 `json:"bytes_received"`
+	BytesSent      float64 `json:"bytes_sent"`
 }
 
 // A Recorder makes points and events of snapshots. It is not safe for use by
@@ -117,9 +121,12 @@ func point(a, b Snapshot) Point {
 	if a.L7 != nil && b.L7 != nil {
 		before, after := a.L7.Engine, b.L7.Engine
 		p.L7 = &L7{
-			Connections: after.Connections,
-			Requests:    rate(before.Requests, after.Requests),
-			Errors:      rate(before.Responses.ServerError, after.Responses.ServerError),
+			Connections:    after.Connections,
+			NewConnections: rate(before.Accepted, after.Accepted),
+			Requests:       rate(before.Requests, after.Requests),
+			Errors:         rate(before.Responses.ServerError, after.Responses.ServerError),
+			BytesReceived:  rate(before.Received, after.Received),
+			BytesSent:      rate(before.Sent, after.Sent),
 		}
 	}
 	return p
