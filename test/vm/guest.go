@@ -77,7 +77,7 @@ func (o options) terminal(e env) (string, error) {
 func (o options) machine(ctx context.Context, k kernel, j *job) (machine, error) {
 	m := machine{
 		kernel: k.image(), initrd: filepath.Join(j.dir, "initrd"),
-		mem: o.mem, cpus: o.cpus, tty: o.tty, forwards: o.forward,
+		mem: o.mem, cpus: o.cpus, counted: o.counted, tty: o.tty, forwards: o.forward,
 	}
 	root := o.root
 	if root == "" {

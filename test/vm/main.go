@@ -61,6 +61,7 @@ type options struct {
 	forward stringList
 	mem     int
 	cpus    int
+	counted bool
 	timeout time.Duration
 	auto    bool
 	fetch   bool
@@ -85,6 +86,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.Var(&o.forward, "forward", "`HOST:GUEST`, a port of this machine's loopback and the one of 10.0.2.15 in the guest that it leads to (TCP; repeatable)")
 	f.IntVar(&o.mem, "mem", 2048, "memory in `MB`")
 	f.IntVar(&o.cpus, "cpus", 2, "number of processors")
+	f.BoolVar(&o.counted, "count", false, "let the guest's time be what it executes, an instruction a nanosecond, on one processor: slow, and the same at any load")
 	f.DurationVar(&o.timeout, "timeout", 20*time.Minute, "longest time the guest may take")
 	f.BoolVar(&o.auto, "auto", false, "run in fresh namespaces of this machine instead, if its kernel has IPVS")
 	f.BoolVar(&o.fetch, "fetch", false, "install what is missing, fetch the kernel, print its directory")
@@ -94,6 +96,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return o, err
 	}
 	o.program = f.Args()
+	if o.counted {
+		o.cpus = 1
+	}
 	if o.init == "" && o.root != "" {
 		o.init = "/sbin/init"
 	}
@@ -151,7 +156,7 @@ func run(ctx context.Context, e env, args []string) int {
 
 func (o options) run(ctx context.Context, e env) (int, error) {
 	// Fresh namespaces have nothing that a port could be forwarded by.
-	if o.auto && o.root == "" && len(o.forward) == 0 && hostHasIPVS() {
+	if o.auto && !o.counted && o.root == "" && len(o.forward) == 0 && hostHasIPVS() {
 		return o.runHere(ctx, e)
 	}
 	if runtime.GOARCH != "amd64" {

@@ -15,7 +15,8 @@ type share struct {
 // A machine says what qemu is to emulate.
 type machine struct {
 	kernel, initrd string
-	mem, cpus      int // MB, number
+	mem, cpus      int  // MB, number
+	counted        bool // time is counted in instructions
 	shares         []share
 	tty            bool // the program's terminal is qemu's standard input and output
 	unit           string
@@ -33,12 +34,20 @@ const (
 // forward, network card to wait for, and emulates the processor: the machines
 // this must run on have no KVM that works.
 func (m machine) args() []string {
+	threads := "multi"
+	if m.counted {
+		threads = "single"
+	}
 	args := []string{
-		"-M", "pc", "-accel", "tcg,thread=multi", "-cpu", "max",
+		"-M", "pc", "-accel", "tcg,thread=" + threads, "-cpu", "max",
 		"-m", fmt.Sprint(m.mem), "-smp", fmt.Sprint(m.cpus),
 		"-nodefaults", "-no-user-config", "-nic", m.nic(), "-display", "none", "-no-reboot",
 		"-kernel", m.kernel, "-initrd", m.initrd, "-append", m.commandLine(),
 		"-device", "virtio-serial-pci",
+	}
+	if m.counted {
+		// Whoever sleeps wakes in the time it asked for.
+		args = append(args, "-icount", "shift=0,sleep=on")
 	}
 	args = append(args, output("console", consoleFD)...)
 	args = append(args, "-serial", "chardev:console")

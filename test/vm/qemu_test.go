@@ -33,6 +33,13 @@ func TestMachineArgs(t *testing.T) {
 	if !strings.Contains(args, "-nic none") {
 		t.Error("a network card nobody asked for")
 	}
+	if strings.Contains(args, "-icount") {
+		t.Error("time is counted, which nobody asked for")
+	}
+	m.counted = true
+	if args := strings.Join(m.args(), " "); !strings.Contains(args, "-accel tcg,thread=single ") || !strings.Contains(args, "-icount shift=0,sleep=on ") {
+		t.Errorf("time is not counted: %s", args)
+	}
 	m.forwards = []string{"8001:80", "8002:81"}
 	const nic = "-nic user,model=virtio-net-pci,restrict=on,hostfwd=tcp:127.0.0.1:8001-10.0.2.15:80,hostfwd=tcp:127.0.0.1:8002-10.0.2.15:81 "
 	if args := strings.Join(m.args(), " "); !strings.Contains(args, nic) {
