@@ -12,12 +12,19 @@ static __always_inline bool fenced(const struct fence *f, __u64 now)
 	return !f->limit_ns || (__s64)(now - f->beat_ns) > (__s64)f->limit_ns;
 }
 
+/* own_mac returns the MAC address of one of our interfaces, else NULL. */
+static __always_inline struct mac *own_mac(__u32 index)
+{
+	struct mac *own = bpf_map_lookup_elem(&interfaces, &index);
+
+	return own && (own->word[0] | own->word[1] | own->word[2]) ? own : NULL;
+}
+
 /* ours tells whether the frame is addressed to this node: a switch that floods
  * and a promiscuous interface show it those of others. */
 static __always_inline bool ours(struct xdp_md *ctx, const struct packet *p)
 {
-	__u32 index = ctx->ingress_ifindex;
-	struct mac *own = bpf_map_lookup_elem(&interfaces, &index);
+	struct mac *own = own_mac(ctx->ingress_ifindex);
 
 	return own && same_mac(p->eth->dst, own);
 }

@@ -40,6 +40,11 @@ static __always_inline struct address mapped(__be32 ip4)
 	return (struct address){ { 0, 0, htonl(0xffff), ip4 } };
 }
 
+static __always_inline bool is_mapped(const struct address *a)
+{
+	return !a->word[0] && !a->word[1] && a->word[2] == htonl(0xffff);
+}
+
 static __always_inline bool same_address(const struct address *a, const struct address *b)
 {
 	return a->word[0] == b->word[0] && a->word[1] == b->word[1] &&
@@ -83,6 +88,9 @@ static __always_inline enum verdict parse_ip6(struct xdp_md *ctx, struct cursor 
 		return PASS_MALFORMED;
 	if (!quoted && !limit(c, ntohs(ip->payload)))
 		return PASS_MALFORMED;
+	/* On the wire they are nobody's, and here they are IPv4. */
+	if (is_mapped(&ip->src) || is_mapped(&ip->dst))
+		return PASS_OTHER;
 	p->ip6 = true;
 	p->src = ip->src;
 	p->dst = ip->dst;

@@ -61,7 +61,7 @@ static __always_inline enum verdict forward(struct xdp_md *ctx, struct packet *p
 	if (b->vlans != p->vlans)
 		return PASS_VLAN;
 	p->out = b->ifindex;
-	own = bpf_map_lookup_elem(&interfaces, &p->out);
+	own = own_mac(p->out);
 	if (!own)
 		return PASS_UNRESOLVED;
 	set_mac(p->eth->dst, &b->mac);
