@@ -95,21 +95,21 @@ func (g *registrar) changed() <-chan struct{} {
 // that one of the configuration's files names, whose owner has one for
 // *.example.com perhaps and wants no other one, and for those that another
 // Ingress has a Secret for.
-func (g *registrar) want(result kube.Result, files []certs.Pair) {
+func (g *registrar) want(tls []kube.TLS, requests []kube.CertRequest, files []certs.Pair) {
 	if g == nil {
 		return
 	}
 	named := certs.New()
 	named.Set(files)
 	served := map[string]bool{}
-	for _, t := range result.TLS {
+	for _, t := range tls {
 		for _, h := range t.Hosts {
 			served[h] = true
 		}
 	}
 	g.requested = nil
 	var hosts []string
-	for _, q := range result.CertRequests {
+	for _, q := range requests {
 		if served[q.Host] || named.Known(strings.Replace(q.Host, "*", "any", 1)) {
 			continue
 		}

@@ -6,20 +6,28 @@ import (
 
 	netv1 "k8s.io/api/networking/v1"
 
+	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/certs"
 	"github.com/portico-lb/portico/l7/kube"
 	"github.com/portico-lb/portico/l7/route"
 )
 
-// A build is what the last objects were turned into.
+// A build is what the last objects were turned into. One change after another
+// costs what has changed; a new configuration begins with all of it again.
 type build struct {
-	gen       kube.Generations
-	result    kube.Result
+	translator *kube.Translator // nil before the first source
+	endpoints  *kube.EndpointIndex
+	// own are the rules of the configuration, by host.
+	own       map[string][]route.Spec
+	table     *route.Table
 	conflicts []route.Conflict
-	backends  []route.Backend
+	// demand is for the backends of table, and for mirrors, which get copies by
+	// policies.
+	demand   demand
+	mirrors  []route.Backend
+	policies map[route.Backend]backend.Policy
 	// served are the Ingresses whose routes and certificates are live.
-	served    []*netv1.Ingress
-	endpoints *kube.EndpointIndex
+	served []*netv1.Ingress
 	// unreached are the problems of the backends' endpoints, problems those of
 	// everything.
 	unreached, problems []kube.Problem
@@ -36,15 +44,15 @@ func (r *runner) takeOver() {
 	r.group.Go(giveBack)
 }
 
-// rebuild applies what changed at the source.
+// rebuild applies what changed at the source. Endpoints come first: the common
+// change, and the one that must be quick.
 func (r *runner) rebuild() {
 	o := r.source.Objects()
-	if !r.build.outdated(o) {
-		if r.setEndpoints(o); !r.build.miscounted() {
-			return
-		}
+	r.l.engine.UpdateEndpoints(r.build.endpoints.Update(o))
+	if change := r.build.translator.Update(o); !change.Empty() {
+		r.follow(o, r.build.table, change)
 	}
-	r.rebuildAll()
+	r.tellState(o)
 }
 
 // rebuildAll builds routes, certificates and endpoints anew.
@@ -53,50 +61,73 @@ func (r *runner) rebuildAll() {
 		r.setCertificates(r.pairs())
 		return
 	}
-	o, options := r.source.Objects(), r.config.options(r.source.config)
-	result := kube.Routes(o, options)
-	specs, static, policies := r.config.static()
-	specs = append(specs, result.Specs...)
-	maps.Copy(policies, result.Policies)
-	table, conflicts := route.NewTable(specs)
-	r.l.publish(func(s *state) { s.table, s.routes, s.options = table, specs, options })
-	r.build.result, r.build.conflicts = result, conflicts
-	r.acme.want(result, r.filePairs())
-	r.setCertificates(r.pairs())
+	b, o, options := &r.build, r.source.Objects(), r.config.options(r.source.config)
+	specs, static, _ := r.config.static()
+	r.l.publish(func(s *state) { s.options, s.own = options, specs })
+	r.l.engine.UpdateEndpoints(b.endpoints.Update(o))
+	b.translator = kube.NewTranslator(options, b.endpoints)
+	change := b.translator.Update(o)
+	change.Policies, change.Certificates = true, true
 
+	b.own = route.ByHost(specs)
+	r.l.engine.UpdateEndpoints(static)
+	r.follow(o, (&route.Table{}).With(b.own), change)
+	all := b.endpoints.All()
+	maps.Copy(all, static)
+	r.l.engine.SetEndpoints(all)
+	r.tellState(o)
+}
+
+// follow makes a change of base live.
+func (r *runner) follow(o *kube.Objects, base *route.Table, change kube.Change) {
+	b := &r.build
+	for host, specs := range change.Hosts {
+		if own := b.own[host]; len(own) > 0 {
+			change.Hosts[host] = slices.Concat(own, specs)
+		}
+	}
+	table := base.With(change.Hosts)
+	r.l.publish(func(s *state) { s.table = table })
+	if change.Certificates {
+		r.acme.want(b.translator.TLS(), b.translator.CertRequests(), r.filePairs())
+		r.setCertificates(r.pairs())
+	}
+	copies := b.mirrors
+	if change.Policies {
+		_, _, b.policies = r.config.static()
+		maps.Copy(b.policies, b.translator.Policies())
+		r.l.engine.SetPolicies(r.config.Backend, b.policies)
+		copies = mirrors(r.config.Backend, b.policies)
+	}
 	// A backend's endpoints stand before its first route and leave after its
 	// last, so that no request falls between the two.
-	r.build.backends = wanted(table, r.config.Backend, policies)
-	r.l.engine.SetPolicies(r.config.Backend, policies)
-	r.build.endpoints.Want(r.build.backends)
-	r.l.engine.UpdateEndpoints(static)
-	r.l.engine.UpdateEndpoints(r.build.endpoints.Update(o))
-	if r.source.config.None() && len(specs) == 0 {
+	left, added := table.Changed(b.table)
+	come, gone := b.demand.follow(append(leadTo(added), copies...), append(leadTo(left), b.mirrors...))
+	b.endpoints.Want(come, nil)
+	r.l.engine.UpdateEndpoints(b.endpoints.Update(o))
+	if r.source.config.None() && table.Rules() == 0 {
 		r.l.engine.SetRoutes(nil) // nobody has said what there is
 	} else {
 		r.l.engine.SetRoutes(table)
 	}
-	all := r.build.endpoints.All()
-	maps.Copy(all, static)
-	r.l.engine.SetEndpoints(all)
-	r.build.served = kube.Served(o, r.config.options(r.source.config))
-	r.setEndpoints(o)
+	b.endpoints.Want(nil, gone)
+	b.endpoints.Update(o)
+	r.l.engine.DropEndpoints(gone)
+	b.table, b.mirrors, b.conflicts = table, copies, table.Conflicts()
+	b.served = b.translator.Served()
 }
 
-// setEndpoints applies the endpoints alone: the common change, and the one
-// that must be quick.
-func (r *runner) setEndpoints(o *kube.Objects) {
-	r.l.engine.UpdateEndpoints(r.build.endpoints.Update(o))
-	r.build.gen = o.Gen
-	r.source.keep(o, r.build.backends)
+// tellState tells everybody what is served now.
+func (r *runner) tellState(o *kube.Objects) {
+	r.source.keep(o, r.build.backends())
 	r.build.unreached = r.build.endpoints.Problems()
 	r.wantNames()
 	r.report()
 	r.l.publish(func(s *state) {
 		if r.source.config.None() {
-			s.configured = len(s.routes) > 0
+			s.configured = s.rules() > 0
 		} else {
-			s.configured = s.configured || len(r.build.result.Specs) > 0
+			s.configured = s.configured || s.rules() > len(r.config.Routes)
 		}
 		s.source = r.source.Source
 		s.endpoints = r.build.endpoints
@@ -106,9 +137,18 @@ func (r *runner) setEndpoints(o *kube.Objects) {
 	r.tellAPI(o)
 }
 
+// backends returns what lists the backends whose endpoints are needed now, at
+// any later time.
+func (b *build) backends() func() []route.Backend {
+	table, mirrors := b.table, b.mirrors
+	return func() []route.Backend {
+		return slices.DeleteFunc(slices.Concat(table.Backends(), mirrors), func(b route.Backend) bool { return b.Namespace == staticNamespace })
+	}
+}
+
 // report logs the problems that were not there before, once each.
 func (r *runner) report() {
-	problems := slices.Concat(r.build.result.Problems, r.build.unreached, r.acme.problems())
+	problems := slices.Concat(r.build.translator.Problems(), r.build.unreached, r.acme.problems())
 	known := make(map[kube.Problem]bool, len(r.build.problems))
 	for _, p := range r.build.problems {
 		known[p] = true
@@ -139,8 +179,10 @@ func (r *runner) setCertificates(pairs []certs.Pair) {
 // the CA. Where two name a host the first has it.
 func (r *runner) pairs() []certs.Pair {
 	out := r.filePairs()
-	for _, t := range r.build.result.TLS {
-		out = append(out, certs.Pair{Name: t.Secret, Hosts: t.Hosts, CertPEM: t.Cert, KeyPEM: t.Key})
+	if r.build.translator != nil {
+		for _, t := range r.build.translator.TLS() {
+			out = append(out, certs.Pair{Name: t.Secret, Hosts: t.Hosts, CertPEM: t.Cert, KeyPEM: t.Key})
+		}
 	}
 	return append(out, r.acme.pairs()...)
 }

@@ -197,15 +197,13 @@ func (s *state) dialects(entrypoint string, host, path []byte, now *route.Spec) 
 	if s.source == nil {
 		return nil
 	}
-	// The routes of the configuration are the same in every dialect.
-	own := slices.DeleteFunc(slices.Clone(s.routes), func(r route.Spec) bool { return r.Origin.Kind != staticKind })
 	var out []DialectAnswer
 	for i, name := range kube.Dialects() {
 		opt := s.options
 		if opt.Dialect = kube.Dialect(i); opt.Dialect == s.options.Dialect {
 			continue
 		}
-		table, _ := route.NewTable(slices.Concat(own, kube.Routes(s.source.Objects(), opt).Specs))
+		table, _ := route.NewTable(slices.Concat(s.own, kube.Routes(s.source.Objects(), opt).Specs))
 		a := DialectAnswer{Dialect: name}
 		if r := table.At(entrypoint).Lookup(host, path); r != nil {
 			a.Route = &r.Spec

@@ -14,7 +14,7 @@ func TestDialectsHaveTheConfigurationsRoutes(t *testing.T) {
 		Backend: route.Backend{Namespace: staticNamespace, Service: "mill", Port: "endpoint"},
 		Origin:  route.Origin{Kind: staticKind, Namespace: staticNamespace, Name: "mill"},
 	}
-	s := &state{source: &folder{objects: &kube.Objects{}}, routes: []route.Spec{own}}
+	s := &state{source: &folder{objects: &kube.Objects{}}, own: []route.Spec{own}}
 	answers := s.dialects("http", []byte("mill.example"), []byte("/wheel"), &own)
 	if len(answers) != len(kube.Dialects())-1 {
 		t.Fatalf("%d answers, want one of every dialect but the own", len(answers))

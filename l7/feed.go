@@ -119,7 +119,7 @@ func (f *feed) reread() {
 }
 
 // keep has what is served outlive a boot; a folder does so by itself.
-func (f *feed) keep(o *kube.Objects, backends []route.Backend) {
+func (f *feed) keep(o *kube.Objects, backends func() []route.Backend) {
 	if w, ok := f.Source.(*kube.Watcher); ok {
 		w.Keep(o, backends)
 	}

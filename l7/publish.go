@@ -43,7 +43,7 @@ func (b *build) faulty() (out []kube.Problem) {
 		})
 	}
 	for _, fault := range b.certFaults {
-		for _, t := range b.result.TLS {
+		for _, t := range b.translator.TLS() {
 			if text, ok := strings.CutPrefix(fault, "certificate "+t.Secret+": "); ok {
 				out = append(out, kube.Problem{Object: t.Origin.String(), Field: "spec.tls", Text: "Secret " + t.Secret + ": " + text})
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/portico-lb/portico/l7/certs"
 	"github.com/portico-lb/portico/l7/kube"
 	"github.com/portico-lb/portico/l7/proxy"
+	"github.com/portico-lb/portico/l7/route"
 )
 
 // A runner is what Run owns while it runs. Only Run's goroutine touches it,
@@ -60,7 +61,7 @@ func newRunner(l *L7, told func()) *runner {
 	return &runner{
 		l: l, entries: map[string]*serving{}, failed: make(chan error, 1), told: told,
 		tickets: certs.NewTickets(l.certs, time.Now),
-		build:   build{endpoints: kube.NewEndpointIndex()},
+		build:   build{endpoints: kube.NewEndpointIndex(), table: &route.Table{}, demand: demand{}},
 
 		stopNames: func() {},
 	}
@@ -73,7 +74,7 @@ func (r *runner) apply(ctx context.Context, c Config) {
 	r.applySource(ctx, c.Kubernetes)
 	r.tickets.Share(c.TicketKey)
 	r.l.engine.SetBounds(c.Client)
-	r.l.engine.SetPolicies(c.Backend, r.build.result.Policies)
+	r.l.engine.SetPolicies(c.Backend, r.build.policies)
 	r.applyNames(ctx, c.Kubernetes)
 	r.applyACME(ctx, c)
 	r.applyOCSP(ctx, c.OCSP)

@@ -29,7 +29,7 @@ type state struct {
 	// options are how the source's objects were read, table what came of them.
 	options    kube.Options
 	table      *route.Table
-	routes     []route.Spec
+	own        []route.Spec        // of the configuration: the same in every dialect
 	endpoints  *kube.EndpointIndex // nil before the first
 	publisher  *kube.Publisher     // nil where nothing is written
 	conflicts  []route.Conflict
@@ -76,7 +76,7 @@ type Status struct {
 func (l *L7) Status() Status {
 	s := l.state.Load()
 	out := Status{
-		Routes:            len(s.routes),
+		Routes:            s.rules(),
 		Conflicts:         s.conflicts,
 		Problems:          s.problems,
 		CertificateFaults: s.certFaults,
@@ -116,6 +116,14 @@ func (l *L7) Status() Status {
 		out.Ready = true
 	}
 	return out
+}
+
+// rules is how many there are.
+func (s *state) rules() int {
+	if s.table == nil {
+		return 0
+	}
+	return s.table.Rules()
 }
 
 // ready returns why connections should not be sent here.

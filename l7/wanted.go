@@ -1,18 +1,60 @@
 package l7
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/portico-lb/portico/l7/backend"
-	"github.com/portico-lb/portico/l7/kube"
 	"github.com/portico-lb/portico/l7/route"
 )
 
-// wanted returns the backends whose endpoints are needed: where routes lead,
-// whom their middlewares ask, and who gets copies.
-func wanted(t *route.Table, common backend.Policy, own map[route.Backend]backend.Policy) []route.Backend {
-	out := t.Backends()
-	for _, p := range own {
+// A demand counts the uses of each backend whose endpoints are needed: by routes
+// that lead there, by their middlewares that ask it, and by who sends it copies.
+type demand map[route.Backend]int
+
+// follow counts what comes and what goes, and returns the backends that have come
+// into use by that and out of it, in order.
+func (d demand) follow(come, gone []route.Backend) (fresh, idle []route.Backend) {
+	used := make(map[route.Backend]bool) // before
+	count := func(backends []route.Backend, n int) {
+		for _, b := range backends {
+			if b == (route.Backend{}) || b.Namespace == staticNamespace {
+				continue
+			}
+			if _, seen := used[b]; !seen {
+				used[b] = d[b] > 0
+			}
+			if d[b] += n; d[b] == 0 {
+				delete(d, b)
+			}
+		}
+	}
+	count(come, 1)
+	count(gone, -1)
+	for b, was := range used {
+		switch is := d[b] > 0; {
+		case is && !was:
+			fresh = append(fresh, b)
+		case was && !is:
+			idle = append(idle, b)
+		}
+	}
+	slices.SortFunc(fresh, route.Backend.Compare)
+	slices.SortFunc(idle, route.Backend.Compare)
+	return fresh, idle
+}
+
+// leadTo returns the backends that routes name.
+func leadTo(routes []*route.Route) (out []route.Backend) {
+	for _, r := range routes {
+		out = slices.AppendSeq(out, r.Backends())
+	}
+	return out
+}
+
+// mirrors returns the backends that get copies by these policies.
+func mirrors(common backend.Policy, own map[route.Backend]backend.Policy) (out []route.Backend) {
+	for p := range maps.Values(own) {
 		if p.Mirror.Percent > 0 {
 			out = append(out, p.Mirror.To)
 		}
@@ -20,24 +62,5 @@ func wanted(t *route.Table, common backend.Policy, own map[route.Backend]backend
 	if common.Mirror.Percent > 0 {
 		out = append(out, common.Mirror.To)
 	}
-	return slices.DeleteFunc(out, func(b route.Backend) bool { return b.Namespace == staticNamespace })
-}
-
-// outdated reports whether o may give another Result than b has.
-func (b *build) outdated(o *kube.Objects) bool {
-	now, was := o.Gen, b.gen
-	return now.Ingresses != was.Ingresses || now.Classes != was.Classes || now.Secrets != was.Secrets ||
-		now.Services != was.Services && b.result.Depends.ServicesChanged(o)
-}
-
-// miscounted reports whether the Result depends on another number of endpoints
-// than there are.
-func (b *build) miscounted() bool {
-	for backend, n := range b.result.Depends.Counts {
-		// A rule that lost its place has shares that nobody asks for.
-		if kube.CountEndpoints(b.endpoints.Of(backend)) != n && slices.Contains(b.backends, backend) {
-			return true
-		}
-	}
-	return false
+	return out
 }

@@ -8,11 +8,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestServicesChanged: what of Services a Result is made of is looked at, and
+// TestServicesThatCount: what of Services rules are made of is looked at, and
 // nothing else.
-func TestServicesChanged(t *testing.T) {
+func TestServicesThatCount(t *testing.T) {
 	o := traefikObjects(nil, "/")
-	d := Routes(o, options(Traefik17)).Depends
 	web := o.Services[0]
 	another := func(change func(*corev1.Service)) []*corev1.Service {
 		s := web.DeepCopy()
@@ -34,12 +33,18 @@ func TestServicesChanged(t *testing.T) {
 		{"one that was missing", []*corev1.Service{web, {ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "other"}}}, true},
 		{"gone for one that was missing", []*corev1.Service{{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "other"}}}, true},
 	} {
-		if got := d.ServicesChanged(&Objects{Services: tt.services}); got != tt.want {
-			t.Errorf("%s: %v", tt.name, got)
+		for _, d := range []Dialect{Traefik17, Spec} {
+			x := NewEndpointIndex()
+			tr := NewTranslator(options(d), x)
+			x.Update(o)
+			tr.Update(o)
+			next := *o
+			next.Services = tt.services
+			x.Update(&next)
+			if got, want := !tr.Update(&next).Empty(), tt.want && d == Traefik17; got != want {
+				t.Errorf("%s: %s: read again %v", tt.name, d, got)
+			}
 		}
-	}
-	if Routes(o, options(Spec)).Depends.ServicesChanged(&Objects{}) {
-		t.Error("the API alone depends on Services")
 	}
 }
 

@@ -25,7 +25,7 @@ import (
 // that no Pod counts twice.
 func Endpoints(o *Objects, backends []route.Backend) (map[route.Backend][]route.Endpoint, []Problem) {
 	x := NewEndpointIndex()
-	x.Want(backends)
+	x.Want(backends, nil)
 	x.Update(o)
 	return x.endpoints, x.Problems()
 }

@@ -28,6 +28,9 @@ type EndpointIndex struct {
 	endpoints map[route.Backend][]route.Endpoint
 	stale     map[*service]bool // have to be looked at again
 	faulty    map[*service]bool // have problems
+	// touched are the Services of which something has changed since that was
+	// asked for last: true where it was the Service itself.
+	touched map[serviceName]bool
 }
 
 // NewEndpointIndex returns an index of no backends and no objects.
@@ -38,40 +41,73 @@ func NewEndpointIndex() *EndpointIndex {
 		endpoints: make(map[route.Backend][]route.Endpoint),
 		stale:     make(map[*service]bool),
 		faulty:    make(map[*service]bool),
+		touched:   make(map[serviceName]bool),
 	}
 }
 
-// Want makes backends those whose endpoints are asked for; the zero Backend has
-// none. The next Update returns the endpoints of those that are new.
-func (x *EndpointIndex) Want(backends []route.Backend) {
+// Want adds backends to those whose endpoints are asked for, and takes others
+// away; the zero Backend has none. The next Update returns the endpoints of those
+// that have come.
+func (x *EndpointIndex) Want(come, gone []route.Backend) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	wanted := make(map[route.Backend]bool, len(backends))
-	for _, b := range backends {
-		if b != (route.Backend{}) {
-			wanted[b] = true
+	for _, b := range gone {
+		s := x.services[serviceName{b.Namespace, b.Service}]
+		if _, known := x.endpoints[b]; !known || s == nil {
+			continue
+		}
+		delete(x.endpoints, b)
+		s.backends = slices.DeleteFunc(s.backends, func(have route.Backend) bool { return have == b })
+		x.stale[s] = true // its problems may be of what is gone
+	}
+	for _, b := range come {
+		if _, known := x.endpoints[b]; known || b == (route.Backend{}) {
+			continue
+		}
+		s := x.service(serviceName{b.Namespace, b.Service})
+		i, _ := slices.BinarySearchFunc(s.backends, b, route.Backend.Compare)
+		s.backends = slices.Insert(s.backends, i, b)
+		x.endpoints[b] = nil
+		x.stale[s] = true
+	}
+}
+
+// object returns a Service, nil where it does not exist.
+func (x *EndpointIndex) object(name serviceName) *corev1.Service {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if s := x.services[name]; s != nil {
+		return s.object
+	}
+	return nil
+}
+
+// count is how many endpoints b has that get new clients, whether it is asked for
+// or not. Those of a name that DNS has to be asked for are none.
+func (x *EndpointIndex) count(b route.Backend) int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	s := x.services[serviceName{b.Namespace, b.Service}]
+	if s == nil {
+		return 0
+	}
+	aside := service{name: s.name, object: s.object, slices: s.slices} // it tells of no problems
+	n := 0
+	for _, e := range aside.endpoints(b, Names{}) {
+		if !e.Leaving {
+			n++
 		}
 	}
-	for _, s := range x.services {
-		kept := slices.DeleteFunc(s.backends, func(b route.Backend) bool { return !wanted[b] })
-		if len(kept) != len(s.backends) {
-			x.stale[s] = true // its problems may be of what is gone
-		}
-		s.backends = kept
-	}
-	for b := range x.endpoints {
-		if !wanted[b] {
-			delete(x.endpoints, b)
-		}
-	}
-	for _, b := range backends {
-		if _, known := x.endpoints[b]; !known && wanted[b] {
-			s := x.service(serviceName{b.Namespace, b.Service})
-			s.backends = append(s.backends, b)
-			x.endpoints[b] = nil
-			x.stale[s] = true
-		}
-	}
+	return n
+}
+
+// changes returns what has been touched since it was called last.
+func (x *EndpointIndex) changes() map[serviceName]bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	out := x.touched
+	x.touched = make(map[serviceName]bool)
+	return out
 }
 
 // service returns the entry of that name and makes it where it is missing.
@@ -146,6 +182,7 @@ func (x *EndpointIndex) setObject(name serviceName, object *corev1.Service) {
 	s := x.service(name)
 	s.object = object
 	x.stale[s] = true
+	x.touched[name] = true
 }
 
 func (x *EndpointIndex) addSlice(slice *discoveryv1.EndpointSlice) {
@@ -156,14 +193,20 @@ func (x *EndpointIndex) addSlice(slice *discoveryv1.EndpointSlice) {
 	})
 	s.slices = slices.Insert(s.slices, i, slice)
 	x.of[slice] = s
-	x.stale[s] = true
+	x.touch(s)
 }
 
 func (x *EndpointIndex) removeSlice(slice *discoveryv1.EndpointSlice) {
 	s := x.of[slice]
 	delete(x.of, slice)
 	s.slices = slices.DeleteFunc(s.slices, func(have *discoveryv1.EndpointSlice) bool { return have == slice })
+	x.touch(s)
+}
+
+// touch notes that another slice has come or gone.
+func (x *EndpointIndex) touch(s *service) {
 	x.stale[s] = true
+	x.touched[s.name] = x.touched[s.name]
 }
 
 // refresh looks at the stale Services again and returns what has changed.

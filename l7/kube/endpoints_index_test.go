@@ -72,7 +72,13 @@ func TestEndpointIndexFollows(t *testing.T) {
 				}
 			}
 		}
-		x.Want(backends)
+		var gone []route.Backend
+		for b := range x.All() {
+			if !slices.Contains(backends, b) {
+				gone = append(gone, b)
+			}
+		}
+		x.Want(backends, gone)
 		maps.Copy(followed, x.Update(o))
 		maps.DeleteFunc(followed, func(b route.Backend, e []route.Endpoint) bool { return len(e) == 0 || !slices.Contains(backends, b) })
 
@@ -85,7 +91,7 @@ func TestEndpointIndexFollows(t *testing.T) {
 			t.Fatalf("round %d (-fresh +sum of changes):\n%s", round, diff)
 		}
 		fresh := NewEndpointIndex()
-		fresh.Want(backends)
+		fresh.Want(backends, nil)
 		fresh.Update(o)
 		if diff := cmp.Diff(fresh.Problems(), x.Problems()); diff != "" {
 			t.Fatalf("round %d (-fresh +followed):\n%s", round, diff)
@@ -104,7 +110,7 @@ func BenchmarkEndpointChange(b *testing.B) {
 		backends = append(backends, route.Backend{Namespace: "default", Service: name, Port: "80"})
 	}
 	x := NewEndpointIndex()
-	x.Want(backends)
+	x.Want(backends, nil)
 	x.Update(o)
 	b.ReportAllocs()
 	addrs := []string{"10.0.0.1", "10.0.0.2"}

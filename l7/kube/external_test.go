@@ -35,7 +35,7 @@ func TestExternalNames(t *testing.T) {
 		backends = append(backends, route.Backend{Namespace: "shop", Service: name, Port: port})
 	}
 	x := NewEndpointIndex()
-	x.Want(backends)
+	x.Want(backends, nil)
 	x.Update(o)
 	if names := x.ExternalNames(); names != nil {
 		t.Errorf("nothing is allowed, and asked for is %v", names)

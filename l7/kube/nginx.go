@@ -74,7 +74,7 @@ func (d *nginx) ingress(t *translation, o *object) ruleReader {
 		return &nginxIngress{notes: n, d: d, canary: &c}
 	}
 	i := &nginxIngress{notes: n, d: d}
-	i.toTLS = n.nginxToTLS(&d.hosts)
+	i.toTLS = n.nginxToTLS()
 	i.pages = func(route.Backend) []route.Step { return nil }
 	if len(n.found) == 0 {
 		return i

@@ -131,7 +131,7 @@ func (n notes) nginxSecret(key, asks, from string) *corev1.Secret {
 		n.refuse(key, "Secret %s is of another namespace, which nothing is taken from: copy it to %s", name, n.o.Namespace)
 		return nil
 	}
-	s := n.t.secrets[namespace+"/"+bare]
+	s := n.t.secret(namespace + "/" + bare)
 	if s == nil || len(s.Data) == 0 {
 		n.refuse(key, "Secret %s/%s does not exist, or holds nothing of use here: kubectl create secret generic %s -n %s %s", namespace, bare, bare, namespace, from)
 		return nil

@@ -17,28 +17,18 @@ import (
 type nginxHosts struct {
 	names map[string]bool // that rules have
 	// regexps are those of which the paths are expressions, because one Ingress
-	// of the namespace asks for that, and tls those that one has a certificate
-	// for; some of these are wildcards.
-	regexps, tls map[nginxHost]bool
+	// of the namespace asks for that.
+	regexps map[nginxHost]bool
 }
 
 // A nginxHost is a host as Ingresses of one namespace have it.
 type nginxHost struct{ namespace, host string }
 
 func newNginxHosts(ingresses []*netv1.Ingress) nginxHosts {
-	h := nginxHosts{names: map[string]bool{}, regexps: map[nginxHost]bool{}, tls: map[nginxHost]bool{}}
+	h := nginxHosts{names: map[string]bool{}, regexps: map[nginxHost]bool{}}
 	for _, ing := range ingresses {
 		if nginxSays(ing.Annotations, "canary") {
 			continue // its rules are another's
-		}
-		own := false // its tls is for all hosts of its rules
-		for _, t := range ing.Spec.TLS {
-			for _, host := range t.Hosts {
-				if c, err := canonicalHost(host); err == nil {
-					h.tls[nginxHost{ing.Namespace, c}] = true
-				}
-			}
-			own = own || len(t.Hosts) == 0
 		}
 		for _, r := range ing.Spec.Rules {
 			host, err := canonicalHost(r.Host)
@@ -46,15 +36,63 @@ func newNginxHosts(ingresses []*netv1.Ingress) nginxHosts {
 				continue
 			}
 			h.names[host] = true
-			if own && host != "" {
-				h.tls[nginxHost{ing.Namespace, host}] = true
-			}
 			if nginxExpressions(ing.Annotations, r.HTTP) {
 				h.regexps[nginxHost{ing.Namespace, host}] = true
 			}
 		}
 	}
 	return h
+}
+
+// nginxCertified returns the hosts that an Ingress has a certificate for, some of
+// them wildcards, once each.
+func nginxCertified(ing *netv1.Ingress) (out []nginxHost) {
+	if len(ing.Spec.TLS) == 0 || nginxSays(ing.Annotations, "canary") {
+		return nil
+	}
+	add := func(host string) {
+		c, err := canonicalHost(host)
+		if h := (nginxHost{ing.Namespace, c}); err == nil && c != "" && !slices.Contains(out, h) {
+			out = append(out, h)
+		}
+	}
+	for _, t := range ing.Spec.TLS {
+		for _, host := range t.Hosts {
+			add(host)
+		}
+		if len(t.Hosts) > 0 {
+			continue
+		}
+		for _, r := range ing.Spec.Rules { // it is for all of them
+			add(r.Host)
+		}
+	}
+	return out
+}
+
+// nginxOtherHosts returns the hosts that an Ingress may have rules for beside
+// hosts, those of its rules: the aliases of one of them, and those with www, or
+// without.
+func nginxOtherHosts(ing *netv1.Ingress, hosts []string) (out []string) {
+	for name := range strings.SplitSeq(ing.Annotations[nginxPrefix+"server-alias"], ",") {
+		if host, err := canonicalHost(strings.TrimSpace(name)); err == nil && host != "" {
+			out = append(out, host)
+		}
+	}
+	if nginxSays(ing.Annotations, "from-to-www-redirect") {
+		for _, host := range hosts {
+			out = append(out, nginxWWW(host))
+		}
+	}
+	return out
+}
+
+// nginxWWW returns a host with www, or without.
+func nginxWWW(host string) string {
+	if other, ok := strings.CutPrefix(host, "www."); ok {
+		return other
+	}
+	return "www." + host
 }
 
 // nginxExpressions reports whether an Ingress makes the paths of a rule's host
@@ -82,9 +120,16 @@ func nginxSays(annotations map[string]string, key string) bool {
 }
 
 // hasTLS reports whether a certificate was meant for a host.
-func (h *nginxHosts) hasTLS(namespace, host string) bool {
+func (t *translation) hasTLS(namespace, host string) bool {
+	if t.certified(nginxHost{namespace, host}) {
+		return true
+	}
 	_, rest, ok := strings.Cut(host, ".")
-	return host != "" && h.tls[nginxHost{namespace, host}] || ok && h.tls[nginxHost{namespace, "*." + rest}]
+	return ok && t.certified(nginxHost{namespace, "*." + rest})
+}
+
+func (t *translation) certified(h nginxHost) bool {
+	return remember(&t.reads.certified, h, t.of.certified[h] > 0)
 }
 
 // A nginxPath is what an Ingress asks for of its paths.

@@ -73,7 +73,7 @@ func nginxRedirect(to string) (middleware.Redirect, bool) {
 
 // nginxToTLS reads ssl-redirect, which holds for hosts that have a certificate
 // unless it says no, and force-ssl-redirect, which holds for all.
-func (n notes) nginxToTLS(hosts *nginxHosts) func(host string) []route.Step {
+func (n notes) nginxToTLS() func(host string) []route.Step {
 	forced, wanted := n.flag("force-ssl-redirect", false), n.flag("ssl-redirect", true)
 	to := middleware.Redirect{Scheme: "https", Status: http.StatusPermanentRedirect}
 	there := false
@@ -84,7 +84,7 @@ func (n notes) nginxToTLS(hosts *nginxHosts) func(host string) []route.Step {
 		}
 	}
 	return func(host string) []route.Step {
-		if forced || wanted && there && hosts.hasTLS(n.o.Namespace, host) {
+		if forced || wanted && there && n.t.hasTLS(n.o.Namespace, host) {
 			return []route.Step{to}
 		}
 		return nil
@@ -94,10 +94,7 @@ func (n notes) nginxToTLS(hosts *nginxHosts) func(host string) []route.Step {
 // toWWW redirects the name with www, or without, to that of s, unless rules have
 // it.
 func (d *nginx) toWWW(t *translation, s route.Spec) {
-	other, ok := strings.CutPrefix(s.Host, "www.")
-	if !ok {
-		other = "www." + s.Host
-	}
+	other := nginxWWW(s.Host)
 	if s.Host == "" || strings.HasPrefix(s.Host, "*") || s.Backend == (route.Backend{}) || d.hosts.names[other] ||
 		!t.owns(annotation(nginxPrefix+"from-to-www-redirect"), other) {
 		return

@@ -45,12 +45,12 @@ type keeper struct {
 // kept is what there is to write.
 type kept struct {
 	objects  *Objects
-	backends []route.Backend
+	backends func() []route.Backend
 }
 
 // keep has o written soon, in place of what waits for that. It does not block.
 // One goroutine at a time may call it.
-func (k *keeper) keep(o *Objects, backends []route.Backend) {
+func (k *keeper) keep(o *Objects, backends func() []route.Backend) {
 	select {
 	case <-k.latest:
 	default: // nothing waits
@@ -121,7 +121,7 @@ func (k *keeper) newest(ctx context.Context, next kept, wait time.Duration, conf
 
 // write returns what is owed then: next where it failed.
 func (k *keeper) write(next kept) (owed *kept) {
-	b, err := snapshot{k.servers, needed(next.objects, next.backends)}.encode()
+	b, err := snapshot{k.servers, needed(next.objects, next.backends())}.encode()
 	if err == nil {
 		err = os.MkdirAll(filepath.Dir(k.path), 0o700)
 	}

@@ -194,8 +194,8 @@ func TestKeeperSparesTheDisk(t *testing.T) {
 			}
 		}
 		expect("at first", -1)
-		k.keep(withIngresses(1), nil)
-		k.keep(withIngresses(2), nil)
+		k.keep(withIngresses(1), noBackends)
+		k.keep(withIngresses(2), noBackends)
 		expect("before it settled", -1)
 		time.Sleep(settle)
 		expect("after", 2)
@@ -204,19 +204,19 @@ func TestKeeperSparesTheDisk(t *testing.T) {
 		}
 		for n := 3; n < 10; n++ { // without a pause
 			time.Sleep(time.Second)
-			k.keep(withIngresses(n), nil)
+			k.keep(withIngresses(n), noBackends)
 		}
 		expect("while it changes", 2)
 		time.Sleep(writeEvery)
 		expect("in the end", 9)
 		k.confirmed.Store(false)
-		k.keep(withIngresses(10), nil)
+		k.keep(withIngresses(10), noBackends)
 		time.Sleep(2 * writeEvery)
 		expect("while the API server is away", 9)
 		k.confirmed.Store(true)
 		time.Sleep(settle)
 		expect("when it vouches for that", 10)
-		k.keep(withIngresses(11), nil)
+		k.keep(withIngresses(11), noBackends)
 		k.stop()
 		expect("after the stop", 11)
 	})
@@ -230,7 +230,7 @@ func TestKeeperTriesAgain(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		k := startKeeping(t, filepath.Join(dir, "snapshot"))
-		k.keep(withIngresses(1), nil)
+		k.keep(withIngresses(1), noBackends)
 		time.Sleep(2 * touchEvery)
 		synctest.Wait()
 		if fault := k.fault.Load(); fault == nil || !strings.Contains(*fault, "snapshot: not a directory") {
@@ -254,7 +254,7 @@ func TestKeeperKnowsTheAge(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "snapshot")
 	synctest.Test(t, func(t *testing.T) {
 		k := startKeeping(t, path)
-		k.keep(withIngresses(1), nil)
+		k.keep(withIngresses(1), noBackends)
 		time.Sleep(settle)
 		age := func() time.Duration {
 			synctest.Wait()
@@ -284,7 +284,7 @@ func TestKeeperRefusesAnotherCluster(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "snapshot")
 	synctest.Test(t, func(t *testing.T) {
 		k := startKeeping(t, path)
-		k.keep(withIngresses(1), nil)
+		k.keep(withIngresses(1), noBackends)
 		k.stop()
 		k.servers = []string{"https://b"}
 		if _, _, err := k.read(); err == nil || !strings.Contains(err.Error(), "another cluster") {
@@ -292,3 +292,5 @@ func TestKeeperRefusesAnotherCluster(t *testing.T) {
 		}
 	})
 }
+
+func noBackends() []route.Backend { return nil }

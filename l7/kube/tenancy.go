@@ -54,7 +54,7 @@ func (t *translation) owns(field, host string) bool {
 	}
 	owner, taken := t.owners[host]
 	if !taken {
-		t.owners[host] = t.origin
+		remember(&t.owners, host, t.origin)
 		return true
 	}
 	if owner.Namespace != t.origin.Namespace {
@@ -70,7 +70,7 @@ func (t *translation) disown(field, host, why string) {
 	if t.disowned[c] {
 		return
 	}
-	t.disowned[c] = true
+	remember(&t.disowned, c, true)
 	if host == "" {
 		host = "every host"
 	}

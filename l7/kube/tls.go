@@ -1,7 +1,9 @@
 package kube
 
 import (
-	"fmt"
+	"bytes"
+	"slices"
+	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	netv1 "k8s.io/api/networking/v1"
@@ -19,24 +21,85 @@ type CertRequest struct {
 	Origin route.Origin
 }
 
-// certificates reads the tls of an Ingress.
-func (t *translation) certificates(ing *netv1.Ingress) {
-	t.origin = originOf(ing)
-	for i, entry := range ing.Spec.TLS {
-		t.tls(fmt.Sprintf("spec.tls[%d]", i), entry)
+// certificates is what the tls of all Ingresses come to.
+type certificates struct {
+	TLS          []TLS
+	CertRequests []CertRequest
+	Problems     []Problem
+	// hosts are those that a tls names.
+	hosts map[string]bool
+}
+
+func (c *certificates) equal(o certificates) bool {
+	return o.hosts != nil && slices.Equal(c.CertRequests, o.CertRequests) && slices.EqualFunc(c.TLS, o.TLS, func(a, b TLS) bool {
+		return a.Secret == b.Secret && a.Origin == b.Origin && slices.Equal(a.Hosts, b.Hosts) &&
+			bytes.Equal(a.Cert, b.Cert) && bytes.Equal(a.Key, b.Key)
+	})
+}
+
+// A certifier reads the tls of Ingresses, once it is known whose hosts have
+// rules. It costs little beside them, and one change may be about all: a wildcard
+// is in many.
+type certifier struct {
+	translation
+	hosts  map[string]bool
+	served map[string]servedBy // by host
+	part   *part               // of the Ingress that is being read
+}
+
+// A servedBy is who has a host's certificate.
+type servedBy struct {
+	secret string
+	origin route.Origin
+}
+
+// readCertificates reads the tls of all Ingresses, the oldest one first.
+func (t *Translator) readCertificates() certificates {
+	var all []*entry
+	for _, e := range t.entries {
+		if len(e.Spec.TLS) > 0 {
+			all = append(all, e)
+		}
 	}
+	slices.SortFunc(all, compareAge)
+	c := certifier{
+		translation: translation{opt: t.opt, of: t},
+		hosts:       make(map[string]bool),
+		served:      make(map[string]servedBy),
+	}
+	for _, e := range all {
+		c.origin, c.part = originOf(e.Ingress), e.part
+		for i, entry := range e.Spec.TLS {
+			c.tls("spec.tls["+strconv.Itoa(i)+"]", entry)
+		}
+	}
+	return certificates{c.TLS, c.CertRequests, c.Problems, c.hosts}
+}
+
+// owns is that of a translation. Who has a rule for a host has it first.
+func (t *certifier) owns(field, host string) bool {
+	if p := t.of.byHost[host]; p != nil && !t.hosts[host] {
+		if owner, ok := p.owners[host]; ok {
+			remember(&t.owners, host, owner)
+		}
+	}
+	t.hosts[host] = true
+	if c := (claim{t.origin, host}); t.part.disowned[c] {
+		remember(&t.disowned, c, true)
+	}
+	return t.translation.owns(field, host)
 }
 
 // tls reads one entry of an Ingress's tls. One with neither Secret nor hosts
 // asks for the default certificate. The Secret's type is of no importance: whoever made it
 // as Opaque has its two keys there as well.
-func (t *translation) tls(field string, entry netv1.IngressTLS) {
+func (t *certifier) tls(field string, entry netv1.IngressTLS) {
 	if entry.SecretName == "" {
 		t.requests(field, entry.Hosts)
 		return
 	}
 	name := t.origin.Namespace + "/" + entry.SecretName
-	secret := t.secrets[name]
+	secret := t.of.secrets[name]
 	if secret == nil {
 		t.problem(field+".secretName", "Secret %s does not exist, clients get the default certificate: "+
 			"kubectl create secret tls %s -n %s --cert=FILE --key=FILE", name, entry.SecretName, t.origin.Namespace)
@@ -55,7 +118,7 @@ func (t *translation) tls(field string, entry netv1.IngressTLS) {
 		Origin: t.origin,
 	}
 	for i, h := range entry.Hosts {
-		if host, ok := t.tlsHost(fmt.Sprintf("%s.hosts[%d]", field, i), h, out); ok {
+		if host, ok := t.tlsHost(field+".hosts["+strconv.Itoa(i)+"]", h, name); ok {
 			out.Hosts = append(out.Hosts, host)
 		}
 	}
@@ -65,9 +128,9 @@ func (t *translation) tls(field string, entry netv1.IngressTLS) {
 }
 
 // requests asks for a certificate for each of hosts.
-func (t *translation) requests(field string, hosts []string) {
+func (t *certifier) requests(field string, hosts []string) {
 	for i, h := range hosts {
-		q := CertRequest{Field: fmt.Sprintf("%s.hosts[%d]", field, i), Origin: t.origin}
+		q := CertRequest{Field: field + ".hosts[" + strconv.Itoa(i) + "]", Origin: t.origin}
 		var err error
 		if q.Host, err = canonicalHost(h); err != nil || q.Host == "" {
 			t.problem(q.Field, "%q is no host name: write a DNS name, or one whose first label is *", h)
@@ -81,7 +144,7 @@ func (t *translation) requests(field string, hosts []string) {
 
 // tlsHost returns the canonical host, unless it is none or an Ingress that
 // came before serves it with another Secret.
-func (t *translation) tlsHost(field, h string, out TLS) (string, bool) {
+func (t *certifier) tlsHost(field, h, secret string) (string, bool) {
 	host, err := canonicalHost(h)
 	if err != nil || host == "" {
 		t.problem(field, "%q is no host name: write a DNS name, or one whose first label is *", h)
@@ -91,10 +154,10 @@ func (t *translation) tlsHost(field, h string, out TLS) (string, bool) {
 		return "", false
 	}
 	other, ok := t.served[host]
-	if ok && other.Secret != out.Secret {
-		t.problem(field, "%s is served with Secret %s of %s, which comes first: remove one of the two", host, other.Secret, other.Origin)
+	if ok && other.secret != secret {
+		t.problem(field, "%s is served with Secret %s of %s, which comes first: remove one of the two", host, other.secret, other.origin)
 		return "", false
 	}
-	t.served[host] = out
+	t.served[host] = servedBy{secret, t.origin}
 	return host, true
 }

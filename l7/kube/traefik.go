@@ -98,9 +98,8 @@ type traefik17 struct {
 	services map[serviceName]*traefikService
 	groups   map[traefikPlace]*traefikGroup
 	order    []*traefikGroup
-	weighing []*traefikIngress        // those with service-weights
-	exact    []int                    // Specs of rule-type Path, by their place in the Result
-	paths    map[string]route.Backend // of the rules, by namespace/host/path
+	weighing []*traefikIngress // those with service-weights
+	exact    []int             // Specs of rule-type Path, by their place in the Result
 }
 
 func newTraefik17() *traefik17 {
@@ -153,7 +152,7 @@ func (d *traefik17) ingress(t *translation, o *object) ruleReader {
 	i.redirect = n.traefikRedirect()
 	i.protocol = n.traefikProtocol()
 	i.hostless = !n.flag("preserve-host", true)
-	i.first = slices.Concat(d.errorPages(n), n.traefikAllow())
+	i.first = slices.Concat(n.traefikErrorPages(), n.traefikAllow())
 	i.middle = slices.Concat(n.traefikHeaders(), n.traefikSecurity(), n.traefikClientCert(), n.traefikAuth())
 	i.last = n.traefikRateLimit()
 	i.protected = slices.ContainsFunc(

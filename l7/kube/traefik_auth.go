@@ -124,7 +124,7 @@ func (n notes) users() ([]byte, bool) {
 		n.refuse("auth-type", "needs auth-secret, the name of a Secret with users: add it")
 		return nil, false
 	}
-	s := n.t.secrets[n.o.Namespace+"/"+name]
+	s := n.t.secret(n.o.Namespace + "/" + name)
 	switch {
 	case s == nil || len(s.Data) == 0:
 		n.refuse("auth-secret", "there is no Secret %s/%s of type Opaque with users and hashes: "+
@@ -154,7 +154,7 @@ func (n notes) forwardAuth() []route.Step {
 	f.Backend, _ = middleware.ServiceURL(f.URL)
 	f.TLS.Insecure = n.flag("auth-tls-insecure", false)
 	if name := n.text("auth-tls-secret"); name != "" {
-		s := n.t.secrets[n.o.Namespace+"/"+name]
+		s := n.t.secret(n.o.Namespace + "/" + name)
 		if s == nil {
 			n.refuse("auth-tls-secret", "there is no Secret %s/%s with tls.crt and tls.key: "+
 				"kubectl create secret tls %s -n %s --cert=FILE --key=FILE", n.o.Namespace, name, name, n.o.Namespace)

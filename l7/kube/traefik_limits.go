@@ -89,10 +89,10 @@ func (s *span) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// errorPages reads error-pages. Traefik's backend is the host and the path of a
+// traefikErrorPages reads error-pages. Traefik's backend is the host and the path of a
 // rule; the name of a Service, or NAME:PORT, will do as well. Both are looked
 // for in the Ingress's own namespace.
-func (d *traefik17) errorPages(n notes) []route.Step {
+func (n notes) traefikErrorPages() []route.Step {
 	if !n.has("error-pages") {
 		return nil
 	}
@@ -108,7 +108,7 @@ func (d *traefik17) errorPages(n notes) []route.Step {
 	var out []route.Step
 	for _, name := range slices.Sorted(maps.Keys(pages)) {
 		p := pages[name]
-		b, ok := d.pageBackend(n, p.Backend)
+		b, ok := n.pageBackend(p.Backend)
 		if !ok {
 			n.bad("error-pages", "%s: %q is neither HOST/PATH of a rule nor a Service of namespace %s, the page is left out: correct it", name, p.Backend, n.o.Namespace)
 			continue
@@ -152,8 +152,9 @@ func traefikStatuses(list []any) ([]middleware.Statuses, string) {
 }
 
 // pageBackend finds the backend that an error page comes from.
-func (d *traefik17) pageBackend(n notes, name string) (route.Backend, bool) {
-	if b, ok := d.rulePaths(n.t)[n.o.Namespace+"/"+name]; ok {
+func (n notes) pageBackend(name string) (route.Backend, bool) {
+	of := pageName{n.o.Namespace, name}
+	if b := remember(&n.t.reads.pages, of, n.t.of.page(of)); b != (route.Backend{}) {
 		return b, true
 	}
 	service, port, _ := strings.Cut(name, ":")
@@ -166,29 +167,6 @@ func (d *traefik17) pageBackend(n notes, name string) (route.Backend, bool) {
 		b.Port = strconv.Itoa(int(s.Spec.Ports[0].Port))
 	}
 	return b, true
-}
-
-// rulePaths are the backends of all rules by namespace/host/path, which is what
-// Traefik calls them.
-func (d *traefik17) rulePaths(t *translation) map[string]route.Backend {
-	if d.paths != nil {
-		return d.paths
-	}
-	d.paths = make(map[string]route.Backend)
-	for _, ing := range t.ingresses {
-		for _, r := range ing.Spec.Rules {
-			if r.HTTP == nil {
-				continue
-			}
-			for _, p := range r.HTTP.Paths {
-				name := ing.Namespace + "/" + r.Host + p.Path
-				if b, ok := serviceBackend(ing.Namespace, p.Backend); ok && d.paths[name] == (route.Backend{}) {
-					d.paths[name] = b
-				}
-			}
-		}
-	}
-	return d.paths
 }
 
 // serviceBackend returns the backend that names a Service and one port of it.

@@ -147,35 +147,14 @@ func (g *traefikGroup) counted() bool {
 
 // counts returns how many endpoints the backends have that it depends on.
 func (t *translation) counts(groups []*traefikGroup) map[route.Backend]int {
-	var asked []route.Backend
 	for _, g := range groups {
 		if g.counted() {
 			for _, p := range g.parts {
-				asked = append(asked, p.backend)
+				remember(&t.reads.counts, p.backend, t.of.index.count(p.backend))
 			}
 		}
 	}
-	if len(asked) == 0 {
-		return nil
-	}
-	found, _ := Endpoints(t.objects, asked)
-	t.Depends.Counts = make(map[route.Backend]int, len(found))
-	for b, endpoints := range found {
-		t.Depends.Counts[b] = CountEndpoints(endpoints)
-	}
-	return t.Depends.Counts
-}
-
-// CountEndpoints is how many of a backend's endpoints Depends.Counts counts:
-// those that get new clients.
-func CountEndpoints(endpoints []route.Endpoint) int {
-	n := 0
-	for _, e := range endpoints {
-		if !e.Leaving {
-			n++
-		}
-	}
-	return n
+	return t.reads.counts
 }
 
 // share makes the part with the largest weight the backend of s, and Choices of

@@ -1,12 +1,7 @@
 package kube
 
 import (
-	"cmp"
 	"fmt"
-	"maps"
-	"reflect"
-	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	netv1 "k8s.io/api/networking/v1"
@@ -48,7 +43,8 @@ type Entrypoint struct {
 
 // A Result is what Routes makes of Objects.
 type Result struct {
-	// Specs and TLS come from the oldest Ingress first.
+	// Specs and TLS come from the oldest Ingress first; those of Ingresses that
+	// have a host in common stand together.
 	Specs []route.Spec
 	TLS   []TLS
 	// CertRequests come in the same order.
@@ -56,42 +52,6 @@ type Result struct {
 	Problems     []Problem
 	// Policies are those of backends that differ from Options.Policy.
 	Policies map[route.Backend]backend.Policy
-	// Depends is what else the Result was made of than Ingresses, Classes and
-	// Secrets.
-	Depends Depends
-}
-
-// Depends says when a Result is to be made anew, beside a change of Ingresses,
-// Classes and Secrets.
-type Depends struct {
-	// Counts are the backends of which it depends on how many endpoints they
-	// have, and how many those were: see CountEndpoints.
-	Counts map[route.Backend]int
-	// services are those that were read, nil where they did not exist.
-	services map[serviceName]*corev1.Service
-}
-
-// ServicesChanged reports whether a Service that was read is another one in o, as
-// far as a Result can depend on it.
-func (d Depends) ServicesChanged(o *Objects) bool {
-	left := len(d.services)
-	for _, s := range o.Services {
-		was, read := d.services[serviceName{s.Namespace, s.Name}]
-		if !read {
-			continue
-		}
-		left--
-		if was != s && (was == nil || !maps.Equal(was.Annotations, s.Annotations) ||
-			!reflect.DeepEqual(was.Spec.Ports, s.Spec.Ports) || was.Spec.Type != s.Spec.Type || was.Spec.ExternalName != s.Spec.ExternalName) {
-			return true
-		}
-	}
-	for _, was := range d.services {
-		if was == nil {
-			left-- // it still does not exist
-		}
-	}
-	return left != 0
 }
 
 // A TLS is one entry of an Ingress's tls whose Secret is there. Whether
@@ -109,66 +69,54 @@ type TLS struct {
 // String leaves out the key, which must not get into a log.
 func (t TLS) String() string { return fmt.Sprintf("%s for %s", t.Secret, t.Hosts) }
 
-// Routes reads the rules and certificates of the Ingresses that are ours. It
-// depends on Ingresses, Classes and Secrets, and on what Depends says: endpoints
-// come and go without a new table.
+// Routes reads the rules and certificates of the Ingresses that are ours.
 func Routes(o *Objects, opt Options) Result {
-	t := translation{
-		opt:     opt,
-		objects: o,
-		dialect: newDialect(opt.Dialect),
-		secrets: make(map[string]*corev1.Secret, len(o.Secrets)),
-		served:  make(map[string]TLS),
-
-		owners:   make(map[string]route.Origin),
-		disowned: make(map[claim]bool),
-	}
-	for _, s := range o.Secrets {
-		t.secrets[s.Namespace+"/"+s.Name] = s
-	}
-	classes := newClasses(o.Classes, opt.IngressClass)
-	var ours []*netv1.Ingress
-	for _, ing := range o.Ingresses {
-		if classes.serve(ing) {
-			ours = append(ours, ing)
-		}
-	}
-	slices.SortFunc(ours, func(a, b *netv1.Ingress) int {
-		return cmp.Or(
-			a.CreationTimestamp.Compare(b.CreationTimestamp.Time),
-			strings.Compare(a.Namespace, b.Namespace),
-			strings.Compare(a.Name, b.Name),
-		)
-	})
-	t.ingresses = ours
-	for _, ing := range ours {
-		t.ingress(ing)
-	}
-	t.dialect.finish(&t)
-	for _, ing := range ours { // now it is known whose the hosts are
-		t.certificates(ing)
-	}
-	return t.Result
+	x := NewEndpointIndex()
+	x.Update(o)
+	t := NewTranslator(opt, x)
+	t.Update(o)
+	return t.Result()
 }
 
-// A translation collects the Result.
+// A translation reads Ingresses: those that have a host in common, which is all
+// that one may say about another, and in the end the certificates of all.
 type translation struct {
 	Result
 	opt     Options
-	objects *Objects
+	of      *Translator
 	dialect dialect
-	// ingresses are those that are ours, the oldest one first.
+	// ingresses are those that are read, the oldest one first.
 	ingresses []*netv1.Ingress
+	reads     reads
 
-	secrets  map[string]*corev1.Secret
-	served   map[string]TLS          // by host
 	owners   map[string]route.Origin // of hosts
 	disowned map[claim]bool          // those told of
-	services map[serviceName]*corev1.Service
 
 	// What follows is of the Ingress that is being read.
 	origin  route.Origin
 	refused bool
+}
+
+// reads are the answers of a Translator that a Result was made of. Where one of
+// them is another, it is to be made anew.
+type reads struct {
+	services  map[serviceName]*corev1.Service
+	secrets   map[string]*corev1.Secret
+	counts    map[route.Backend]int
+	certified map[nginxHost]bool
+	pages     map[pageName]route.Backend
+}
+
+// A pageName is what an Ingress of a namespace calls a rule.
+type pageName struct{ namespace, name string }
+
+// remember notes an answer, and returns it.
+func remember[K comparable, V any](m *map[K]V, k K, v V) V {
+	if *m == nil {
+		*m = make(map[K]V)
+	}
+	(*m)[k] = v
+	return v
 }
 
 // problem tells of a field of the Ingress that is being read.
@@ -190,20 +138,15 @@ func (t *translation) refuse(field, format string, args ...any) {
 
 func (t *translation) add(s route.Spec) { t.Specs = append(t.Specs, s) }
 
-// service returns a Service, nil where it does not exist. The Result then
-// depends on it.
+// service returns a Service, nil where it does not exist.
 func (t *translation) service(b route.Backend) *corev1.Service {
-	if t.services == nil {
-		t.Depends.services = make(map[serviceName]*corev1.Service)
-		t.services = make(map[serviceName]*corev1.Service, len(t.objects.Services))
-		for _, s := range t.objects.Services {
-			t.services[serviceName{s.Namespace, s.Name}] = s
-		}
-	}
 	name := serviceName{b.Namespace, b.Service}
-	s := t.services[name]
-	t.Depends.services[name] = s
-	return s
+	return remember(&t.reads.services, name, t.of.index.object(name))
+}
+
+// secret returns a Secret by "namespace/name", nil where it does not exist.
+func (t *translation) secret(name string) *corev1.Secret {
+	return remember(&t.reads.secrets, name, t.of.secrets[name])
 }
 
 // policy has b be used by p, and returns what it then is called: as tells it

@@ -2,7 +2,6 @@ package kube
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,7 +29,7 @@ func (t *translation) ingress(ing *netv1.Ingress) {
 		t.problem("spec", "has neither rules nor defaultBackend: add one of them")
 	}
 	for i, r := range ing.Spec.Rules {
-		t.rule(read, fmt.Sprintf("spec.rules[%d]", i), r, byDefault)
+		t.rule(read, "spec.rules["+strconv.Itoa(i)+"]", r, byDefault)
 	}
 	t.strange(o)
 	t.named(o, t.Specs[first:])
@@ -75,7 +74,7 @@ func (t *translation) rule(read ruleReader, field string, r netv1.IngressRule, b
 		return
 	}
 	for i, p := range r.HTTP.Paths {
-		t.path(read, fmt.Sprintf("%s.http.paths[%d]", field, i), host, p)
+		t.path(read, field+".http.paths["+strconv.Itoa(i)+"]", host, p)
 	}
 	if byDefault != nil && host != "" {
 		// What of this host no rule takes goes to this Ingress's default

@@ -12,8 +12,9 @@ import (
 )
 
 // Keep has what is needed of o to serve by these backends outlive a boot. Call
-// it with what is served, from one goroutine at a time; it does not block.
-func (w *Watcher) Keep(o *Objects, backends []route.Backend) {
+// it with what is served, from one goroutine at a time; it does not block, and
+// backends is called later.
+func (w *Watcher) Keep(o *Objects, backends func() []route.Backend) {
 	if w.keeper != nil && o != nil {
 		w.keeper.keep(o, backends)
 	}

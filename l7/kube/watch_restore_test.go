@@ -30,7 +30,7 @@ func TestWatcherStartsWithoutTheServer(t *testing.T) {
 		t.Errorf("with the API server there, the status is %+v", s)
 	}
 	awaitStatus(t, w, "all readings", func(s kube.SourceStatus) bool { return s.Err == "" })
-	w.Keep(w.Objects(), []route.Backend{{Namespace: "shop", Service: "web", Port: "http"}})
+	w.Keep(w.Objects(), func() []route.Backend { return []route.Backend{{Namespace: "shop", Service: "web", Port: "http"}} })
 	stop()
 	if err := c.Stop(); err != nil {
 		t.Fatal(err)
@@ -49,7 +49,7 @@ func TestWatcherStartsWithoutTheServer(t *testing.T) {
 		t.Errorf("the status is %+v, begun at %v", s, began)
 	}
 	before := w.Objects().Gen
-	w.Keep(w.Objects(), nil) // may not count as confirmed
+	w.Keep(w.Objects(), func() []route.Backend { return nil }) // may not count as confirmed
 	if err := c.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -12,3 +12,13 @@ func (p *Proxy) UpdateEndpoints(m map[route.Backend][]route.Endpoint) {
 		p.pool(b).Set(eps)
 	}
 }
+
+// DropEndpoints does with backends what SetEndpoints does with those that are
+// not named, and leaves all others alone.
+func (p *Proxy) DropEndpoints(backends []route.Backend) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, b := range backends {
+		p.drop(b)
+	}
+}

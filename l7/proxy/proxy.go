@@ -167,17 +167,11 @@ func (p *Proxy) SetEndpoints(m map[route.Backend][]route.Endpoint) {
 	for b, eps := range m {
 		p.pool(b).Set(eps)
 	}
-	for b, pl := range p.pools {
-		switch _, named := m[b]; {
-		case named:
-		case p.leadsTo(pl):
-			pl.Set(nil)
-		default:
-			pl.Retire() // not emptied: a request may have just found the way here
-			delete(p.pools, b)
+	for b := range p.pools {
+		if _, named := m[b]; !named {
+			p.drop(b)
 		}
 	}
-	p.forget()
 }
 
 // SetPolicies makes the policy of each backend that own names that, and common
@@ -214,11 +208,24 @@ func (p *Proxy) pool(b route.Backend) *backend.Pool {
 	return pl
 }
 
-// forget drops the pools that have no endpoint and no route. The caller holds
-// mu.
-func (p *Proxy) forget() {
-	for b, pl := range p.pools {
-		if !p.leadsTo(pl) && pl.Empty() {
+// drop empties b's pool, or forgets it where no route leads there. The caller
+// holds mu.
+func (p *Proxy) drop(b route.Backend) {
+	switch pl := p.pools[b]; {
+	case pl == nil:
+	case p.leadsTo(pl):
+		pl.Set(nil)
+	default:
+		pl.Retire() // not emptied: a request may have just found the way here
+		delete(p.pools, b)
+	}
+}
+
+// forget drops those pools of backends that have no endpoint and no route. The
+// caller holds mu.
+func (p *Proxy) forget(backends []route.Backend) {
+	for _, b := range backends {
+		if pl := p.pools[b]; pl != nil && !p.leadsTo(pl) && pl.Empty() {
 			delete(p.pools, b)
 		}
 	}

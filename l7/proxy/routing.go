@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"strings"
 
 	"github.com/portico-lb/portico/l7/backend"
@@ -15,9 +16,8 @@ import (
 type routing struct {
 	table *route.Table
 	ways  map[*route.Route]*way
-	// lasting are the ways that have something to keep.
-	lasting map[wayKey]*way
-	used    map[*backend.Pool]bool // by ways, and by middlewares that ask
+	// used counts the uses of each pool by ways, and by middlewares that ask.
+	used map[*backend.Pool]int
 }
 
 // A way is where the requests of a route go, and what is done to them on it.
@@ -47,8 +47,8 @@ func keyOf(s *route.Spec) wayKey {
 }
 
 // SetRoutes makes t what all requests go by that begin from now on; nil answers
-// them 503. The middlewares of a route go on as they are where their steps have
-// stayed.
+// them 503. It costs what t has changed. The middlewares of a route go on as they
+// are where their steps have stayed.
 func (p *Proxy) SetRoutes(t *route.Table) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -58,40 +58,55 @@ func (p *Proxy) SetRoutes(t *route.Table) {
 	}
 	old := p.routing.Load()
 	if old == nil {
-		old = &routing{}
+		old = &routing{table: &route.Table{}, ways: map[*route.Route]*way{}, used: map[*backend.Pool]int{}}
 	}
-	r := &routing{
-		table:   t,
-		ways:    make(map[*route.Route]*way, len(t.Routes())),
-		lasting: make(map[wayKey]*way),
-		used:    make(map[*backend.Pool]bool),
+	r := &routing{table: t, ways: maps.Clone(old.ways), used: maps.Clone(old.used)}
+	gone, come := t.Changed(old.table)
+	lasting := make(map[wayKey]*way) // those that have something to keep
+	for _, rt := range gone {
+		if w := old.ways[rt]; w.chain != nil || w.fork != nil {
+			lasting[keyOf(&rt.Spec)] = w
+		}
+		delete(r.ways, rt)
 	}
-	for _, rt := range t.Routes() {
+	for _, rt := range come {
+		for b := range rt.Backends() {
+			r.used[p.pool(b)]++
+		}
 		w := &way{route: rt, pool: p.pool(rt.Backend), meter: p.counters.of(&rt.Origin)}
-		r.used[w.pool] = true
-		r.ways[rt] = w
 		if len(rt.Steps) > 0 || len(rt.Choices) > 0 {
-			key := keyOf(&rt.Spec)
-			p.equip(w, old.lasting[key], r.used)
-			r.lasting[key] = w
+			p.equip(w, lasting[keyOf(&rt.Spec)])
+		}
+		r.ways[rt] = w
+	}
+	idle := r.leave(gone, p.pools)
+	p.routing.Store(r)
+	p.forget(idle)
+}
+
+// leave counts the routes in gone out, and returns the backends whose pools are
+// used no more.
+func (r *routing) leave(gone []*route.Route, pools map[route.Backend]*backend.Pool) (idle []route.Backend) {
+	for _, rt := range gone {
+		for b := range rt.Backends() {
+			pl := pools[b]
+			if r.used[pl]--; r.used[pl] == 0 {
+				delete(r.used, pl)
+				idle = append(idle, b)
+			}
 		}
 	}
-	p.routing.Store(r)
-	p.forget()
+	return idle
 }
 
 // equip gives w its middlewares and its choices. old is the same way of the
 // routes before, nil without one. The caller holds mu.
-func (p *Proxy) equip(w, old *way, used map[*backend.Pool]bool) {
+func (p *Proxy) equip(w, old *way) {
 	if old == nil {
 		old = &way{}
 	}
 	if len(w.route.Choices) > 0 {
-		w.fork = newFork(w.route.Choices, old.fork, func(b route.Backend) *backend.Pool {
-			pl := p.pool(b)
-			used[pl] = true
-			return pl
-		})
+		w.fork = newFork(w.route.Choices, old.fork, p.pool)
 	}
 	steps := make([]middleware.Step, 0, len(w.route.Steps))
 	for _, s := range w.route.Steps {
@@ -99,11 +114,6 @@ func (p *Proxy) equip(w, old *way, used map[*backend.Pool]bool) {
 		if !ok {
 			// What is asked for and not known must not be left out.
 			step = unknownStep{s.Kind()}
-		}
-		if a, ok := s.(route.Asking); ok {
-			for _, b := range a.Backends() {
-				used[p.pool(b)] = true
-			}
 		}
 		steps = append(steps, step)
 	}
@@ -118,7 +128,7 @@ func (p *Proxy) equip(w, old *way, used map[*backend.Pool]bool) {
 // leadsTo reports whether a route leads to pl.
 func (p *Proxy) leadsTo(pl *backend.Pool) bool {
 	r := p.routing.Load()
-	return r != nil && r.used[pl]
+	return r != nil && r.used[pl] > 0
 }
 
 // find returns the way that x's request goes; without one it is answered with a

@@ -9,22 +9,26 @@ import (
 
 // Matches returns every route that a request's canonical host and path match,
 // the one that Lookup returns first, in the order in which they would be
-// preferred. It looks at all routes: it is for people.
-func (t *Table) Matches(name, path []byte) []*Route {
+// preferred. It looks at all routes of the host: it is for people.
+func (v View) Matches(name, path []byte) []*Route {
 	if len(path) == 0 || path[0] != '/' {
 		return nil
 	}
 	// By the kind of host, those of match Default behind all others.
 	var byKind [6][]*Route
-	for _, r := range t.routes {
-		kind := r.hostKind(name)
-		if kind < 0 || !r.matches(path) {
+	for kind, h := range v.candidates(name) {
+		if h == nil {
 			continue
 		}
-		if r.Match == Default {
-			kind += 3
+		for _, r := range h.routes {
+			switch {
+			case !r.matches(path):
+			case r.Match == Default:
+				byKind[kind+3] = append(byKind[kind+3], r)
+			default:
+				byKind[kind] = append(byKind[kind], r)
+			}
 		}
-		byKind[kind] = append(byKind[kind], r)
 	}
 	var out []*Route
 	for _, routes := range byKind {
@@ -33,6 +37,9 @@ func (t *Table) Matches(name, path []byte) []*Route {
 	}
 	return out
 }
+
+// Matches is that of the View of an entrypoint that no rule names.
+func (t *Table) Matches(name, path []byte) []*Route { return t.At("").Matches(name, path) }
 
 // hostKind is 0 where the route's host is name, 1 where it is a wildcard for
 // it, 2 where it is any, and -1 where it is another.

@@ -13,6 +13,22 @@ type host struct {
 	begins   begins
 	regexps  []expression // from the lowest rank on
 	fallback *Route       // Match Default
+	routes   []*Route     // all that have a place, by path and match
+}
+
+// newHost gives routes their places, the preferred ones first, and tells found
+// who got which at the entrypoint.
+func newHost(routes []*Route, entrypoint string, found *contest) *host {
+	h := &host{}
+	for _, r := range routes {
+		winner := h.claim(r)
+		found.add(r, winner, entrypoint)
+		if winner == r {
+			h.routes = append(h.routes, r)
+		}
+	}
+	slices.SortFunc(h.routes, compareShown)
+	return h
 }
 
 // An expression is a rule with a regular expression.

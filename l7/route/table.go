@@ -3,6 +3,8 @@ package route
 import (
 	"bytes"
 	"cmp"
+	"iter"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -27,22 +29,19 @@ import (
 //
 // What matches no rule goes to the Default route of the most specific host.
 //
-// A Table that was made of rules with Entrypoints answers for those that no
-// rule names; see At for the others.
+// A Table answers for entrypoints that no rule names; see At for the others.
 type Table struct {
-	hosts     map[string]*host // by name
-	wildcards map[string]*host // by name without "*."
-	any       *host            // rules without a host, nil for none
-	at        map[string]*Table
-	rest      *Table // that of an entrypoint which no rule names
-	routes    []*Route
+	hosts     map[string]*site // by name
+	wildcards map[string]*site // by name without "*."
+	any       *site            // rules without a host, nil for none
+	rules     int
 }
 
 // A Route is a Spec that has its place in a Table.
 type Route struct {
 	Spec
-	// rank is the place among all rules from the one that is preferred to the
-	// one that is not.
+	// rank is the place among all rules of its host from the one that is
+	// preferred to the one that is not.
 	rank int
 }
 
@@ -61,65 +60,100 @@ type Conflict struct {
 // the others are returned, ordered by host and path. An expression that
 // CheckRegexp refuses matches nothing.
 func NewTable(specs []Spec) (*Table, []Conflict) {
-	routes := make([]*Route, len(specs))
+	t := (&Table{}).With(ByHost(specs))
+	return t, t.Conflicts()
+}
+
+// ByHost sorts specs by their hosts, in the order in which they stand.
+func ByHost(specs []Spec) map[string][]Spec {
+	sizes := make(map[string]int)
 	for i := range specs {
-		routes[i] = &Route{Spec: specs[i]}
+		sizes[specs[i].Host]++
 	}
-	slices.SortStableFunc(routes, func(a, b *Route) int { return compareRank(&a.Spec, &b.Spec) })
-	for i, r := range routes {
-		r.rank = i
-	}
-	found := contest{answers: make([]bool, len(routes))}
-	t := &Table{}
-	t.fill(only(routes, func(r *Route) bool { return len(r.Entrypoints) == 0 }), "", &found)
-	if names := entrypoints(specs); len(names) > 0 {
-		at := make(map[string]*Table, len(names))
-		for _, name := range names {
-			sub := &Table{}
-			sub.fill(only(routes, func(r *Route) bool { return r.servedAt(name) }), name, &found)
-			at[name] = sub
-		}
-		rest := *t
-		t.at, t.rest, t.routes = at, &rest, found.answering(routes)
-	}
-	return t, found.conflicts()
-}
-
-// only returns those of routes that keep says.
-func only(routes []*Route, keep func(*Route) bool) []*Route {
-	return slices.DeleteFunc(slices.Clone(routes), func(r *Route) bool { return !keep(r) })
-}
-
-// entrypoints returns the names in specs, once each.
-func entrypoints(specs []Spec) []string {
-	var names []string
+	out := make(map[string][]Spec, len(sizes))
 	for i := range specs {
-		for _, e := range specs[i].Entrypoints {
-			if !slices.Contains(names, e) {
-				names = append(names, e)
-			}
+		host := specs[i].Host
+		if out[host] == nil {
+			out[host] = make([]Spec, 0, sizes[host])
 		}
+		out[host] = append(out[host], specs[i])
 	}
-	slices.Sort(names)
-	return names
+	return out
 }
 
-func (s *Spec) servedAt(entrypoint string) bool {
-	return len(s.Entrypoints) == 0 || slices.Contains(s.Entrypoints, entrypoint)
+// With returns a Table in which the hosts that changed names have the rules that
+// it says, none for no rules, and all others those of t, at the cost of what has
+// changed.
+func (t *Table) With(changed map[string][]Spec) *Table {
+	out := &Table{hosts: maps.Clone(t.hosts), wildcards: maps.Clone(t.wildcards), any: t.any, rules: t.rules}
+	if out.hosts == nil {
+		out.hosts, out.wildcards = make(map[string]*site, len(changed)), make(map[string]*site)
+	}
+	for name, specs := range changed {
+		var s *site
+		if len(specs) > 0 {
+			s = newSite(specs)
+		}
+		out.put(name, s)
+	}
+	return out
 }
 
-// fill puts routes into t, the preferred ones first, and tells found who got
-// which place at the entrypoint.
-func (t *Table) fill(routes []*Route, entrypoint string, found *contest) {
-	t.hosts, t.wildcards = make(map[string]*host), make(map[string]*host)
-	for _, r := range routes {
-		winner := t.host(r.Host).claim(r)
-		found.add(r, winner, entrypoint)
-		if winner == r {
-			t.routes = append(t.routes, r)
+// put makes s what answers for the Host name; nil is nothing.
+func (t *Table) put(name string, s *site) {
+	if name == "" {
+		t.rules += s.size() - t.any.size()
+		t.any = s
+		return
+	}
+	m := t.hosts
+	if rest, ok := strings.CutPrefix(name, "*."); ok {
+		m, name = t.wildcards, rest
+	}
+	t.rules += s.size() - m[name].size()
+	if s == nil {
+		delete(m, name)
+	} else {
+		m[name] = s
+	}
+}
+
+// sites returns all, by their hosts.
+func (t *Table) sites() []*site {
+	all := slices.AppendSeq(make([]*site, 0, len(t.hosts)+len(t.wildcards)+1), maps.Values(t.hosts))
+	all = slices.AppendSeq(all, maps.Values(t.wildcards))
+	if t.any != nil {
+		all = append(all, t.any)
+	}
+	slices.SortFunc(all, func(a, b *site) int { return strings.Compare(a.host, b.host) })
+	return all
+}
+
+// Conflicts returns the rules that never answer somewhere, by host and path.
+func (t *Table) Conflicts() []Conflict {
+	var out []Conflict
+	for _, s := range t.contested() {
+		out = append(out, s.conflicts...)
+	}
+	return out
+}
+
+// contested returns the sites with conflicts, by their hosts.
+func (t *Table) contested() (out []*site) {
+	add := func(s *site) {
+		if s != nil && len(s.conflicts) > 0 {
+			out = append(out, s)
 		}
 	}
-	slices.SortFunc(t.routes, compareShown)
+	for _, s := range t.hosts {
+		add(s)
+	}
+	for _, s := range t.wildcards {
+		add(s)
+	}
+	add(t.any)
+	slices.SortFunc(out, func(a, b *site) int { return strings.Compare(a.host, b.host) })
+	return out
 }
 
 // compareRank orders specs from the one that is preferred to the one that is
@@ -133,7 +167,7 @@ func compareRank(a, b *Spec) int {
 		strings.Compare(a.Origin.Namespace, b.Origin.Namespace),
 		strings.Compare(a.Origin.Name, b.Origin.Name),
 		strings.Compare(a.Origin.Kind, b.Origin.Kind),
-		compareBackends(a.Backend, b.Backend),
+		a.Backend.Compare(b.Backend),
 	)
 }
 
@@ -163,7 +197,8 @@ func compareShown(a, b *Route) int {
 	)
 }
 
-func compareBackends(a, b Backend) int {
+// Compare orders backends by namespace, Service, port, and how they are used.
+func (a Backend) Compare(b Backend) int {
 	return cmp.Or(
 		strings.Compare(a.Namespace, b.Namespace),
 		strings.Compare(a.Service, b.Service),
@@ -172,48 +207,37 @@ func compareBackends(a, b Backend) int {
 	)
 }
 
-// host returns the entry for a Spec's Host and makes it where it is missing.
-func (t *Table) host(name string) *host {
-	if name == "" {
-		if t.any == nil {
-			t.any = &host{}
-		}
-		return t.any
-	}
-	m := t.hosts
-	if rest, ok := strings.CutPrefix(name, "*."); ok {
-		m, name = t.wildcards, rest
-	}
-	if m[name] == nil {
-		m[name] = &host{}
-	}
-	return m[name]
+// A View is a Table as one entrypoint has it.
+type View struct {
+	table      *Table
+	entrypoint string
 }
 
-// At returns the Table of an entrypoint: of the rules for all of them and of
-// those for this one. It costs nothing where no rule names an entrypoint.
-func (t *Table) At(entrypoint string) *Table {
-	if sub := t.at[entrypoint]; sub != nil {
-		return sub
+// At returns the View of an entrypoint: the rules for all of them and those for
+// this one.
+func (t *Table) At(entrypoint string) View { return View{t, entrypoint} }
+
+// Lookup is that of the View of an entrypoint that no rule names.
+func (t *Table) Lookup(name, path []byte) *Route { return t.At("").Lookup(name, path) }
+
+// candidates are the rules that a request for a host is matched with, by the
+// kind of their host; nil are none.
+func (v View) candidates(name []byte) (found [3]*host) {
+	found[0] = v.table.hosts[string(name)].at(v.entrypoint)
+	if i := bytes.IndexByte(name, '.'); i > 0 {
+		found[1] = v.table.wildcards[string(name[i+1:])].at(v.entrypoint)
 	}
-	if t.rest != nil {
-		return t.rest
-	}
-	return t
+	found[2] = v.table.any.at(v.entrypoint)
+	return found
 }
 
 // Lookup returns the route for a request's canonical host and path (see
 // CanonicalHost and CanonicalPath), or nil. It allocates nothing.
-func (t *Table) Lookup(name, path []byte) *Route {
+func (v View) Lookup(name, path []byte) *Route {
 	if len(path) == 0 || path[0] != '/' {
 		return nil // the * of OPTIONS names no resource
 	}
-	var candidates [3]*host
-	candidates[0] = t.hosts[string(name)]
-	if i := bytes.IndexByte(name, '.'); i > 0 {
-		candidates[1] = t.wildcards[string(name[i+1:])]
-	}
-	candidates[2] = t.any
+	candidates := v.candidates(name)
 	for _, h := range candidates {
 		if h == nil {
 			continue
@@ -230,34 +254,89 @@ func (t *Table) Lookup(name, path []byte) *Route {
 	return nil
 }
 
+// Rules is how many rules there are, with those that never answer.
+func (t *Table) Rules() int { return t.rules }
+
 // Routes returns every route that answers somewhere, by host, path and match.
-// The caller leaves the slice as it is.
-func (t *Table) Routes() []*Route { return t.routes }
+func (t *Table) Routes() []*Route {
+	out := make([]*Route, 0, t.rules)
+	for _, s := range t.sites() {
+		out = append(out, s.routes...)
+	}
+	return out
+}
+
+// Changed returns the routes that answer in before alone, and those that answer
+// in t alone, in no particular order. A host of which nothing has changed has the
+// very same routes in both; of all others, none is the same.
+func (t *Table) Changed(before *Table) (gone, come []*Route) {
+	add := func(was, is *site) {
+		if was == is {
+			return
+		}
+		if was != nil {
+			gone = append(gone, was.routes...)
+		}
+		if is != nil {
+			come = append(come, is.routes...)
+		}
+	}
+	compare := func(was, is map[string]*site) {
+		for name, s := range is {
+			add(was[name], s)
+		}
+		for name, s := range was {
+			if is[name] == nil {
+				add(s, nil)
+			}
+		}
+	}
+	compare(before.hosts, t.hosts)
+	compare(before.wildcards, t.wildcards)
+	add(before.any, t.any)
+	return gone, come
+}
 
 // Backends returns every backend that a route names, once, in order: what
 // endpoints are needed for. The zero Backend is not among them.
 func (t *Table) Backends() []Backend {
 	seen := map[Backend]bool{{}: true}
 	var bs []Backend
-	add := func(b Backend) {
-		if !seen[b] {
-			seen[b] = true
-			bs = append(bs, b)
+	for _, r := range t.Routes() {
+		for b := range r.Backends() {
+			if !seen[b] {
+				seen[b] = true
+				bs = append(bs, b)
+			}
 		}
 	}
-	for _, r := range t.routes {
-		add(r.Backend)
-		for i := range r.Choices {
-			add(r.Choices[i].Backend)
+	slices.SortFunc(bs, Backend.Compare)
+	return bs
+}
+
+// Backends yields the backends that the rule names: where it leads, whom it
+// shares its requests with, and whom its steps ask. One may come twice, and the
+// zero Backend be among them.
+func (s *Spec) Backends() iter.Seq[Backend] {
+	return func(yield func(Backend) bool) {
+		if !yield(s.Backend) {
+			return
 		}
-		for _, s := range r.Steps {
-			if a, ok := s.(Asking); ok {
-				for _, b := range a.Backends() {
-					add(b)
+		for i := range s.Choices {
+			if !yield(s.Choices[i].Backend) {
+				return
+			}
+		}
+		for _, step := range s.Steps {
+			a, ok := step.(Asking)
+			if !ok {
+				continue
+			}
+			for _, b := range a.Backends() {
+				if !yield(b) {
+					return
 				}
 			}
 		}
 	}
-	slices.SortFunc(bs, compareBackends)
-	return bs
 }
