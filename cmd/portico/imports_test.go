@@ -58,6 +58,7 @@ var allowed = map[string][]string{
 	"cmd/internal/metrics": {"vip", "vip/*", "health", "l4", "l4/*", "l7", "l7/*"},
 	"cmd/internal/history": {"vip", "health", "l4", "l7"},
 	"cmd/internal/config":  {"vip", "vip/notify", "l4", "l7"},
+	"cmd/internal/doctor":  {"cmd/internal/*", "vip", "vip/vrrp", "l4", "l7", "l7/*"},
 	"cmd/internal/daemon":  {"*", "*/*", "cmd/internal/*", "cmd/internal/admin/*"},         // the only place where the parts meet
 	"cmd/portico":          {"cmd/internal/*", "vip", "vip/*", "l4", "l4/*", "l7", "l7/*"}, // prints their statuses
 	"test/lab":             {},                                                             // laboratories know no portico package

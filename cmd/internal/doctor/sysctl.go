@@ -1,0 +1,148 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/portico-lb/portico/l4"
+)
+
+// sysctlFacts are settings of the kernel, and files that would change them.
+type sysctlFacts struct {
+	interfaces []string
+	// runs says that the director runs, which sets what it needs.
+	runs bool
+	// nat says that a service masquerades; mh that one is to survive a
+	// change of owner without state.
+	nat, mh bool
+	// values are by path, "net/ipv4/conf/all/rp_filter".
+	values map[string]int
+	// files are what the files of sysctl.d set, by path; with the file's name.
+	files map[string]fileSetting
+}
+
+type fileSetting struct{ file, value string }
+
+// checkSysctl: the kernel's settings for direct routing, and for many clients.
+func checkSysctl(_ context.Context, n *Node) []Finding {
+	f := sysctlFacts{interfaces: n.interfaces(), runs: n.Director != nil, values: map[string]int{}, files: sysctlFiles(n.Files)}
+	for _, s := range n.Config.L4.Services {
+		f.nat = f.nat || s.Forward == l4.Masquerade
+		f.mh = f.mh || s.Scheduler == "mh"
+	}
+	for _, key := range f.keys() {
+		text, err := fs.ReadFile(n.Files, "proc/sys/"+key)
+		if err != nil {
+			continue // a kernel without it
+		}
+		if v, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
+			f.values[key] = v
+		}
+	}
+	return judgeSysctl(f)
+}
+
+func conf(iface, name string) string { return "net/ipv4/conf/" + iface + "/" + name }
+
+func (f sysctlFacts) keys() []string {
+	keys := []string{
+		"net/core/somaxconn", "net/ipv4/ip_forward", "net/ipv4/vs/sloppy_tcp", "net/ipv4/vs/expire_nodest_conn",
+		"net/netfilter/nf_conntrack_count", "net/netfilter/nf_conntrack_max",
+	}
+	for _, i := range append([]string{"all", "lo"}, f.interfaces...) {
+		keys = append(keys, conf(i, "rp_filter"), conf(i, "arp_ignore"), conf(i, "arp_announce"))
+	}
+	return keys
+}
+
+// sysctlFiles reads what a boot, or `sysctl --system`, sets: files of the same
+// name stand for one another, the later name wins (sysctl.d(5)).
+func sysctlFiles(files fs.FS) map[string]fileSetting {
+	named := map[string]string{}
+	for _, dir := range []string{"usr/lib/sysctl.d", "run/sysctl.d", "etc/sysctl.d"} {
+		matches, _ := fs.Glob(files, dir+"/*.conf") // the pattern is sound
+		for _, m := range matches {
+			named[path.Base(m)] = m
+		}
+	}
+	named["99-sysctl.conf"] = cmp.Or(named["99-sysctl.conf"], "etc/sysctl.conf")
+	out := map[string]fileSetting{}
+	for _, base := range slices.Sorted(maps.Keys(named)) {
+		eachLine(files, named[base], func(line string) {
+			key, value, ok := strings.Cut(line, "=")
+			key = strings.TrimPrefix(strings.TrimSpace(key), "-")
+			if !ok || strings.HasPrefix(key, "#") || strings.HasPrefix(key, ";") {
+				return
+			}
+			if !strings.Contains(key, "/") { // the first separator says which it is
+				key = strings.ReplaceAll(key, ".", "/")
+			}
+			out[key] = fileSetting{"/" + named[base], strings.TrimSpace(value)}
+		})
+	}
+	return out
+}
+
+func judgeSysctl(f sysctlFacts) []Finding {
+	var out []Finding
+	for _, i := range f.interfaces {
+		out = append(out, f.reversePath(i)...)
+		out = append(out, f.arp(i, "arp_ignore", 1, "this node answers ARP for addresses that another one owns")...)
+		out = append(out, f.arp(i, "arp_announce", 2, "its own questions tell neighbours that the virtual address is here")...)
+	}
+	if v, known := f.values["net/core/somaxconn"]; known && v < 4096 {
+		out = append(out, warn(fmt.Sprintf("net.core.somaxconn is %d", v), "at a take-over all clients connect at once, and what exceeds the backlog waits a second", "sysctl -w net.core.somaxconn=16384"))
+	}
+	if v, known := f.values["net/ipv4/ip_forward"]; known && v == 0 && f.nat {
+		out = append(out, fail("net.ipv4.ip_forward is 0", `the answers to services with forward = "nat" come back through this node`, "sysctl -w net.ipv4.ip_forward=1"))
+	}
+	for _, key := range []string{"net/ipv4/vs/sloppy_tcp", "net/ipv4/vs/expire_nodest_conn"} {
+		if v, known := f.values[key]; known && v == 0 && f.mh && f.runs {
+			name := strings.ReplaceAll(key, "/", ".")
+			out = append(out, warn(name+" is 0, though the director sets it to 1", "another program sets it back; connections break when the owner changes or a server leaves", "grep -rs "+path.Base(key)+" /etc/sysctl.conf /etc/sysctl.d /run/sysctl.d", "sysctl -w "+name+"=1"))
+		}
+	}
+	if count, most := f.values["net/netfilter/nf_conntrack_count"], f.values["net/netfilter/nf_conntrack_max"]; most > 0 && count > most/10*8 {
+		out = append(out, warn(fmt.Sprintf("connection tracking holds %d of %d entries", count, most), "at the limit new connections are dropped", fmt.Sprintf("sysctl -w net.netfilter.nf_conntrack_max=%d", 4*most)))
+	}
+	if len(f.interfaces) == 0 && len(out) == 0 {
+		return ok("nothing stands in the way of the proxy; no [[vip]] asks for more")
+	}
+	return orOK(out, "settings suit direct routing on "+strings.Join(f.interfaces, ", "))
+}
+
+// reversePath: the kernel takes the larger of all and the interface's own.
+func (f sysctlFacts) reversePath(iface string) []Finding {
+	v, known := f.values[conf(iface, "rp_filter")]
+	if !known || max(v, f.values[conf("all", "rp_filter")]) != 1 {
+		return nil
+	}
+	return []Finding{warn("rp_filter of "+iface+" is 1, strict", "what another director forwards is dropped where the client is not reached by "+iface+", and drpath checks fail",
+		"sysctl -w net.ipv4.conf.all.rp_filter=2",
+		"echo net.ipv4.conf.all.rp_filter=2 >/etc/sysctl.d/80-portico.conf")}
+}
+
+// arp judges a setting that the director makes at its start: while it runs it
+// must stand, and no file may take it back.
+func (f sysctlFacts) arp(iface, name string, want int, why string) []Finding {
+	var out []Finding
+	all, own := conf("all", name), conf(iface, name)
+	if v, known := f.values[own]; known && f.runs && max(v, f.values[all]) < want {
+		out = append(out, fail(fmt.Sprintf("%s of %s is %d, though the director sets it to %d", name, iface, v, want), why,
+			fmt.Sprintf("sysctl -w net.ipv4.conf.all.%s=%d", name, want)))
+	}
+	for _, key := range []string{all, own} {
+		if s, set := f.files[key]; set && s.value != strconv.Itoa(want) {
+			out = append(out, warn(fmt.Sprintf("%s sets %s to %s", s.file, strings.ReplaceAll(key, "/", "."), s.value), "the next `sysctl --system` takes back what the director set, and "+why,
+				"sed -i '/"+name+"/d' "+s.file))
+		}
+	}
+	return out
+}

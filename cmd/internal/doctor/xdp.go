@@ -1,0 +1,74 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+)
+
+// An xdpFact is an interface that carries virtual addresses.
+type xdpFact struct {
+	name, driver string
+	mtu          int
+	// attached is the number of a program that stands there, 0 for none.
+	attached uint32
+	missing  bool
+}
+
+// nativeDrivers attach programs natively and send from them (XDP_TX), as of
+// Linux 6.1; those that are not listed take the generic hook.
+var nativeDrivers = []string{
+	"bnxt_en", "cxgb4", "dpaa2-eth", "ena", "enetc", "fec", "gve", "hv_netvsc", "i40e", "ice", "igb", "igc", "ixgbe", "ixgbevf", "mana", "mlx4_en", "mlx5_core",
+	"mvneta", "mvpp2", "nfp", "octeontx2", "qede", "r8169", "sfc", "stmmac", "thunder-nic", "tsnep", "tun", "veth", "virtio_net", "xen-netfront",
+}
+
+// maxNativeMTU is what fits into a page beside what XDP keeps there.
+const maxNativeMTU = 3498
+
+// checkXDP: whether the interfaces take XDP, which services may be passed on
+// by instead of IPVS.
+func checkXDP(_ context.Context, n *Node) []Finding {
+	var facts []xdpFact
+	for _, name := range n.interfaces() {
+		f := xdpFact{name: name}
+		l, err := netlink.LinkByName(name)
+		if f.missing = err != nil; err == nil {
+			f.mtu = l.Attrs().MTU
+			f.driver = l.Type()
+			if x := l.Attrs().Xdp; x != nil && x.Attached {
+				f.attached = x.ProgId
+			}
+		}
+		if target, err := fs.ReadLink(n.Files, path.Join("sys/class/net", name, "device/driver")); err == nil {
+			f.driver = path.Base(target)
+		}
+		facts = append(facts, f)
+	}
+	if len(facts) == 0 {
+		return skip("no interface carries a virtual address: no [[vip]] in " + n.ConfigPath)
+	}
+	return judgeXDP(facts, n.Director != nil)
+}
+
+func judgeXDP(facts []xdpFact, runs bool) []Finding {
+	var out []Finding
+	for _, f := range facts {
+		switch {
+		case f.missing:
+			out = append(out, skipped("interface "+f.name+" does not exist"))
+		case f.attached != 0 && !runs:
+			out = append(out, warn(fmt.Sprintf("another program (id %d) stands in the XDP hook of %s", f.attached, f.name), "there is room for one: IPVS does the work", fmt.Sprintf("bpftool prog show id %d", f.attached)))
+		case !slices.Contains(nativeDrivers, f.driver):
+			out = append(out, ok(fmt.Sprintf("%s (%s) takes generic XDP only, which is little faster than IPVS", f.name, f.driver))...)
+		case f.mtu > maxNativeMTU:
+			out = append(out, ok(fmt.Sprintf("%s (%s) has MTU %d, above what native XDP takes (%d) without fragments", f.name, f.driver, f.mtu, maxNativeMTU))...)
+		default:
+			out = append(out, ok(fmt.Sprintf("%s (%s) takes native XDP", f.name, f.driver))...)
+		}
+	}
+	return out
+}
