@@ -18,9 +18,12 @@ CLUSTER   = ./test/cluster ./l7/kube ./test/scenario/apiserver ./test/scenario/a
 APART     = /l4/ipvs$$|/test/(scenario|scenario/apiserver|scenario/kubeproxy|scenario/nodes|scenario/podroutes|scenario/acme|never|differential|package|cluster|vm|vm/guest|demo)$$
 UNIT      = $(shell $(GO) list ./... | grep -v -E '$(APART)')
 
+# How long each fuzz target runs.
+FUZZTIME ?= 1m
+
 export CGO_ENABLED ?= 0
 
-.PHONY: all help build deps generate test test-unit test-never test-kernel test-cluster test-differential test-package lint package bench bench-failover bench-checks bench-detect bench-l4 demo clean
+.PHONY: all help build deps generate test test-unit test-never test-kernel test-cluster test-differential test-package lint fuzz package bench bench-failover bench-checks bench-detect bench-l4 demo clean
 
 all: build
 
@@ -34,7 +37,8 @@ help:
 	@echo 'test-cluster  against a real kube-apiserver and etcd'
 	@echo 'test-kernel   IPVS and whole edges, in a real kernel under qemu'
 	@echo 'test-package  deb and rpm in a Debian with systemd, under qemu'
-	@echo 'lint          gofmt, vet, golangci-lint'
+	@echo 'lint          gofmt, vet, golangci-lint, govulncheck'
+	@echo 'fuzz          every fuzz target for FUZZTIME (1m); for a night'
 	@echo 'package       deb and rpm into dist/'
 	@echo 'bench         CPU time, and 10,000 hosts, beside nginx and HAProxy'
 	@echo 'bench-failover  what clients see of a failover, beside keepalived'
@@ -78,9 +82,13 @@ test-package: deps package bin/vm
 	PORTICO_LAB=1 $(TESTSUM) --packages=./test/package -- -count=1 -timeout 20m
 
 lint: deps
-	test -z "$$(gofmt -l cmd l4 l7 health vip test)"
+	test -z "$$(gofmt -l cmd l4 l7 health vip test bpf packaging)"
 	$(GO) vet ./...
 	$(LINT) run
+	@test/vulncheck
+
+fuzz: deps
+	@test/fuzz $(FUZZTIME)
 
 package: build
 	packaging/build $(VERSION)

@@ -7,7 +7,7 @@ import (
 
 // A manager installs and removes packages.
 type manager interface {
-	// install installs the version, over an older one where there is one.
+	// install installs the version, over another one where there is one.
 	install(t *testing.T, dir, version string)
 	// remove removes the program and keeps what the operator wrote.
 	remove(t *testing.T)
@@ -22,7 +22,7 @@ type deb struct{}
 func (deb) install(t *testing.T, dir, version string) {
 	// As apt does when nobody sits before it: the operator's file stays. The
 	// guest has no network, so all that portico needs must be there.
-	run(t, "apt-get", "install", "--yes", "-o", "Dpkg::Options::=--force-confold",
+	run(t, "apt-get", "install", "--yes", "--allow-downgrades", "-o", "Dpkg::Options::=--force-confold",
 		filepath.Join(dir, "portico_"+version+"_amd64.deb"))
 }
 
@@ -35,7 +35,7 @@ type rpm struct{}
 // The rpm of Debian knows none of the installed packages, so what portico
 // depends on is not in its database.
 func (rpm) install(t *testing.T, dir, version string) {
-	run(t, "rpm", "--force-debian", "--nodeps", "--upgrade", "--verbose", filepath.Join(dir, "portico_"+version+"_amd64.rpm"))
+	run(t, "rpm", "--force-debian", "--nodeps", "--upgrade", "--oldpackage", "--verbose", filepath.Join(dir, "portico_"+version+"_amd64.rpm"))
 }
 
 func (rpm) remove(t *testing.T) { run(t, "rpm", "--force-debian", "--erase", "portico") }

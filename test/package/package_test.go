@@ -28,7 +28,11 @@ const (
 func TestMain(m *testing.M) {
 	switch role, argument, _ := strings.Cut(os.Getenv(roleEnv), " "); role {
 	case "":
-		os.Exit(m.Run())
+		status := m.Run()
+		if packages != "" {
+			os.RemoveAll(packages)
+		}
+		os.Exit(status)
 	case "pod":
 		servePod()
 	case "client":
@@ -55,9 +59,7 @@ func inGuest(t *testing.T, m manager) {
 		t.Skip("needs root on amd64")
 	}
 	root := debianRoot(t)
-	dir := workDir(t)
-	buildPackage(t, dir, oldVersion)
-	buildPackage(t, dir, newVersion)
+	dir := built(t)
 	repository(t, "go", "build", "-o", dir+"/vm", "./test/vm")
 	self, err := os.Executable()
 	if err != nil {
@@ -79,9 +81,16 @@ func inGuest(t *testing.T, m manager) {
 	t.Logf("the guest took %v", time.Since(started).Round(time.Second))
 }
 
-// workDir is a directory that the guest can have under the same path: not below
-// /tmp, which a booting Debian empties.
-func workDir(t *testing.T) string {
+// packages is where built put them; TestMain removes it.
+var packages string
+
+// built returns a directory with both packages of both versions, which the
+// first to ask for it makes: not below /tmp, which a booting Debian empties,
+// since the guest has it under the same path.
+func built(t *testing.T) string {
+	if packages != "" {
+		return packages
+	}
 	parent := filepath.Join(cacheDir(t), "package-test")
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		t.Fatal(err)
@@ -90,7 +99,9 @@ func workDir(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	packages = dir
+	buildPackage(t, dir, oldVersion)
+	buildPackage(t, dir, newVersion)
 	return dir
 }
 
