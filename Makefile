@@ -9,7 +9,7 @@ LINT      = GOLANGCI_LINT_CACHE=$(CURDIR)/bin/lint $(GO) run github.com/golangci
 TESTSUM   = $(GO) run gotest.tools/gotestsum@v1.13.0 --format testname \
             --rerun-fails=1 --rerun-fails-max-failures=5 --rerun-fails-abort-on-data-race
 # Packages whose tests need a kernel with ip_vs, and run inside the guest.
-KERNEL    = ./l4/ipvs ./test/vm/guest ./test/lab ./test/scenario
+KERNEL    = ./bpf ./l4/ipvs ./test/vm/guest ./test/lab ./test/scenario
 # Tests among them that compare more than they check: bench-detect has them.
 COMPARE   = FailureDetection|StreamsOutlive
 # Packages whose tests need a real API server.
@@ -23,7 +23,7 @@ FUZZTIME ?= 1m
 
 export CGO_ENABLED ?= 0
 
-.PHONY: all help build deps generate test test-unit test-never test-kernel test-cluster test-differential test-package lint fuzz package bench bench-failover bench-checks bench-detect bench-l4 demo clean
+.PHONY: all help build deps generate test test-unit test-generate test-never test-kernel test-cluster test-differential test-package lint fuzz package bench bench-failover bench-checks bench-detect bench-l4 demo clean
 
 all: build
 
@@ -32,6 +32,7 @@ help:
 	@echo 'demo          three edge nodes and a take-over; HOLD=1 keeps them up'
 	@echo 'test          everything below, as CI runs it; needs root'
 	@echo 'test-unit     packages by themselves, under the race detector'
+	@echo 'test-generate  what is generated is what is checked in'
 	@echo 'test-never    the proxy at full load while everything around it changes'
 	@echo 'test-differential  malformed requests, beside six other servers'
 	@echo 'test-cluster  against a real kube-apiserver and etcd'
@@ -53,13 +54,18 @@ build:
 deps:
 	@test/install-deps
 
-generate:
+generate: deps
+	@test/install-deps generate
 	$(GO) generate ./...
 
-test: deps lint test-unit test-never test-differential test-cluster test-kernel test-package
+test: deps lint test-unit test-generate test-never test-differential test-cluster test-kernel test-package
 
 test-unit: deps
 	PORTICO_LAB=1 CGO_ENABLED=1 $(TESTSUM) --format pkgname --packages='$(UNIT)' -- -race
+
+test-generate: deps
+	@test/install-deps generate
+	PORTICO_GENERATE=1 $(GO) test -count=1 -run Generated ./bpf
 
 test-never: deps build
 	PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v ./test/never
@@ -82,7 +88,7 @@ test-package: deps package bin/vm
 	PORTICO_LAB=1 $(TESTSUM) --packages=./test/package -- -count=1 -timeout 20m
 
 lint: deps
-	test -z "$$(gofmt -l cmd l4 l7 health vip test bpf packaging)"
+	test -z "$$(gofmt -l bpf cmd l4 l7 health vip test bpf packaging)"
 	$(GO) vet ./...
 	$(LINT) run
 	@test/vulncheck
