@@ -27,8 +27,7 @@ type Objects struct {
 	Gen Generations
 }
 
-// Generations counts the changes of each kind of object. A consumer that
-// remembers the counter rebuilds only what depends on a kind that changed.
+// Generations counts the changes of each kind of object.
 type Generations struct {
 	Ingresses, Classes, Services, Slices, Secrets uint64
 }

@@ -36,7 +36,7 @@ func needed(o *Objects, backends []route.Backend) Objects {
 		Secrets: pick(o.Secrets, func(s *corev1.Secret) (corev1.Secret, bool) {
 			slim := *s
 			slim.ObjectMeta = bare(s.ObjectMeta)
-			return slim, secrets[s.Namespace+"/"+s.Name]
+			return slim, secrets[s.Namespace+"/"+s.Name] > 0
 		}),
 	}
 }
@@ -52,26 +52,67 @@ func pick[T any](all []*T, f func(*T) (T, bool)) (out []*T) {
 
 // named returns the "namespace/name" of all that may be a Secret which Ingresses
 // or Services name: in their tls, or in an annotation, of whatever dialect.
-func named(ingresses []*netv1.Ingress, services []*corev1.Service) map[string]bool {
-	out := map[string]bool{}
-	annotations := func(namespace string, values map[string]string) {
-		for v := range maps.Values(values) {
-			for word := range strings.FieldsFuncSeq(v, func(r rune) bool { return strings.ContainsRune(", \t\n;=\"'", r) }) {
-				if !strings.Contains(word, "/") {
-					word = namespace + "/" + word
-				}
-				out[word] = true
+func named(ingresses []*netv1.Ingress, services []*corev1.Service) map[string]int {
+	var m mentions
+	m.update(ingresses, services)
+	return m.of
+}
+
+// mentions counts how often a Secret may be named, by "namespace/name".
+type mentions struct {
+	of        map[string]int
+	ingresses []*netv1.Ingress
+	services  []*corev1.Service
+}
+
+// update makes it the mentions of these objects, and reports whether some are
+// named now that were not before, or the other way round.
+func (m *mentions) update(ingresses []*netv1.Ingress, services []*corev1.Service) (changed bool) {
+	before := make(map[string]bool)
+	count := func(name string, n int) {
+		if _, ok := before[name]; !ok {
+			before[name] = m.of[name] > 0
+		}
+		if remember(&m.of, name, m.of[name]+n) == 0 {
+			delete(m.of, name)
+		}
+	}
+	gone, come := difference(m.ingresses, ingresses)
+	for in := range gone {
+		mentionedByIngress(in, func(name string) { count(name, -1) })
+	}
+	for in := range come {
+		mentionedByIngress(in, func(name string) { count(name, 1) })
+	}
+	goneServices, comeServices := difference(m.services, services)
+	for s := range goneServices {
+		mentioned(s.Namespace, s.Annotations, func(name string) { count(name, -1) })
+	}
+	for s := range comeServices {
+		mentioned(s.Namespace, s.Annotations, func(name string) { count(name, 1) })
+	}
+	m.ingresses, m.services = ingresses, services
+	for name, was := range before {
+		changed = changed || was != (m.of[name] > 0)
+	}
+	return changed
+}
+
+func mentionedByIngress(in *netv1.Ingress, tell func(name string)) {
+	mentioned(in.Namespace, in.Annotations, tell)
+	for _, t := range in.Spec.TLS {
+		tell(in.Namespace + "/" + t.SecretName)
+	}
+}
+
+// mentioned tells every word of annotations that may be the name of a Secret.
+func mentioned(namespace string, annotations map[string]string, tell func(name string)) {
+	for v := range maps.Values(annotations) {
+		for word := range strings.FieldsFuncSeq(v, func(r rune) bool { return strings.ContainsRune(", \t\n;=\"'", r) }) {
+			if !strings.Contains(word, "/") {
+				word = namespace + "/" + word
 			}
+			tell(word)
 		}
 	}
-	for _, in := range ingresses {
-		annotations(in.Namespace, in.Annotations)
-		for _, t := range in.Spec.TLS {
-			out[in.Namespace+"/"+t.SecretName] = true
-		}
-	}
-	for _, s := range services {
-		annotations(s.Namespace, s.Annotations)
-	}
-	return out
 }

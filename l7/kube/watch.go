@@ -60,9 +60,9 @@ type Watcher struct {
 	services  kind[*corev1.Service]
 	slices    kind[*discoveryv1.EndpointSlice]
 	secrets   kind[*corev1.Secret]
-	objects   *Objects        // as of the last call of Objects
-	gen       Generations     // of the kinds, then
-	named     map[string]bool // the Secrets that others name
+	objects   *Objects    // as of the last call of Objects
+	gen       Generations // of the kinds, then
+	named     mentions    // of Secrets
 
 	client  kubernetes.Interface
 	keeper  *keeper // nil without a snapshot
@@ -217,15 +217,16 @@ func (w *Watcher) collect() *Objects {
 		Slices:    w.slices.all(),
 		Gen:       gen,
 	}
-	if last == nil || gen.Ingresses != before.Ingresses || gen.Services != before.Services {
-		w.named = named(o.Ingresses, o.Services)
-	}
-	for _, s := range w.secrets.all() {
-		if w.named[s.Namespace+"/"+s.Name] {
-			o.Secrets = append(o.Secrets, s)
+	if others := w.named.update(o.Ingresses, o.Services); last == nil || others || gen.Secrets != before.Secrets {
+		for _, s := range w.secrets.all() {
+			if w.named.of[s.Namespace+"/"+s.Name] > 0 {
+				o.Secrets = append(o.Secrets, s)
+			}
 		}
+	} else {
+		o.Secrets = last.Secrets
 	}
-	if last != nil { // those that nobody names come and go without a rebuild
+	if last != nil { // those that nobody names come and go without a word
 		o.Gen.Secrets = last.Gen.Secrets
 		if !slices.Equal(last.Secrets, o.Secrets) {
 			o.Gen.Secrets++
