@@ -156,6 +156,9 @@ func printStatus(w io.Writer, s daemon.Node, now time.Time) {
 		if d.L4 != nil {
 			printL4(w, *d.L4, now)
 		}
+		if d.XDP != nil {
+			printXDP(w, *d.XDP)
+		}
 		if d.Guard != nil {
 			printGuard(w, *d.Guard)
 		}

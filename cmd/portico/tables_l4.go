@@ -26,7 +26,7 @@ func printL4(w io.Writer, s l4.Status, now time.Time) {
 	if out {
 		counted = row("CONNS", "PACKETS", "BYTES", "PACKETS OUT", "BYTES OUT")
 	}
-	rows := []string{row("SERVICE", "SCHEDULER", "SERVER", "WEIGHT", "HEALTH", "SINCE", "ACTIVE", "INACTIVE", "BOUND", counted, "REASON")}
+	rows := []string{row("SERVICE", "SCHEDULER", "CARRIED BY", "SERVER", "WEIGHT", "HEALTH", "SINCE", "ACTIVE", "INACTIVE", "BOUND", counted, "REASON")}
 	for _, v := range s.Services {
 		here := "not owned here"
 		if v.Programmed {
@@ -34,13 +34,13 @@ func printL4(w io.Writer, s l4.Status, now time.Time) {
 		} else if v.Owned {
 			here = "NOT IN THE KERNEL"
 		}
-		rows = append(rows, row(serviceName(v), scheduling(v), here, "", "", "", "", "", "", counters(v.Stats, out), ""))
+		rows = append(rows, row(serviceName(v), scheduling(v), carrying(v), here, "", "", "", "", "", "", counters(v.Stats, out), v.Carrier.Reason))
 		for _, r := range v.Servers {
 			weight := fmt.Sprint(r.Weight)
 			if !v.Programmed {
 				weight = fmt.Sprintf("(%d)", r.Wanted)
 			}
-			rows = append(rows, row("", "", "-> "+serverName(r), weight, r.Health, age(now, r.Since), r.Active, r.Inactive, r.Persistent,
+			rows = append(rows, row("", "", "", "-> "+serverName(r), weight, r.Health, age(now, r.Since), r.Active, r.Inactive, r.Persistent,
 				counters(r.Stats, out), reason(v, r, now)))
 		}
 	}
@@ -61,6 +61,14 @@ func scheduling(v l4.ServiceStatus) string {
 		words = append(words, "persistent "+(time.Duration(v.Persistence)*time.Second).String())
 	}
 	return strings.Join(words, ", ")
+}
+
+// carrying says what carries a service's packets: "xdp, native".
+func carrying(v l4.ServiceStatus) string {
+	if v.Mode == "" {
+		return v.Dataplane
+	}
+	return v.Dataplane + ", " + v.Mode
 }
 
 // counters are the cells of what is counted, with what goes out or without.

@@ -17,7 +17,8 @@ func TestPrintL4(t *testing.T) {
 		Services: []l4.ServiceStatus{
 			{
 				Address: netip.MustParseAddrPort("192.0.2.10:80"), Protocol: "tcp", Scheduler: "mh", Forward: "dr", Programmed: true,
-				Stats: l4.Stats{Connections: 12, PacketsIn: 3456, BytesIn: 10_499_999},
+				Carrier: l4.Carrier{Dataplane: "xdp", Mode: "native"},
+				Stats:   l4.Stats{Connections: 12, PacketsIn: 3456, BytesIn: 10_499_999},
 				Servers: []l4.ServerStatus{
 					{Address: netip.MustParseAddrPort("10.0.0.1:80"), Name: "edge-1", Weight: 1, Health: "up", Since: now.Add(-time.Minute), Active: 2, Inactive: 3, Persistent: 1, Stats: l4.Stats{BytesIn: 9_999}},
 					{Address: netip.MustParseAddrPort("10.0.0.2:80"), Health: "down", Since: now.Add(-time.Second), Reason: "connection refused", Drained: now},
@@ -39,8 +40,8 @@ func TestPrintL4(t *testing.T) {
 	}
 	want := []string{
 		"",
-		"SERVICE SCHEDULER SERVER WEIGHT HEALTH SINCE ACTIVE INACTIVE BOUND CONNS PACKETS BYTES REASON",
-		"tcp 192.0.2.10:80 mh, dr in the kernel 12 3456 10M",
+		"SERVICE SCHEDULER CARRIED BY SERVER WEIGHT HEALTH SINCE ACTIVE INACTIVE BOUND CONNS PACKETS BYTES REASON",
+		"tcp 192.0.2.10:80 mh, dr xdp, native in the kernel 12 3456 10M",
 		"-> edge-1 10.0.0.1:80 1 up 1m0s 2 3 1 0 0 9999",
 		"-> 10.0.0.2:80 0 down 1s 0 0 0 0 0 0 connection refused; drained by command",
 		"-> 10.0.0.3:80 0 draining - 0 0 0 0 0 0 goes in 10s at the latest",
@@ -58,7 +59,8 @@ func TestPrintL4(t *testing.T) {
 func TestPrintL4Out(t *testing.T) {
 	s := l4.Status{Services: []l4.ServiceStatus{{
 		Address: netip.MustParseAddrPort("192.0.2.10:53"), Protocol: "udp", Scheduler: "wlc", Forward: "nat", Persistence: 300, Programmed: true,
-		Stats: l4.Stats{Connections: 1, PacketsIn: 2, BytesIn: 3, PacketsOut: 4, BytesOut: 5},
+		Carrier: l4.Carrier{Dataplane: "ipvs", Reason: "scheduler wlc"},
+		Stats:   l4.Stats{Connections: 1, PacketsIn: 2, BytesIn: 3, PacketsOut: 4, BytesOut: 5},
 		Servers: []l4.ServerStatus{
 			{Address: netip.MustParseAddrPort("10.0.0.1:5353"), Weight: 1, Health: "up", Stats: l4.Stats{PacketsOut: 6, BytesOut: 70_000}},
 		},
@@ -71,8 +73,8 @@ func TestPrintL4Out(t *testing.T) {
 	}
 	want := []string{
 		"",
-		"SERVICE SCHEDULER SERVER WEIGHT HEALTH SINCE ACTIVE INACTIVE BOUND CONNS PACKETS BYTES PACKETS OUT BYTES OUT REASON",
-		"udp 192.0.2.10:53 wlc, nat, persistent 5m0s in the kernel 1 2 3 4 5",
+		"SERVICE SCHEDULER CARRIED BY SERVER WEIGHT HEALTH SINCE ACTIVE INACTIVE BOUND CONNS PACKETS BYTES PACKETS OUT BYTES OUT REASON",
+		"udp 192.0.2.10:53 wlc, nat, persistent 5m0s ipvs in the kernel 1 2 3 4 5 scheduler wlc",
 		"-> 10.0.0.1:5353 1 up - 0 0 0 0 0 0 6 70K",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

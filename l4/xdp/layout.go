@@ -47,7 +47,7 @@ func layout(spec *ebpf.CollectionSpec) string {
 	h := fnv.New32a()
 	fmt.Fprintf(h, "%#v", tenant{})
 	for _, name := range slices.Sorted(maps.Keys(spec.Maps)) {
-		if m := spec.Maps[name]; outlives(m) {
+		if m := spec.Maps[name]; outlives(name) {
 			fmt.Fprintln(h, name, shape(m))
 			if m.InnerMap != nil {
 				fmt.Fprintln(h, shape(m.InnerMap))
@@ -65,4 +65,4 @@ func shape(m *ebpf.MapSpec) string {
 
 // outlives tells the maps that are pinned from those that belong to a program,
 // as its constants do.
-func outlives(m *ebpf.MapSpec) bool { return m.Name[0] != '.' }
+func outlives(name string) bool { return name[0] != '.' }

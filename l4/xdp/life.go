@@ -216,7 +216,7 @@ func (l *life) attachTo(link netlink.Link, choice l4.Choice) error {
 		l.mu.Unlock()
 		return err
 	}
-	path := l.pins.path(l.open.tag, linkPrefix+a.Name)
+	path := l.pins.path(l.open.tag, linkName(a.Name))
 	if err := made.Pin(path); err != nil {
 		return errors.Join(fmt.Errorf("pin link: %w", err), made.Close())
 	}

@@ -18,11 +18,22 @@ import (
 // Below the directory of the pins stands one for each layout, with a pin for
 // each map and for each interface's link. There is more than one only for the
 // moments of a change: all is made beside, and becomes real when the program
-// of an interface's link is exchanged.
+// of an interface's link is exchanged. A name there has no dot
+// (kernel/bpf/inode.c, bpf_lookup).
 const (
 	linkPrefix = "link-"
-	unfinished = ".new"
+	unfinished = "new-"
 )
+
+// linkName is the pin of an interface's link, and ifname the inverse.
+func linkName(ifname string) string {
+	return linkPrefix + strings.NewReplacer("%", "%25", ".", "%2E").Replace(ifname)
+}
+
+func ifname(pin string) (string, bool) {
+	name, ok := strings.CutPrefix(pin, linkPrefix)
+	return strings.NewReplacer("%25", "%", "%2E", ".").Replace(name), ok
+}
 
 // Pins is the directory of a BPF file system that holds what outlives the
 // director.
@@ -85,8 +96,8 @@ func (p Pins) open(spec *ebpf.CollectionSpec, tag string) (k *kernel, prog *ebpf
 	_, err = os.Stat(p.path(tag))
 	adopted := err == nil
 	if adopted {
-		for name, m := range spec.Maps {
-			if !outlives(m) {
+		for name := range spec.Maps {
+			if !outlives(name) {
 				continue
 			}
 			if have[name], err = ebpf.LoadPinnedMap(p.path(tag, name), nil); err != nil {
@@ -112,7 +123,7 @@ func (p Pins) open(spec *ebpf.CollectionSpec, tag string) (k *kernel, prog *ebpf
 
 // pin makes a layout's directory, whole or not at all.
 func (p Pins) pin(c *ebpf.Collection, tag string) error {
-	beside := p.path(tag + unfinished)
+	beside := p.path(unfinished + tag)
 	if err := remove(beside); err != nil {
 		return err
 	}
@@ -120,7 +131,7 @@ func (p Pins) pin(c *ebpf.Collection, tag string) error {
 		return err
 	}
 	for name, m := range c.Maps {
-		if name[0] == '.' {
+		if !outlives(name) {
 			continue
 		}
 		if err := m.Pin(filepath.Join(beside, name)); err != nil {
@@ -151,15 +162,15 @@ func (p Pins) links() ([]pinned, error) {
 			return all, err
 		}
 		for _, e := range entries {
-			ifname, ok := strings.CutPrefix(e.Name(), linkPrefix)
+			name, ok := ifname(e.Name())
 			if !ok {
 				continue
 			}
 			l, err := link.LoadPinnedLink(p.path(tag, e.Name()), nil)
 			if err != nil {
-				return all, fmt.Errorf("adopt link of %s: %w", ifname, err)
+				return all, fmt.Errorf("adopt link of %s: %w", name, err)
 			}
-			found := pinned{link: l, tag: tag, ifname: ifname}
+			found := pinned{link: l, tag: tag, ifname: name}
 			if info, err := l.Info(); err == nil && info.XDP() != nil {
 				found.index = int(info.XDP().Ifindex)
 			}
@@ -182,7 +193,7 @@ func (l *pinned) move(p Pins, prog *program) error {
 		return nil
 	}
 	l.tag = prog.tag
-	return l.link.Pin(p.path(prog.tag, linkPrefix+l.ifname))
+	return l.link.Pin(p.path(prog.tag, linkName(l.ifname)))
 }
 
 // sweep removes the layouts but one; "" removes all.

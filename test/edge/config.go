@@ -41,6 +41,9 @@ addresses = [%[4]s]
 vrrp      = { router_id = 51, advert_interval = %[5]q%[8]s }
 
 `, n.Name(), ifname, n.Dir(), quoted(addresses), e.opts.Advert, directorSocket, proxySocket, track)
+	if e.opts.Dataplane != "" {
+		fmt.Fprintf(&b, "[l4]\ndataplane = %q\n\n", e.opts.Dataplane)
+	}
 	e.service(&b, "http", firstPort)
 	if e.opts.HTTPS {
 		e.service(&b, "https", 443)

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -40,6 +39,7 @@ type Options struct {
 	Check     string // further keys of the health check, in TOML
 	HTTPS     bool   // a service on port 443, too
 	Services  string // further [[l4.service]] tables, in TOML
+	Dataplane string // default portico's own; with another the lines are made ready for XDP
 
 	// Manifests are YAML texts by file name, beside the Services and
 	// EndpointSlices that Publish writes. Default: an Ingress of Host for web.
@@ -63,6 +63,8 @@ type Edge struct {
 	t    lab.T
 	opts Options
 	pods map[string]*Pod
+	// alone says that this kernel has no IPVS beside XDP.
+	alone bool
 	// delayed counts the requests that wait in Pods for their "after".
 	delayed atomic.Int64
 }
@@ -81,6 +83,9 @@ func New(t lab.T, l *lab.Lab, o Options) *Edge {
 	e.Client.Attach(e.LAN, "eth0", prefixes(clientHost)...)
 	for i := range o.Nodes {
 		e.Nodes = append(e.Nodes, e.addNode(l, i))
+	}
+	if o.Dataplane != "" {
+		e.takeXDP()
 	}
 	e.Folder = filepath.Join(e.Worker.Dir(), "manifests")
 	e.check(os.Mkdir(e.Folder, 0o755))
@@ -201,10 +206,7 @@ func (e *Edge) WaitOwner(within time.Duration, nodes ...*Node) *Node {
 		if len(nodes) > 0 && !contains(nodes, owner) {
 			return fmt.Errorf("the owner is %s", owner)
 		}
-		if table := owner.IPVS(); !strings.Contains(table, fmt.Sprintf("%s:%d", e.opts.VIP, firstPort)) {
-			return fmt.Errorf("%s has the VIP and no service:\n%s", owner, table)
-		}
-		return nil
+		return owner.serves()
 	})
 	return owner
 }
@@ -219,7 +221,7 @@ func (e *Edge) WaitReady(within time.Duration) *Node {
 		}
 		for _, n := range e.Nodes {
 			if w := owner.Weight(n); w != 1 {
-				return fmt.Errorf("%s has weight %d:\n%s", n, w, owner.IPVS())
+				return fmt.Errorf("%s has weight %d:\n%s", n, w, owner.services())
 			}
 		}
 		return nil

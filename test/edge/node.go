@@ -76,6 +76,9 @@ func (n *Node) IPVS() string {
 // VIP's first service, and -1 where it does not know it.
 func (n *Node) Weight(of *Node) int {
 	n.edge.t.Helper()
+	if n.edge.alone {
+		return n.weightBySay(of)
+	}
 	return WeightIn(n.IPVS(), fmt.Sprintf("%s:%d", n.edge.opts.VIP, firstPort), fmt.Sprintf("%s:%d", of.Addr, firstPort))
 }
 

@@ -54,7 +54,11 @@ type Group struct {
 // A Service is a virtual service.
 type Service struct {
 	Name              string
+	Address           netip.AddrPort
 	Owned, Programmed bool
+	Dataplane         string
+	Mode              string `json:"dataplane_mode"`
+	Reason            string `json:"dataplane_reason"`
 	Servers           []struct {
 		Address        netip.AddrPort
 		Wanted, Weight int

@@ -18,6 +18,7 @@ import (
 	"github.com/portico-lb/portico/l4"
 	"github.com/portico-lb/portico/l4/guard"
 	"github.com/portico-lb/portico/l4/nodes"
+	"github.com/portico-lb/portico/l4/xdp"
 	"github.com/portico-lb/portico/l7"
 	"github.com/portico-lb/portico/l7/podroutes"
 	"github.com/portico-lb/portico/vip"
@@ -67,6 +68,7 @@ type daemon struct {
 	nodes     *nodes.Follower
 	podRoutes *podroutes.Keeper
 	l4        *l4.Reconciler
+	xdp       *xdp.Plane
 	guard     *guard.Guard
 	l7        *l7.L7
 	vip       *vip.Manager
@@ -166,6 +168,7 @@ func (d *daemon) parts(successor bool) []Part {
 	add("nodes", d.nodes != nil, d.nodes.Run)
 	add("pod-routes", d.podRoutes != nil, d.podRoutes.Run)
 	add("guard", d.guard != nil, d.guard.Run)
+	add("xdp", d.xdp != nil, d.xdp.Run)
 	add("l4", d.l4 != nil, d.l4.Run)
 	// Before vip, so after it when all stops: its last transitions are told too.
 	add("notify", d.teller != nil, d.teller.Run)

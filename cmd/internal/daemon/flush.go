@@ -12,12 +12,13 @@ import (
 	"github.com/portico-lb/portico/l4"
 	"github.com/portico-lb/portico/l4/guard"
 	"github.com/portico-lb/portico/l4/ipvs"
+	"github.com/portico-lb/portico/l4/xdp"
 	"github.com/portico-lb/portico/l7/podroutes"
 	"github.com/portico-lb/portico/vip"
 )
 
 // Flush removes what a stopped director left in the kernel: the services that
-// its record names, the guard's table, the routes and addresses that carry our
+// its record names, XDP's program and maps, the guard's table, the routes and addresses that carry our
 // mark, the sysctls it changed. A file that cannot be used does not hinder it: what is
 // ours is known without.
 func Flush(ctx context.Context, path string, stderr io.Writer) error {
@@ -34,6 +35,9 @@ func Flush(ctx context.Context, path string, stderr io.Writer) error {
 	}
 	log := newLogger(stderr, config.Log{Text: true}, c.Log.Level)
 	var errs []error
+	if err := xdp.Flush(pins(c)); err != nil {
+		errs = append(errs, fmt.Errorf("xdp: %w", err))
+	}
 	plane := ipvs.New()
 	defer plane.Close()
 	if err := plane.Open(); err != nil {

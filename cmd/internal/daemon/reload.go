@@ -29,6 +29,9 @@ func (d *daemon) reload() error {
 		d.nodes.Set(d.nodesConfig(c))
 		d.podRoutes.Set(d.podRoutesConfig(c))
 	}
+	if d.xdp != nil {
+		d.xdp.Set(xdpConfig(c))
+	}
 	d.setServers(c.L4)
 	commit()
 	if d.vip != nil {
@@ -53,6 +56,7 @@ func (d *daemon) needRestart(c config.Config) {
 		{"node.state_dir", c.Node.StateDir == d.config.Node.StateDir},
 		{"admin.socket", c.Admin.Socket == d.config.Admin.Socket},
 		{"admin.l7_socket", c.Admin.L7Socket == d.config.Admin.L7Socket},
+		{"l4.xdp.flows", c.L4.XDP.Flows == d.config.L4.XDP.Flows},
 		{"log.format", c.Log.Text == d.config.Log.Text},
 		{"l7.drain", c.L7.Drain == d.config.L7.Drain},
 		{"l7.state_dir", c.L7.StateDir == d.config.L7.StateDir},

@@ -8,6 +8,7 @@ import (
 	"github.com/portico-lb/portico/l4"
 	"github.com/portico-lb/portico/l4/guard"
 	"github.com/portico-lb/portico/l4/nodes"
+	"github.com/portico-lb/portico/l4/xdp"
 	"github.com/portico-lb/portico/l7"
 	"github.com/portico-lb/portico/l7/podroutes"
 	"github.com/portico-lb/portico/vip"
@@ -29,6 +30,7 @@ type Status struct {
 	Health *health.Status        `json:"health,omitempty"`
 	L4     *l4.Status            `json:"l4,omitempty"`
 	Guard  *guard.Status         `json:"guard,omitempty"`
+	XDP    *xdp.Status           `json:"xdp,omitempty"`
 	// Nodes is nil where no service follows the Nodes of a cluster.
 	Nodes *nodes.Status `json:"nodes,omitempty"`
 	// PodRoutes is nil where the configuration asks for none.
@@ -65,6 +67,8 @@ func (d *daemon) status() Status {
 		s.L4 = &v
 		g := d.guard.Status()
 		s.Guard = &g
+		x := d.xdp.Status()
+		s.XDP = &x
 		s.Nodes = d.nodes.Status()
 		s.PodRoutes = d.podRoutes.Status()
 	}

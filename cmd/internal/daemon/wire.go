@@ -10,7 +10,6 @@ import (
 	"github.com/portico-lb/portico/cmd/internal/config"
 	"github.com/portico-lb/portico/l4"
 	"github.com/portico-lb/portico/l4/guard"
-	"github.com/portico-lb/portico/l4/ipvs"
 	"github.com/portico-lb/portico/vip"
 	"github.com/portico-lb/portico/vip/notify"
 )
@@ -29,12 +28,10 @@ func (d *daemon) buildL4(c config.Config) error {
 	if d.health == nil {
 		return errors.New("--only: l4 needs health, which gives each server its weight")
 	}
-	plane := ipvs.New()
-	if len(c.L4.Services) > 0 {
-		// A node that cannot balance must not come up as if it could.
-		if err := plane.Open(); err != nil {
-			return fmt.Errorf("l4: %w", err)
-		}
+	d.buildXDP(c)
+	plane, err := d.dataplane(c)
+	if err != nil {
+		return fmt.Errorf("l4: %w", err)
 	}
 	o := l4.Options{
 		Log:       d.log.With("part", "l4"),
@@ -44,6 +41,7 @@ func (d *daemon) buildL4(c config.Config) error {
 		StateFile: filepath.Join(c.Node.RunDir, l4Record),
 		DrainFile: filepath.Join(c.Node.RunDir, l4Drains),
 
+		Accelerator:   d.xdp,
 		HealthChanged: d.health.Changed(),
 	}
 	if d.vip != nil {
