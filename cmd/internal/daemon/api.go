@@ -71,6 +71,7 @@ func (d *daemon) api() *admin.API {
 		admin.ForwardQuestion[l7.Question, l7.Explanation](a, "/api/v1/explain", explain, socket)
 		admin.ForwardQuestion[l7.Proposal, l7.Difference](a, "/api/v1/diff", diff, socket)
 	}
+	a.Handle("/api/v1/openapi.json", "This description of the API.", http.HandlerFunc(serveOpenAPI))
 	a.Handle(metricsPath, "Samples for Prometheus.", d.metrics())
 	a.Handle("/healthz", "Whether the process lives: every part answers.", http.HandlerFunc(d.serveHealthz))
 	a.Handle("/ready", "Whether this node serves.", http.HandlerFunc(d.serveReady))
