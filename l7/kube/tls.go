@@ -26,12 +26,12 @@ type certificates struct {
 	TLS          []TLS
 	CertRequests []CertRequest
 	Problems     []Problem
-	// hosts are those that a tls names.
-	hosts map[string]bool
+	// owners are those of the hosts that a tls names.
+	owners map[string]route.Origin
 }
 
 func (c *certificates) equal(o certificates) bool {
-	return o.hosts != nil && slices.Equal(c.CertRequests, o.CertRequests) && slices.EqualFunc(c.TLS, o.TLS, func(a, b TLS) bool {
+	return o.owners != nil && slices.Equal(c.CertRequests, o.CertRequests) && slices.EqualFunc(c.TLS, o.TLS, func(a, b TLS) bool {
 		return a.Secret == b.Secret && a.Origin == b.Origin && slices.Equal(a.Hosts, b.Hosts) &&
 			bytes.Equal(a.Cert, b.Cert) && bytes.Equal(a.Key, b.Key)
 	})
@@ -42,7 +42,6 @@ func (c *certificates) equal(o certificates) bool {
 // is in many.
 type certifier struct {
 	translation
-	hosts  map[string]bool
 	served map[string]servedBy // by host
 	part   *part               // of the Ingress that is being read
 }
@@ -63,27 +62,26 @@ func (t *Translator) readCertificates() certificates {
 	}
 	slices.SortFunc(all, compareAge)
 	c := certifier{
-		translation: translation{opt: t.opt, of: t},
-		hosts:       make(map[string]bool),
-		served:      make(map[string]servedBy),
+		translation: translation{opt: t.opt, of: t, owners: make(map[string]route.Origin, len(t.tls.owners))},
+		served:      make(map[string]servedBy, len(t.tls.owners)),
 	}
+	c.TLS = make([]TLS, 0, len(t.tls.TLS)+1)
 	for _, e := range all {
 		c.origin, c.part = originOf(e.Ingress), e.part
 		for i, entry := range e.Spec.TLS {
 			c.tls("spec.tls["+strconv.Itoa(i)+"]", entry)
 		}
 	}
-	return certificates{c.TLS, c.CertRequests, c.Problems, c.hosts}
+	return certificates{c.TLS, c.CertRequests, c.Problems, c.owners}
 }
 
 // owns is that of a translation. Who has a rule for a host has it first.
 func (t *certifier) owns(field, host string) bool {
-	if p := t.of.byHost[host]; p != nil && !t.hosts[host] {
+	if p := t.of.byHost[host]; p != nil {
 		if owner, ok := p.owners[host]; ok {
-			remember(&t.owners, host, owner)
+			t.owners[host] = owner
 		}
 	}
-	t.hosts[host] = true
 	if c := (claim{t.origin, host}); t.part.disowned[c] {
 		remember(&t.disowned, c, true)
 	}

@@ -1,7 +1,6 @@
 package kube
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -58,11 +57,13 @@ func newEntry(in *netv1.Ingress, d Dialect) *entry {
 // compareAge has the oldest Ingress first, and then goes by name, so that every
 // edge decides alike.
 func compareAge(a, b *entry) int {
-	return cmp.Or(
-		a.CreationTimestamp.Compare(b.CreationTimestamp.Time),
-		strings.Compare(a.Namespace, b.Namespace),
-		strings.Compare(a.Name, b.Name),
-	)
+	if c := a.CreationTimestamp.Compare(b.CreationTimestamp.Time); c != 0 {
+		return c
+	}
+	if c := strings.Compare(a.Namespace, b.Namespace); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Name, b.Name)
 }
 
 // sortedParts returns those with the oldest Ingresses first.
@@ -144,7 +145,8 @@ func (r *revision) forget(p *part) {
 	r.policies = r.policies || len(p.Policies) > 0
 	r.problems = r.problems || len(p.Problems) > 0
 	for host := range p.owners {
-		r.certificates = r.certificates || r.tls.hosts[host]
+		_, named := r.tls.owners[host]
+		r.certificates = r.certificates || named
 	}
 }
 
@@ -211,7 +213,7 @@ func (r *revision) translate(p *part) {
 // finish puts together what is of all parts.
 func (r *revision) finish(secrets bool) Change {
 	t := r.Translator
-	certificates := r.certificates || secrets || t.tls.hosts == nil
+	certificates := r.certificates || secrets || t.tls.owners == nil
 	if certificates {
 		before := t.tls
 		t.tls = t.readCertificates()
