@@ -180,8 +180,15 @@ func (p Pins) links() ([]pinned, error) {
 	return all, nil
 }
 
-// detach takes the program off the interface.
-func (l pinned) detach() error { return errors.Join(l.link.Unpin(), l.link.Close()) }
+// detach takes the program off the interface. The kernel would do so by itself
+// when the last who knows the link is gone, but some time after.
+func (l pinned) detach() error {
+	err := l.link.Detach()
+	if l.index == 0 {
+		err = nil // it went with its interface
+	}
+	return errors.Join(err, l.link.Unpin(), l.link.Close())
+}
 
 // move has a link hold another program, and the pin stand with that one's maps.
 // Packets meet the one or the other.
@@ -216,6 +223,11 @@ func Flush(p Pins) error {
 	on, err := p.mounted()
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !on {
 		return nil
+	}
+	links, unread := p.links()
+	err = errors.Join(err, unread)
+	for _, l := range links {
+		err = errors.Join(err, l.detach())
 	}
 	return errors.Join(err, p.sweep(""))
 }
