@@ -23,7 +23,7 @@ FUZZTIME ?= 1m
 
 export CGO_ENABLED ?= 0
 
-.PHONY: all help build deps generate test test-unit test-generate test-never test-kernel test-cluster test-differential test-package lint fuzz package bench bench-failover bench-checks bench-detect bench-l4 demo clean
+.PHONY: all help build deps generate test test-unit test-generate test-browser test-never test-kernel test-cluster test-differential test-package lint fuzz package bench bench-failover bench-checks bench-detect bench-l4 dashboard demo clean
 
 all: build
 
@@ -33,6 +33,7 @@ help:
 	@echo 'test          everything below, as CI runs it; needs root'
 	@echo 'test-unit     packages by themselves, under the race detector'
 	@echo 'test-generate  what is generated is what is checked in'
+	@echo 'test-browser  the dashboard, in Chromium beside three nodes in a real kernel'
 	@echo 'test-never    the proxy at full load while everything around it changes'
 	@echo 'test-differential  malformed requests, beside six other servers'
 	@echo 'test-cluster  against a real kube-apiserver and etcd'
@@ -45,8 +46,9 @@ help:
 	@echo 'bench-failover  what clients see of a failover, beside keepalived'
 	@echo 'bench-checks  CPU time and lateness of 5,000 checks; of 500 beside keepalived'
 	@echo 'bench-detect  how long a failed server gets clients, beside keepalived, and streams that outlive their owner'
+	@echo 'bench-xdp     time a packet: XDP, IPVS, plain forwarding; tables, changes and memory of XDP'
 	@echo 'bench-l4      start, rest and reload of 500 and 1,000 services, beside keepalived'
-	@echo 'generate      generated files; clean: what was built'
+	@echo 'generate      generated files; dashboard: those of web/; clean: what was built'
 
 build:
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/portico ./cmd/portico
@@ -58,7 +60,7 @@ generate: deps
 	@test/install-deps generate
 	$(GO) generate ./...
 
-test: deps lint test-unit test-generate test-never test-differential test-cluster test-kernel test-package
+test: deps lint test-unit test-generate test-browser test-never test-differential test-cluster test-kernel test-package
 
 test-unit: deps
 	PORTICO_LAB=1 CGO_ENABLED=1 $(TESTSUM) --format pkgname --packages='$(UNIT)' -- -race
@@ -66,6 +68,20 @@ test-unit: deps
 test-generate: deps
 	@test/install-deps generate
 	PORTICO_GENERATE=1 $(GO) test -count=1 -run Generated ./bpf
+
+# What stands in the lock file and nothing else; no program of a package runs.
+web/node_modules: web/package-lock.json
+	@test/install-deps node
+	cd web && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+dashboard: web/node_modules
+	cd web && npm run build
+
+test-browser: deps build bin/vm web/node_modules
+	@test/install-deps browser
+	$(GO) build -o bin/browser ./test/browser
+	cd web && npm test && npm run verify && npm run test:browser
 
 test-never: deps build
 	PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v ./test/never
@@ -112,6 +128,11 @@ bench-detect: deps build bin/vm
 
 bench-l4: deps build bin/vm
 	PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m -exec '$(CURDIR)/bin/vm -timeout 60m' ./test/bench/l4
+
+bench-xdp: deps bin/vm
+	$(GO) test -run '^$$' -bench 'Program|Update' -benchtime 1x ./test/bench/xdp
+	$(GO) test -run '^$$' -bench . ./l4/xdp/mh
+	$(GO) test -run '^$$' -bench Director -benchtime 1x -timeout 30m -exec '$(CURDIR)/bin/vm -count -timeout 30m' ./test/bench/xdp
 
 bench-failover: build
 	@test/install-deps bench

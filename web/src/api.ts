@@ -16,6 +16,7 @@ export interface Process {
   vip?: VIPStatus
   notify?: { name: string; kind: string; sent: number; failed: number; dropped: number; waiting: number; last_error?: string }[]
   l4?: L4Status
+  xdp?: XDPStatus
   guard?: { on: boolean; packets: number; peers?: { address: string; left_out?: string }[]; last_error?: string }
   nodes?: NodesStatus
   pod_routes?: { routes: unknown[] | null; faults?: { node: string; reason: string }[]; error?: string; error_since?: string }
@@ -126,6 +127,16 @@ export interface Server {
   drained?: string
   draining_until?: string
   sorry?: boolean
+}
+
+export interface XDPStatus {
+  interfaces?: { name: string; mode?: string; reason?: string }[]
+  layout?: string
+  services: number
+  backends: number
+  verdicts?: Record<string, number>
+  events?: Record<string, number>
+  last_error?: string
 }
 
 export interface NodesStatus {
@@ -241,7 +252,7 @@ export interface Explanation {
 export interface Point {
   time: string
   l4?: { connections: number; new_connections: number; packets: number; bytes: number }
-  l7?: { connections: number; requests: number; errors: number }
+  l7?: { connections: number; new_connections: number; requests: number; errors: number; bytes_sent: number }
 }
 
 export interface History {

@@ -10,7 +10,7 @@ import { Banner, Header } from './views/header'
 import { useOrders, type Order } from './views/orders'
 import { Routes } from './views/routes'
 import { Services } from './views/services'
-import { Certificates, Drains, Events, Processes } from './views/side'
+import { Certificates, Drains, Events, Processes, XDP } from './views/side'
 import { Traffic } from './views/traffic'
 import { VerdictView } from './views/verdict'
 
@@ -50,6 +50,7 @@ export function App({ live }: { live: Live }) {
             {!!director?.l4?.drains?.length && <Drains drains={director.l4.drains} now={now} undrain={undrain} />}
             <Certificates certificates={l7?.certificates ?? []} now={now} />
             <Events events={picture.events} now={now} />
+            {director?.xdp && <XDP status={director.xdp} />}
             <Processes node={node} now={now} />
           </aside>
           <Backends pools={l7?.engine.backends ?? []} before={l7Before?.engine.backends ?? []} apart={picture.apart} />

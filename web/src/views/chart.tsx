@@ -5,7 +5,7 @@ import { clock } from '../format'
 export interface Series {
   label: string
   // color is the name of a colour of the style sheet.
-  color: 'blue' | 'teal' | 'red' | 'violet'
+  color: 'blue' | 'teal' | 'red'
   values: (number | null)[]
 }
 

@@ -1,7 +1,7 @@
 // The small parts that all views are made of.
 
 import type { ComponentChildren } from 'preact'
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 
 export type Tone = 'ok' | 'warn' | 'bad' | 'off' | 'info'
 
@@ -67,7 +67,7 @@ export function useCap<T>(all: T[], first: number): [T[], ComponentChildren] {
 // Dialog asks something; whatever closes it calls close.
 export function Dialog({ title, close, children }: { title: string; close: () => void; children: ComponentChildren }) {
   const ref = useRef<HTMLDialogElement>(null)
-  useEffect(() => {
+  useLayoutEffect(() => {
     const before = document.activeElement
     ref.current?.showModal()
     return () => before instanceof HTMLElement && before.focus()

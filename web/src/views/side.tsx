@@ -1,7 +1,7 @@
-// The lists beside the large ones: certificates, events, drains, processes.
+// The lists beside the large ones: certificates, events, drains, XDP, processes.
 
-import type { Certificate, Drain, Event, NodeStatus } from '../api'
-import { clock, known, plural, since } from '../format'
+import type { Certificate, Drain, Event, NodeStatus, XDPStatus } from '../api'
+import { clock, compact, known, plural, since } from '../format'
 import { daysLeft, processes, proxyOf, shown, urgent } from '../verdict'
 import { Empty, Icon, Pill, Section, useCap, type Tone } from './parts'
 
@@ -83,6 +83,35 @@ export function Drains({ drains, now, undrain }: { drains: Drain[]; now: number;
           </li>
         ))}
       </ul>
+    </Section>
+  )
+}
+
+// XDP is where packets are forwarded at the driver, and what became of them.
+export function XDP({ status: s }: { status: XDPStatus }) {
+  const counted = Object.entries({ ...s.verdicts, ...s.events }).filter(([, n]) => n > 0)
+  return (
+    <Section id="xdp" title="XDP" note={s.layout && `${plural(s.services, 'service')}, ${plural(s.backends, 'backend')}`}>
+      {!s.interfaces?.length && <Empty>It runs on no interface.</Empty>}
+      <ul class="rows">
+        {(s.interfaces ?? []).map((i) => (
+          <li key={i.name}>
+            <Icon tone={i.mode ? 'ok' : 'off'} size={14} />
+            <div class="wrap">
+              <b>{i.name}</b> {i.mode ?? <span class="dim">{i.reason}</span>}
+            </div>
+          </li>
+        ))}
+      </ul>
+      {counted.length > 0 && (
+        <ul class="verdicts" aria-label="Frames by what became of them">
+          {counted.map(([name, n]) => (
+            <li key={name}>
+              <span>{name.replaceAll('_', ' ')}</span> <b>{compact(n)}</b>
+            </li>
+          ))}
+        </ul>
+      )}
     </Section>
   )
 }

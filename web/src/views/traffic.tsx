@@ -21,8 +21,8 @@ export function Traffic({ points, now, dark }: { points: Point[]; now: number; d
       <div class="charts">
         {l7 && <Chart {...chart} title="Requests" write={rate} series={c.requests} />}
         {(l4 || l7) && <Chart {...chart} title="Connections" write={compact} series={c.connections} />}
-        {l4 && <Chart {...chart} title="New connections" write={rate} series={c.fresh} />}
-        {l4 && <Chart {...chart} title="Balanced" write={(n) => `${bytes(n)}/s`} series={c.bytes} />}
+        {(l4 || l7) && <Chart {...chart} title="New connections" write={rate} series={c.fresh} />}
+        {(l4 || l7) && <Chart {...chart} title="Bytes" write={(n) => `${bytes(n)}/s`} series={c.bytes} />}
       </div>
     </Section>
   )
@@ -50,13 +50,13 @@ function columns(points: Point[]) {
     color,
     values: rows.map((p) => (p ? (pick(p) ?? null) : null)),
   })
-  const connections = [column('to the proxy', 'blue', (p) => p.l7?.connections)]
-  if (points.some((p) => p.l4)) connections.push(column('balanced', 'teal', (p) => p.l4?.connections))
+  // Where this node balances nothing the proxy's line stands alone.
+  const both = (proxy: Series, balanced: Series) => (points.some((p) => p.l4) ? [proxy, balanced] : [proxy])
   return {
     times,
     requests: [column('all', 'blue', (p) => p.l7?.requests), column('5xx', 'red', (p) => p.l7?.errors)],
-    connections,
-    fresh: [column('balanced', 'teal', (p) => p.l4?.new_connections)],
-    bytes: [column('in', 'violet', (p) => p.l4?.bytes)],
+    connections: both(column('at the proxy', 'blue', (p) => p.l7?.connections), column('balanced', 'teal', (p) => p.l4?.connections)),
+    fresh: both(column('at the proxy', 'blue', (p) => p.l7?.new_connections), column('balanced', 'teal', (p) => p.l4?.new_connections)),
+    bytes: both(column('answered', 'blue', (p) => p.l7?.bytes_sent), column('balanced', 'teal', (p) => p.l4?.bytes)),
   }
 }
