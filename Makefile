@@ -47,6 +47,7 @@ help:
 	@echo 'bench-checks  CPU time and lateness of 5,000 checks; of 500 beside keepalived'
 	@echo 'bench-detect  how long a failed server gets clients, beside keepalived, and streams that outlive their owner'
 	@echo 'bench-xdp     time a packet: XDP, IPVS, plain forwarding; tables, changes and memory of XDP'
+	@echo 'bench-xdp     time a packet: XDP, IPVS, plain forwarding; tables, changes and memory of XDP'
 	@echo 'bench-l4      start, rest and reload of 500 and 1,000 services, beside keepalived'
 	@echo 'generate      generated files; dashboard: those of web/; clean: what was built'
 
@@ -128,6 +129,11 @@ bench-detect: deps build bin/vm
 
 bench-l4: deps build bin/vm
 	PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m -exec '$(CURDIR)/bin/vm -timeout 60m' ./test/bench/l4
+
+bench-xdp: deps bin/vm
+	$(GO) test -run '^$$' -bench 'Program|Update' -benchtime 1x ./test/bench/xdp
+	$(GO) test -run '^$$' -bench . ./l4/xdp/mh
+	$(GO) test -run '^$$' -bench Director -benchtime 1x -timeout 30m -exec '$(CURDIR)/bin/vm -count -timeout 30m' ./test/bench/xdp
 
 bench-xdp: deps bin/vm
 	$(GO) test -run '^$$' -bench 'Program|Update' -benchtime 1x ./test/bench/xdp

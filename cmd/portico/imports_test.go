@@ -77,6 +77,7 @@ var allowed = map[string][]string{
 	"test/differential":    {}, // knows the product as a binary only
 	"test/bench":           {"test/*"},
 	"test/bench/l4":        {"test/lab"},
+	"test/bench/xdp":       {},                     // tests alone
 	"test/bench/checks":    {"health", "test/lab"}, // the monitor alone, beside keepalived's checker
 }
 
