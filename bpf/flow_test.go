@@ -42,6 +42,7 @@ func TestFlows(t *testing.T) {
 		{name: "a connection that was taken over stays", service: 1, first: data, second: last, stays: true},
 		{name: "a new connection from an old port moves", service: 1, first: data, second: opening},
 		{name: "and its packets with it", service: 1, first: data, between: after(opening), second: data},
+		{name: "a SYN with an ACK opens nothing", service: 1, first: data, second: fromClient(client4, vip4, syn|ack), stays: true},
 		{name: "the end of an unknown connection is no flow", service: 1, first: last, second: data},
 		{name: "a reset leaves the flow alone", service: 1, first: data, between: after(reset), second: data, stays: true},
 		{name: "a drained backend keeps its flows", service: 1, first: data, between: backend(1, flags(resolved)), second: data, stays: true},

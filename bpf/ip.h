@@ -63,9 +63,7 @@ static __always_inline enum verdict parse_ip4(struct cursor *c, struct packet *p
 		return PASS_MALFORMED;
 	options = (ip->version_ihl & 15) * 4 - sizeof(*ip);
 	total = ntohs(ip->total);
-	if (total < sizeof(*ip) + options)
-		return PASS_MALFORMED;
-	if (!quoted && !limit(c, total - sizeof(*ip)))
+	if (!quoted && (total < sizeof(*ip) || !limit(c, total - sizeof(*ip))))
 		return PASS_MALFORMED;
 	if (!pull(c, options))
 		return PASS_MALFORMED;

@@ -232,7 +232,7 @@ func (h *header) parse4(b []byte, quoted bool) ([]byte, string) {
 		return nil, malformed
 	}
 	size, total := int(b[0]&15)*4, int(be.Uint16(b[2:]))
-	if size < 20 || total < size || len(b) < size || (!quoted && total > len(b)) {
+	if size < 20 || len(b) < size || (!quoted && (total < size || total > len(b))) {
 		return nil, malformed
 	}
 	h.proto, h.id = b[9], uint32(le.Uint16(b[4:]))

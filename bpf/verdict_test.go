@@ -19,6 +19,7 @@ func limited(t testing.TB) *world { return load(t, tune(bpf.L4VarSynIntervalNs, 
 // IPv4 and IPv6. Their ids and their backends' are 1 to 4.
 func (w *world) plain() *world {
 	w.Helper()
+	empty(w, w.Peers, bpf.L4Mac{})
 	empty(w, w.Services, bpf.L4ServiceKey{})
 	empty(w, w.Flows, bpf.L4FlowKey{})
 	empty(w, w.Fragments, bpf.L4FragmentKey{})
@@ -146,6 +147,7 @@ func TestVerdicts(t *testing.T) {
 		{name: "later fragment alone", in: laterOf4, verdict: "pass_fragment"},
 		{name: "later fragment of another datagram", prepare: after(firstOf4), in: v4(protoUDP, nil, fragment4(8, 1480, false)), verdict: "pass_fragment"},
 		{name: "later fragment of another protocol", prepare: after(firstOf4), in: v4(protoTCP, nil, fragment4(7, 1480, false)), verdict: "pass_fragment"},
+		{name: "later fragment at 32 KiB", in: v4(protoUDP, nil, fragment4(7, 32768, false)), verdict: "pass_fragment"},
 		{name: "later fragment of a datagram that passed", prepare: all(after(firstOf4), backend(2, flags(scheduled)), after(firstOf4), backend(2, flags(scheduled|resolved))), in: laterOf4, verdict: "pass_fragment"},
 		{name: "later fragment to a backend that went", prepare: all(after(firstOf4), backend(2, func(b *bpf.L4Backend) { b.Generation++ })), in: laterOf4, verdict: "pass_fragment"},
 		{name: "later fragment too late", prepare: all(after(firstOf4), func(w *world) {
@@ -184,6 +186,18 @@ func TestVerdicts(t *testing.T) {
 		{name: "broadcast", in: ether(mac{255, 255, 255, 255, 255, 255}, router, typeIP4, ip4(at4, vip4.Addr(), protoTCP, plainTCP)), verdict: "pass_not_ours"},
 		{name: "foreign interface", prepare: func(w *world) { w.put(w.Interfaces, uint32(loopback), bpf.L4Mac{}) }, in: ether(mac{}, router, typeIP4, ip4(at4, vip4.Addr(), protoTCP, plainTCP)), verdict: "pass_not_ours"},
 		{name: "from a peer", in: ether(director, peer, typeIP4, ip4(at4, vip4.Addr(), protoTCP, plainTCP)), verdict: "pass_peer"},
+		{name: "from a peer that was a stranger a second ago", prepare: func(w *world) {
+			w.run(v4(protoTCP, plainTCP))
+			w.put(w.Peers, wireMAC(router), uint8(0))
+			var cpus []bpf.L4Cpu
+			if err := w.Cpus.Lookup(uint32(0), &cpus); err != nil {
+				w.Fatal(err)
+			}
+			for i := range cpus {
+				cpus[i].RouterNs -= uint64(time.Second)
+			}
+			w.put(w.Cpus, uint32(0), cpus)
+		}, in: v4(protoTCP, plainTCP), verdict: "pass_peer"},
 		{name: "denied", prepare: func(w *world) { w.deny(netip.MustParsePrefix("198.51.100.0/24"), 0) }, in: v4(protoTCP, plainTCP), verdict: "drop_denied"},
 		{name: "denied until later", prepare: func(w *world) {
 			w.deny(netip.MustParsePrefix("2001:db8:c::/48"), now()+uint64(time.Hour))
