@@ -5,6 +5,8 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -37,7 +39,9 @@ func other(text []byte, err error) ([]*dto.MetricFamily, error) {
 		if families, err = p.TextToMetricFamilies(bytes.NewReader(text)); err == nil {
 			out := make([]*dto.MetricFamily, 0, len(families))
 			for _, f := range families {
-				out = append(out, f)
+				if of(f, "proxy") {
+					out = append(out, f)
+				}
 			}
 			return out, nil
 		}
@@ -45,6 +49,20 @@ func other(text []byte, err error) ([]*dto.MetricFamily, error) {
 	r := prometheus.NewRegistry()
 	r.MustRegister(absent("proxy"))
 	return r.Gather()
+}
+
+// of reports whether a family can be of a process: it is a proxy's own, or all
+// samples say whose they are. A proxy that was led astray must not tell of the
+// director.
+func of(f *dto.MetricFamily, process string) bool {
+	for _, prefix := range []string{"portico_l7_", "portico_certificate_", "portico_acme_"} {
+		if strings.HasPrefix(f.GetName(), prefix) {
+			return true
+		}
+	}
+	return !slices.ContainsFunc(f.GetMetric(), func(m *dto.Metric) bool {
+		return !slices.ContainsFunc(m.GetLabel(), func(l *dto.LabelPair) bool { return l.GetName() == "process" && l.GetValue() == process })
+	})
 }
 
 // absent is a process that does not answer.

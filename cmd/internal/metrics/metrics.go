@@ -15,6 +15,7 @@ import (
 	"github.com/portico-lb/portico/l4"
 	"github.com/portico-lb/portico/l4/guard"
 	"github.com/portico-lb/portico/l4/nodes"
+	"github.com/portico-lb/portico/l4/xdp"
 	"github.com/portico-lb/portico/l7"
 	"github.com/portico-lb/portico/l7/podroutes"
 	"github.com/portico-lb/portico/l7/proxy"
@@ -33,6 +34,7 @@ type Snapshot struct {
 	Notify    []notify.TargetStatus
 	Health    *health.Status
 	L4        *l4.Status
+	XDP       *xdp.Status
 	Guard     *guard.Status
 	Nodes     *nodes.Status
 	PodRoutes *podroutes.Status
@@ -78,6 +80,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	if s.L4 != nil {
 		o.l4(*s.L4)
+	}
+	if s.XDP != nil {
+		o.xdp(*s.XDP)
 	}
 	if s.Guard != nil {
 		o.guard(*s.Guard)
