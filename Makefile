@@ -15,15 +15,16 @@ COMPARE   = FailureDetection|StreamsOutlive
 # Packages whose tests need a real API server.
 CLUSTER   = ./test/cluster ./l7/kube ./test/scenario/apiserver ./test/scenario/acme ./test/scenario/podroutes
 # Packages that have a target of their own.
-APART     = /l4/ipvs$$|/test/(scenario|scenario/apiserver|scenario/kubeproxy|scenario/nodes|scenario/podroutes|scenario/acme|never|differential|package|cluster|vm|vm/guest|demo)$$
+APART     = /l4/ipvs$$|/test/(scenario|scenario/apiserver|scenario/kubeproxy|scenario/nodes|scenario/podroutes|scenario/acme|never|differential|package|cluster|vm|vm/guest|demo|soak)$$
 UNIT      = $(shell $(GO) list ./... | grep -v -E '$(APART)')
 
-# How long each fuzz target runs.
+# How long each fuzz target runs, and a soak.
 FUZZTIME ?= 1m
+SOAKTIME ?= 20m
 
 export CGO_ENABLED ?= 0
 
-.PHONY: all help build deps generate test test-unit test-generate test-browser test-never test-kernel test-cluster test-differential test-package lint fuzz package bench bench-failover bench-checks bench-detect bench-l4 dashboard demo clean
+.PHONY: all help build deps generate test test-unit test-generate test-browser test-never test-kernel test-cluster test-differential test-package lint fuzz soak package bench bench-failover bench-checks bench-detect bench-l4 dashboard demo clean
 
 all: build
 
@@ -41,12 +42,12 @@ help:
 	@echo 'test-package  deb and rpm in a Debian with systemd, under qemu'
 	@echo 'lint          gofmt, vet, golangci-lint, govulncheck'
 	@echo 'fuzz          every fuzz target for FUZZTIME (1m); for a night'
+	@echo 'soak          three nodes under load and faults for SOAKTIME (20m); GUEST=1 with IPVS'
 	@echo 'package       deb and rpm into dist/'
 	@echo 'bench         CPU time, and 10,000 hosts, beside nginx and HAProxy'
 	@echo 'bench-failover  what clients see of a failover, beside keepalived'
 	@echo 'bench-checks  CPU time and lateness of 5,000 checks; of 500 beside keepalived'
 	@echo 'bench-detect  how long a failed server gets clients, beside keepalived, and streams that outlive their owner'
-	@echo 'bench-xdp     time a packet: XDP, IPVS, plain forwarding; tables, changes and memory of XDP'
 	@echo 'bench-xdp     time a packet: XDP, IPVS, plain forwarding; tables, changes and memory of XDP'
 	@echo 'bench-l4      start, rest and reload of 500 and 1,000 services, beside keepalived'
 	@echo 'generate      generated files; dashboard: those of web/; clean: what was built'
@@ -113,6 +114,11 @@ lint: deps
 fuzz: deps
 	@test/fuzz $(FUZZTIME)
 
+# Without GUEST=1 it has this machine's kernel and XDP alone; with it IPVS, and a
+# clock and a memory that may be played with.
+soak: deps build bin/vm
+	PORTICO_LAB=1 PORTICO_SOAK=$(SOAKTIME) PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -timeout 24h $(if $(GUEST),-exec '$(CURDIR)/bin/vm -timeout 24h') ./test/soak
+
 package: build
 	packaging/build $(VERSION)
 
@@ -129,11 +135,6 @@ bench-detect: deps build bin/vm
 
 bench-l4: deps build bin/vm
 	PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m -exec '$(CURDIR)/bin/vm -timeout 60m' ./test/bench/l4
-
-bench-xdp: deps bin/vm
-	$(GO) test -run '^$$' -bench 'Program|Update' -benchtime 1x ./test/bench/xdp
-	$(GO) test -run '^$$' -bench . ./l4/xdp/mh
-	$(GO) test -run '^$$' -bench Director -benchtime 1x -timeout 30m -exec '$(CURDIR)/bin/vm -count -timeout 30m' ./test/bench/xdp
 
 bench-xdp: deps bin/vm
 	$(GO) test -run '^$$' -bench 'Program|Update' -benchtime 1x ./test/bench/xdp

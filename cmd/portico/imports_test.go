@@ -71,6 +71,7 @@ var allowed = map[string][]string{
 	"test/scenario":        {"test/*"},   // drives the real binary, as a user would
 	"test/scenario/*":      {"test/*"},
 	"test/never":           {"test/*"},
+	"test/soak":            {"test/*"},
 	"test/package":         {"test/*"},
 	"test/demo":            {"test/*"},
 	"test/browser":         {"test/*"},
