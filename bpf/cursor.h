@@ -32,12 +32,10 @@ static __always_inline void *pull(struct cursor *c, __u32 n)
 }
 
 /* limit says that n bytes of the packet are left, and tells whether the frame
- * holds them. */
-static __always_inline bool limit(struct cursor *c, __u32 n)
+ * holds them: the headers are in its first part, the rest of a jumbo frame may
+ * be in others. */
+static __always_inline bool limit(struct xdp_md *ctx, struct cursor *c, __u32 n)
 {
-	/* Linux 6.1 does not see that a swapped 16 bits number has 16 bits. */
-	asm volatile("" : "+r"(n));
-	n &= 0xffff;
 	c->left = n;
-	return c->data + c->at + n <= c->end;
+	return c->at + n <= bpf_xdp_get_buff_len(ctx);
 }

@@ -3,7 +3,19 @@
 // scheduler would, so that one may stand in for the other at any time.
 //
 // It knows no configuration: user space fills its maps (maps.h describes them)
-// and sets its tunables (tunables.h) before it is loaded.
+// and sets its tunables (tunables.h) and the sizes of the maps before it loads
+// the program, for which it needs CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON: without
+// the last the verifier forbids what parsing headers of several lengths takes.
+// Linux 6.1 is the oldest kernel that it is tested with.
+//
+// There are no SYN cookies. The kernel would make them here with a secret of
+// its own, which no backend shares; and whoever answers a SYN in place of the
+// backend has to shift the sequence numbers of all that follows, of which in
+// direct routing the director sees one half. The limit of SYNs for each source,
+// and the flow cache's own limit of new flows, stand in their place; cookies
+// are the backends' (net.ipv4.tcp_syncookies).
 package bpf
 
+// One compiler, so that the object is the same wherever it is made; it belongs
+// to Debian 12 and 13.
 //go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-19 -strip llvm-strip-19 -target bpfel L4 l4.bpf.c -- -mcpu=v3 -Wall -Wextra -Werror

@@ -53,7 +53,7 @@ static __always_inline bool same_address(const struct address *a, const struct a
 
 /* parse_ip4 reads the header into p. A quoted packet is cut short, so that its
  * total length says nothing about what is there. */
-static __always_inline enum verdict parse_ip4(struct cursor *c, struct packet *p, bool quoted)
+static __always_inline enum verdict parse_ip4(struct xdp_md *ctx, struct cursor *c, struct packet *p, bool quoted)
 {
 	struct ip4 *ip = pull(c, sizeof(*ip));
 	__u32 options, total;
@@ -63,7 +63,7 @@ static __always_inline enum verdict parse_ip4(struct cursor *c, struct packet *p
 		return PASS_MALFORMED;
 	options = (ip->version_ihl & 15) * 4 - sizeof(*ip);
 	total = ntohs(ip->total);
-	if (!quoted && (total < sizeof(*ip) || !limit(c, total - sizeof(*ip))))
+	if (!quoted && (total < sizeof(*ip) || !limit(ctx, c, total - sizeof(*ip))))
 		return PASS_MALFORMED;
 	if (!pull(c, options))
 		return PASS_MALFORMED;
@@ -84,7 +84,7 @@ static __always_inline enum verdict parse_ip6(struct xdp_md *ctx, struct cursor 
 
 	if (!ip || (ntohl(ip->version_class_label) >> 28) != 6)
 		return PASS_MALFORMED;
-	if (!quoted && !limit(c, ntohs(ip->payload)))
+	if (!quoted && !limit(ctx, c, ntohs(ip->payload)))
 		return PASS_MALFORMED;
 	/* On the wire they are nobody's, and here they are IPv4. */
 	if (is_mapped(&ip->src) || is_mapped(&ip->dst))

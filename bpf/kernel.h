@@ -71,4 +71,6 @@ static long (*const bpf_redirect)(__u32 ifindex, __u64 flags) = (void *)23;
 static __u64 (*const bpf_jiffies64)(void) = (void *)118;
 /* CLOCK_MONOTONIC as of the last tick. */
 static __u64 (*const bpf_ktime_get_coarse_ns)(void) = (void *)160;
+/* Bytes of the frame, with those of a long one that lie elsewhere. */
+static __u64 (*const bpf_xdp_get_buff_len)(struct xdp_md *ctx) = (void *)188;
 static long (*const bpf_loop)(__u32 iterations, void *callback, void *arg, __u64 flags) = (void *)181;

@@ -75,7 +75,7 @@ static __always_inline enum verdict forward(struct xdp_md *ctx, struct packet *p
 /* balance_later handles a fragment that has no ports. */
 static __always_inline enum verdict balance_later(struct xdp_md *ctx, struct packet *p, struct cpu *cpu)
 {
-	struct fragment *f = follow(p, cpu->now_ns);
+	struct fragment *f = cpu ? follow(p, cpu->now_ns) : NULL;
 	enum verdict v;
 
 	if (!f)
@@ -91,7 +91,7 @@ static __always_inline enum verdict balance_later(struct xdp_md *ctx, struct pac
 static __always_inline enum verdict balance_whole(struct xdp_md *ctx, struct packet *p, struct service *s, struct cpu *cpu)
 {
 	__u32 id = 0;
-	enum verdict v = guard(ctx, p, cpu);
+	enum verdict v = cpu ? guard(ctx, p, cpu) : PASS_FENCED;
 
 	if (v != UNDECIDED)
 		return v;
@@ -109,19 +109,16 @@ static __always_inline enum verdict balance_whole(struct xdp_md *ctx, struct pac
 static __always_inline enum verdict balance(struct xdp_md *ctx, struct packet *p)
 {
 	enum verdict v = parse(ctx, p);
-	struct cpu *cpu = this_cpu();
 	struct service *s;
 
 	if (v != UNDECIDED)
 		return v;
-	if (!cpu)
-		return PASS_FENCED;
 	if (p->part == LATER)
-		return balance_later(ctx, p, cpu);
+		return balance_later(ctx, p, this_cpu());
 	s = get_service(p);
 	if (!s)
 		return PASS_NO_SERVICE;
-	v = balance_whole(ctx, p, s, cpu);
+	v = balance_whole(ctx, p, s, this_cpu());
 	if (p->part == FIRST && v != SEND && v != SEND_OTHER)
 		unlead(p);
 	return v;

@@ -77,7 +77,7 @@ static __always_inline enum verdict parse_quoted(struct xdp_md *ctx, struct curs
 		return PASS_MALFORMED;
 	if (!is_error(p->ip6, icmp->type))
 		return PASS_OTHER;
-	v = p->ip6 ? parse_ip6(ctx, c, &quoted, true) : parse_ip4(c, &quoted, true);
+	v = p->ip6 ? parse_ip6(ctx, c, &quoted, true) : parse_ip4(ctx, c, &quoted, true);
 	if (v != UNDECIDED)
 		return v;
 	if (quoted.part == LATER)
@@ -120,7 +120,7 @@ static __always_inline enum verdict parse(struct xdp_md *ctx, struct packet *p)
 	case 0:
 		return PASS_MALFORMED;
 	case htons(ETH_P_IP):
-		v = parse_ip4(c, p, false);
+		v = parse_ip4(ctx, c, p, false);
 		break;
 	case htons(ETH_P_IPV6):
 		v = parse_ip6(ctx, c, p, false);

@@ -190,12 +190,12 @@ func parseFrame(b []byte) (h header, verdict string) {
 		h.vlans = h.vlans<<12 | uint32(be.Uint16(b)&0xfff)
 		kind, b = be.Uint16(b[2:]), b[4:]
 	}
-	switch {
-	case kind == typeIP4:
+	switch kind {
+	case typeIP4:
 		b, verdict = h.parse4(b, false)
-	case kind == typeIP6:
+	case typeIP6:
 		b, verdict = h.parse6(b, false)
-	case kind == 0:
+	case 0:
 		return h, malformed
 	default:
 		return h, otherKind
