@@ -180,7 +180,7 @@ func TestSourceBound(t *testing.T) {
 	first, second := e.dial(t), e.dial(t)
 	first.say(getRoot).hear("GET")
 	second.say(getRoot).hear("GET")
-	if p := e.dial(t); !p.closed() {
+	if p := e.dial(t).say(getRoot); !p.closed() {
 		t.Error("a third connection is served")
 	}
 	if s := e.Status(); s.Refused.Source != 1 {

@@ -27,12 +27,21 @@ type Listener struct {
 // options are what connections inherit from their listener: no delay of small
 // segments, and probes that find a silent peer gone after two and a half
 // minutes. They are package net's, which sets them on each connection.
+//
+// The last one has the kernel keep a connection to itself until its client has
+// sent something or ended it. One that is silent comes when the kernel has
+// asked it again, after a second (tcp(7)); what it sends later, even later, is
+// served as ever. All protocols that are spoken here begin with the client.
+// Where a connection is made for each request that is a sixth of its cost: the
+// request is there, nobody is woken to wait for it, and the poller never hears
+// of the socket.
 var options = [...]struct{ level, name, value int }{
 	{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
 	{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
 	{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 15},
 	{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 15},
 	{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 9},
+	{unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 1}, // s
 }
 
 // Listen returns l as a Listener, and closes l itself: package net's lends no
@@ -83,13 +92,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 	if l.errno != 0 {
 		return nil, os.NewSyscallError("accept4", l.errno)
 	}
-	f := os.NewFile(l.fd, "client")
-	c, err := newConn(f, l.peer())
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return c, nil
+	return newConn(int(l.fd), l.peer()), nil
 }
 
 func (l *Listener) accept(fd uintptr) (done bool) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -14,19 +15,12 @@ import (
 
 func TestListener(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
-		tcp, err := net.Listen("tcp", address)
+		l, err := socket.Listen(listen(t, address))
 		if err != nil {
 			t.Fatal(err)
 		}
-		l, err := socket.Listen(tcp.(*net.TCPListener))
-		if err != nil {
-			t.Fatal(err)
-		}
-		peer, err := net.Dial("tcp", l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer peer.Close()
+		peer := dial(t, l)
+		peer.Write([]byte("x"))
 		near, err := l.Accept()
 		if err != nil {
 			t.Fatal(err)
@@ -60,7 +54,45 @@ func TestListener(t *testing.T) {
 	}
 }
 
-func TestWriteBoth(t *testing.T) {
+// TestListenerWaits shows that a connection is accepted when its client has
+// spoken or ended, and in any case after a while.
+func TestListenerWaits(t *testing.T) {
+	l, err := socket.Listen(listen(t, "127.0.0.1:0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	accept := func() (net.Conn, time.Duration) {
+		start := time.Now()
+		c, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c, time.Since(start)
+	}
+	dial(t, l)
+	c, took := accept()
+	if took < 900*time.Millisecond || took > 10*time.Second {
+		t.Errorf("a silent client came after %v", took)
+	}
+	silent := dial(t, l)
+	dial(t, l).Close()
+	c, _ = accept()
+	if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("of who only connects: %d, %v", n, err)
+	}
+	silent.Write([]byte("late"))
+	b := make([]byte, 10)
+	c, _ = accept()
+	if n, err := c.Read(b); string(b[:n]) != "late" {
+		t.Errorf("late: %q, %v", b[:n], err)
+	}
+}
+
+func TestWriteBoth(t *testing.T) { each(t, testWriteBoth) }
+
+func testWriteBoth(t *testing.T, pair maker) {
 	c, peer := pair(t)
 	head, body := bytes.Repeat([]byte("h"), 5<<20), bytes.Repeat([]byte("b"), 7<<20)
 	for _, parts := range [][2][]byte{{head, body}, {head[:1], body[:1]}, {head[:7], nil}} {
@@ -83,7 +115,9 @@ func TestWriteBoth(t *testing.T) {
 	}
 }
 
-func TestSplice(t *testing.T) {
+func TestSplice(t *testing.T) { each(t, testSplice) }
+
+func testSplice(t *testing.T, pair maker) {
 	src, from := pair(t)
 	dst, to := pair(t)
 	sent := bytes.Repeat([]byte("0123456789abcdef"), 1<<17)
@@ -110,7 +144,9 @@ func TestSplice(t *testing.T) {
 	}
 }
 
-func TestSpliceErrors(t *testing.T) {
+func TestSpliceErrors(t *testing.T) { each(t, testSpliceErrors) }
+
+func testSpliceErrors(t *testing.T, pair maker) {
 	src, from := pair(t)
 	dst, to := pair(t)
 	from.Write(make([]byte, 100))

@@ -16,13 +16,13 @@ func (c *Conn) Quiet() bool {
 			return true
 		}
 	}
-	return c.raw.Read(t.look) == nil && t.errno == syscall.EAGAIN
+	return c.read(t.look) == nil && t.errno == syscall.EAGAIN
 }
 
 // Pending reports whether there is something to read, deadlines or not.
 func (c *Conn) Pending() bool {
 	n := 0
-	err := c.raw.Control(func(fd uintptr) { n, _ = peek(fd) })
+	err := c.control(func(fd uintptr) { n, _ = peek(fd) })
 	return err == nil && n > 0
 }
 

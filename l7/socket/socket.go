@@ -15,18 +15,27 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
 )
 
 // A Conn is a TCP connection. One goroutine may read while another one writes.
+//
+// The poller learns of one that was accepted when somebody has to wait for it.
+// Where a client sends at once and one answer is all it wants, that is never,
+// and of what a connection costs the telling and the forgetting are a tenth.
 type Conn struct {
-	file   file
-	raw    syscall.RawConn
-	remote netip.AddrPort
-
+	remote        netip.AddrPort
 	reads, writes transfer
+
+	known atomic.Bool // to the poller; file and raw are valid then, fd is not
+	file  file
+	raw   syscall.RawConn
+	mu    sync.Mutex // until then
+	fd    int        // -1 once it is closed
 }
 
 // A file is what the poller knows of a socket: a *net.TCPConn, or an *os.File.
@@ -46,18 +55,26 @@ var (
 // New returns tcp as a Conn, which is used in its place from now on.
 func New(tcp *net.TCPConn) (*Conn, error) {
 	remote, _ := tcp.RemoteAddr().(*net.TCPAddr)
-	return newConn(tcp, remote.AddrPort())
+	c := newConn(-1, remote.AddrPort())
+	return c, c.introduce(tcp)
 }
 
-func newConn(f file, remote netip.AddrPort) (*Conn, error) {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	c := &Conn{file: f, raw: raw, remote: remote}
+func newConn(fd int, remote netip.AddrPort) *Conn {
+	c := &Conn{remote: remote, fd: fd}
 	c.reads.step = c.reads.take
 	c.writes.step = c.writes.give
-	return c, nil
+	return c
+}
+
+// introduce says that the poller knows c as f.
+func (c *Conn) introduce(f file) error {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	c.file, c.raw, c.fd = f, raw, -1
+	c.known.Store(true)
+	return nil
 }
 
 // Read reads what is there, and waits only where there is nothing.
@@ -67,7 +84,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 	}
 	t := &c.reads
 	t.begin(p)
-	if err := c.end("read", t, c.raw.Read(t.step)); err != nil {
+	if err := c.end("read", t, c.read(t.step)); err != nil {
 		return 0, err
 	}
 	if t.n == 0 {
@@ -80,7 +97,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 func (c *Conn) Write(p []byte) (int, error) {
 	t := &c.writes
 	t.begin(p)
-	err := c.end("write", t, c.raw.Write(t.step))
+	err := c.end("write", t, c.write(t.step))
 	return t.n, err
 }
 
@@ -90,8 +107,75 @@ func (c *Conn) WriteBoth(p, q []byte) (int, error) {
 	t := &c.writes
 	t.begin(p)
 	t.more = q
-	err := c.end("write", t, c.raw.Write(t.step))
+	err := c.end("write", t, c.write(t.step))
 	return t.n, err
+}
+
+// read takes step after step, waiting for the peer to send, until one is done.
+func (c *Conn) read(step func(fd uintptr) (done bool)) error {
+	if done, err := c.attempt(step); done || err != nil {
+		return err
+	}
+	return c.raw.Read(step)
+}
+
+// write takes step after step, waiting for the peer to take, until one is done.
+func (c *Conn) write(step func(fd uintptr) (done bool)) error {
+	if done, err := c.attempt(step); done || err != nil {
+		return err
+	}
+	return c.raw.Write(step)
+}
+
+// attempt takes a step of a connection that the poller does not know. If that
+// is not done, it knows it.
+func (c *Conn) attempt(step func(fd uintptr) (done bool)) (done bool, err error) {
+	if c.known.Load() {
+		return false, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fd >= 0 && step(uintptr(c.fd)) {
+		return true, nil
+	}
+	return false, c.meet()
+}
+
+// meet has the poller know c, if it does not. The caller holds mu.
+func (c *Conn) meet() error {
+	switch {
+	case c.known.Load():
+		return nil
+	case c.fd < 0:
+		return net.ErrClosed
+	}
+	return c.introduce(os.NewFile(uintptr(c.fd), "client"))
+}
+
+// poller has the poller know c, if it does not.
+func (c *Conn) poller() error {
+	if c.known.Load() {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.meet()
+}
+
+// control lends the socket to f.
+func (c *Conn) control(f func(fd uintptr)) error {
+	if !c.known.Load() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.fd >= 0 {
+			f(uintptr(c.fd))
+			return nil
+		}
+		if !c.known.Load() {
+			return net.ErrClosed
+		}
+	}
+	return c.raw.Control(f)
 }
 
 // end returns the error of a transfer; err is the poller's.

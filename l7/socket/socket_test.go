@@ -6,25 +6,27 @@ import (
 	"io"
 	"net"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/portico-lb/portico/l7/socket"
 )
 
-// pair returns a connection under test and its peer.
-func pair(t testing.TB) (*socket.Conn, *net.TCPConn) {
+// A maker makes a connection under test and its peer.
+type maker func(testing.TB) (*socket.Conn, *net.TCPConn)
+
+// each runs test with connections of the poller's and with ones that it does
+// not know yet.
+func each(t *testing.T, test func(t *testing.T, pair maker)) {
+	t.Run("known", func(t *testing.T) { test(t, known) })
+	t.Run("accepted", func(t *testing.T) { test(t, accepted) })
+}
+
+func known(t testing.TB) (*socket.Conn, *net.TCPConn) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	peer, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { peer.Close() })
+	l := listen(t, "127.0.0.1:0")
+	peer := dial(t, l)
 	near, err := l.Accept()
 	if err != nil {
 		t.Fatal(err)
@@ -34,10 +36,52 @@ func pair(t testing.TB) (*socket.Conn, *net.TCPConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c, peer.(*net.TCPConn)
+	return c, peer
 }
 
-func TestReadWrite(t *testing.T) {
+func accepted(t testing.TB) (*socket.Conn, *net.TCPConn) {
+	t.Helper()
+	l, err := socket.Listen(listen(t, "127.0.0.1:0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	peer := dial(t, l)
+	peer.Write([]byte{0})
+	near, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { near.Close() })
+	if n, err := near.Read(make([]byte, 1)); n != 1 {
+		t.Fatal(err)
+	}
+	return near.(*socket.Conn), peer
+}
+
+func listen(t testing.TB, address string) *net.TCPListener {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l.(*net.TCPListener)
+}
+
+func dial(t testing.TB, l net.Listener) *net.TCPConn {
+	t.Helper()
+	peer, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { peer.Close() })
+	return peer.(*net.TCPConn)
+}
+
+func TestReadWrite(t *testing.T) { each(t, testReadWrite) }
+
+func testReadWrite(t *testing.T, pair maker) {
 	c, peer := pair(t)
 	// More than the kernel holds for both sides together, so that writes wait.
 	sent := bytes.Repeat([]byte("0123456789abcdef"), 1<<20)
@@ -70,7 +114,9 @@ func TestReadWrite(t *testing.T) {
 	}
 }
 
-func TestErrors(t *testing.T) {
+func TestErrors(t *testing.T) { each(t, testErrors) }
+
+func testErrors(t *testing.T, pair maker) {
 	c, peer := pair(t)
 	buf := make([]byte, 16)
 	c.SetReadDeadline(time.Unix(1, 0))
@@ -96,7 +142,9 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-func TestPeek(t *testing.T) {
+func TestPeek(t *testing.T) { each(t, testPeek) }
+
+func testPeek(t *testing.T, pair maker) {
 	c, peer := pair(t)
 	if !c.Quiet() || c.Pending() {
 		t.Error("something came of which nobody knows")
@@ -122,7 +170,9 @@ func TestPeek(t *testing.T) {
 	}
 }
 
-func TestAllocates(t *testing.T) {
+func TestAllocates(t *testing.T) { each(t, testAllocates) }
+
+func testAllocates(t *testing.T, pair maker) {
 	c, peer := pair(t)
 	out, in := make([]byte, 64), make([]byte, 64)
 	got := testing.AllocsPerRun(100, func() {
@@ -134,5 +184,62 @@ func TestAllocates(t *testing.T) {
 	})
 	if got > 0 {
 		t.Errorf("%v allocations", got)
+	}
+}
+
+// TestEnds shows what the peer of a connection hears that ends before anybody
+// has waited for it, and what those hear who use it then.
+func TestEnds(t *testing.T) {
+	for name, end := range map[string]func(*socket.Conn){
+		"End":        (*socket.Conn).End,
+		"Close":      func(c *socket.Conn) { c.Close() },
+		"CloseWrite": func(c *socket.Conn) { c.CloseWrite() },
+		"known": func(c *socket.Conn) {
+			c.SetDeadline(time.Now().Add(time.Minute))
+			c.End()
+		},
+	} {
+		c, peer := accepted(t)
+		c.Write([]byte("word"))
+		end(c)
+		if b, err := io.ReadAll(peer); string(b) != "word" || err != nil {
+			t.Errorf("%s: %q, %v", name, b, err)
+		}
+		if name == "CloseWrite" {
+			continue
+		}
+		if _, err := c.Write([]byte("more")); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%s, then a write: %v", name, err)
+		}
+		if c.Pending() || c.Quiet() || c.CloseWrite() == nil || c.Close() == nil || c.SetDeadline(time.Unix(1, 0)) == nil {
+			t.Errorf("%s, and still of use", name)
+		}
+	}
+	c, peer := accepted(t)
+	c.Tear()
+	c.End()
+	if _, err := peer.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("torn: %v", err)
+	}
+}
+
+// TestInterrupt shows that a deadline ends waits from the first on, whoever
+// sets it and whenever.
+func TestInterrupt(t *testing.T) {
+	for range 200 {
+		c, _ := accepted(t)
+		done := make(chan error)
+		go func() {
+			_, err := c.Read(make([]byte, 1))
+			done <- err
+		}()
+		c.SetDeadline(time.Unix(1, 0))
+		if err := <-done; !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal(err)
+		}
+		c.SetDeadline(time.Time{})
+		if _, err := c.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -25,12 +25,12 @@ func Splice(dst, src *Conn, most int64) (moved int64, err error) {
 	for moved < most {
 		in, out := &src.reads, &dst.writes
 		in.beginPipe(p, int(min(most-moved, SpliceMost)))
-		if err := src.end("read", in, src.raw.Read(in.step)); err != nil || in.n == 0 {
+		if err := src.end("read", in, src.read(in.step)); err != nil || in.n == 0 {
 			p.give()
 			return moved, err
 		}
 		out.beginPipe(p, in.n)
-		err := dst.end("write", out, dst.raw.Write(out.step))
+		err := dst.end("write", out, dst.write(out.step))
 		moved += int64(out.n)
 		if err != nil {
 			p.close() // it holds what did not arrive
