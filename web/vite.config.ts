@@ -7,6 +7,8 @@ export default defineConfig({
   build: {
     outDir: '../cmd/internal/admin/dashboard/files',
     emptyOutDir: true,
+    // Whose work is in the script, and on which terms.
+    license: { fileName: 'licenses.md' },
     assetsInlineLimit: 0,
     modulePreload: false,
     target: 'es2022',

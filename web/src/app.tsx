@@ -43,7 +43,7 @@ export function App({ live }: { live: Live }) {
       {node && verdict && (
         <main id="main" class={stale ? 'stale' : ''} tabIndex={-1}>
           <VerdictView verdict={stale ? unknown(verdict) : verdict} />
-          {director && <Addresses groups={director.vip?.groups ?? []} sessions={director.vip?.bgp?.sessions ?? []} now={now} />}
+          {director && <Addresses groups={director.vip?.groups ?? []} sessions={director.vip?.bgp?.sessions ?? []} names={names(director.l4?.services ?? [])} now={now} />}
           {director && <Services services={director.l4?.services ?? []} nodes={director.nodes} now={now} drain={drain} />}
           <Traffic points={picture.points} now={now} dark={dark} />
           <aside>
@@ -55,11 +55,19 @@ export function App({ live }: { live: Live }) {
           </aside>
           <Backends pools={l7?.engine.backends ?? []} before={l7Before?.engine.backends ?? []} apart={picture.apart} />
           <Routes changed={`${l7?.source?.changed} ${l7?.routes}`} live={!stale} now={now} />
+          <footer>
+            portico {director?.version ?? node.proxy?.version} · <a href="./api/v1/openapi.json">API</a> · <a href="./metrics">metrics</a> · <a href="./licenses.md">licences of what this page is built with</a>
+          </footer>
         </main>
       )}
       {dialogs}
     </>
   )
+}
+
+// names are those that servers have in the configuration, by their addresses.
+function names(services: Service[]): Map<string, string> {
+  return new Map(services.flatMap((v) => (v.servers ?? []).flatMap((r): [string, string][] => (r.name ? [[host(r.address), r.name]] : []))))
 }
 
 // useAge is how many seconds ago the last answer came, while the page stands still.

@@ -4,9 +4,14 @@ import { useEffect, useState } from 'preact/hooks'
 import { get, type Event, type History, type NodeStatus, type Point } from './api'
 
 // every is how often the node is asked, and fresh how old an answer may be to
-// be shown as what is, in milliseconds.
+// be shown as what is, in milliseconds. A large edge that takes long to tell
+// all is asked less often: idle is how many times as long it is left alone.
 const every = 2000
 const fresh = 7000
+const idle = 3
+
+// tick is how often ages move on, in milliseconds.
+const tick = 1000
 
 // span is how much of the past charts show, in milliseconds.
 export const span = 10 * 60_000
@@ -38,20 +43,30 @@ export class Live {
   // ahead of ours.
   private heard = performance.now()
   private offset = 0
-  private timer = 0
+  private took = 0
   private asking = false
   private readonly listeners = new Set<(p: Picture) => void>()
 
   start(): () => void {
-    const look = () => document.visibilityState === 'visible' && void this.ask()
-    const poll = setInterval(look, every)
-    this.timer = window.setInterval(() => this.tell(), 1000)
-    document.addEventListener('visibilitychange', look)
+    let next = 0
+    const look = () => {
+      if (document.visibilityState !== 'visible' || performance.now() < next) return
+      next = performance.now() + Math.max(every, this.took * idle) - tick / 2
+      void this.ask()
+    }
+    const shown = () => {
+      next = 0
+      look()
+    }
+    const timer = setInterval(() => {
+      look()
+      this.tell()
+    }, tick)
+    document.addEventListener('visibilitychange', shown)
     look()
     return () => {
-      clearInterval(poll)
-      clearInterval(this.timer)
-      document.removeEventListener('visibilitychange', look)
+      clearInterval(timer)
+      document.removeEventListener('visibilitychange', shown)
     }
   }
 
@@ -65,6 +80,7 @@ export class Live {
   async ask(): Promise<void> {
     if (this.asking) return
     this.asking = true
+    const began = performance.now()
     try {
       const last = this.picture.points.at(-1)?.time
       const [node, history, events] = await Promise.all([
@@ -88,6 +104,7 @@ export class Live {
     } catch (e) {
       this.picture = { ...this.picture, fault: why(e) }
     } finally {
+      this.took = performance.now() - began
       this.asking = false
       this.tell()
     }
@@ -95,7 +112,7 @@ export class Live {
 
   private view(): Picture {
     const p = this.picture
-    const stale = p.fault !== undefined || performance.now() - this.heard > fresh
+    const stale = p.fault !== undefined || performance.now() - this.heard > fresh + this.took * idle
     return { ...p, stale, now: stale && p.node ? p.asOf : Date.now() + this.offset }
   }
 

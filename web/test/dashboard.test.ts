@@ -2,7 +2,7 @@
 
 import type { Browser, Locator, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Edge, launch, picture, token, until, view, type View } from './edge'
+import { bootTime, Edge, hindrances, launch, picture, token, until, view, type View } from './edge'
 
 let edge: Edge
 let browser: Browser
@@ -29,7 +29,7 @@ beforeAll(async () => {
   browser = await launch()
   owner = await edge.owner()
   for (const n of edge.nodes) views.set(n, await open(n))
-}, 400_000)
+}, bootTime + 60_000)
 
 afterAll(async () => {
   await browser?.close()
@@ -56,6 +56,9 @@ test('every server is shown with health, weight and connections', async () => {
     const counts = await p.locator('.service').first().locator('td[data-label=active]').allTextContents()
     return counts.reduce((sum, c) => sum + Number(c), 0) >= 6
   })
+  const other = on(others()[0]!)
+  expect(await other.locator('.service .pill').first().textContent()).toBe('balanced elsewhere')
+  expect(await row(other, owner).textContent()).toMatch(/up.*–/)
 })
 
 test('charts are drawn and move', async () => {
@@ -187,6 +190,7 @@ test.each([
   expect(await p.evaluate(() => document.documentElement.dataset.theme)).toBe(colorScheme)
   expect(await p.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(viewport.width)
   expect(await picture(p, `${colorScheme}-${viewport.width}`, true)).toBeGreaterThan(50_000)
+  expect(await hindrances(p)).toEqual([])
   await p.context().close()
 })
 

@@ -5,6 +5,7 @@ import { mkdirSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import axe from 'axe-core'
 import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core'
 
 const root = path.resolve(import.meta.dirname, '../..')
@@ -13,8 +14,9 @@ const root = path.resolve(import.meta.dirname, '../..')
 // in milliseconds. It bounds waiting and is no claim.
 export const patience = 60_000
 
-// bootTime is what the machine and the edge may take to start.
-const bootTime = 300_000
+// bootTime is what the machine and the edge may take to start, with the machines
+// of other tests that end before.
+export const bootTime = 600_000
 
 // token is what test/browser gives its nodes.
 export const token = 'correct-horse-battery-staple'
@@ -138,6 +140,14 @@ export async function view(browser: Browser, url: string, options: BrowserContex
   await page.goto(url)
   await page.getByRole('heading', { level: 1 }).waitFor()
   return { page, faults }
+}
+
+// hindrances are what keeps people from reading or using the page, by the rules
+// of WCAG that a program can tell.
+export async function hindrances(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source)
+  const found = await page.evaluate(() => (window as unknown as { axe: typeof axe }).axe.run())
+  return found.violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.html}: ${n.failureSummary}`))
 }
 
 // shots is where pictures are left for people to look at.

@@ -2,13 +2,13 @@ import type { BGPSession, Group } from '../api'
 import { address, clock, known, since } from '../format'
 import { Empty, Icon, Pill, Section, type Tone } from './parts'
 
-export function Addresses({ groups, sessions, now }: { groups: Group[]; sessions: BGPSession[]; now: number }) {
+export function Addresses({ groups, sessions, names, now }: { groups: Group[]; sessions: BGPSession[]; names: Map<string, string>; now: number }) {
   return (
     <Section id="addresses" title="Virtual addresses">
       {groups.length === 0 && <Empty>No virtual address is configured.</Empty>}
       <div class="groups">
         {groups.map((g) => (
-          <GroupView key={g.name} group={g} now={now} />
+          <GroupView key={g.name} group={g} names={names} now={now} />
         ))}
       </div>
       {sessions.length > 0 && <Sessions sessions={sessions} now={now} />}
@@ -21,14 +21,16 @@ function tone(g: Group): Tone {
   return g.owned ? 'ok' : 'off'
 }
 
-function owner(g: Group): string {
+function owner(g: Group, names: Map<string, string>): string {
   if (g.adopting) return 'This node adopts it'
   if (g.owned) return 'This node owns it'
   if (g.state === 'Fault') return 'This node takes no part'
-  return g.active ? `${g.active} owns it` : 'Nobody is heard to own it'
+  if (!g.active) return 'Nobody is heard to own it'
+  const name = names.get(g.active)
+  return `${name ? `${name} (${g.active})` : g.active} owns it`
 }
 
-function GroupView({ group: g, now }: { group: Group; now: number }) {
+function GroupView({ group: g, names, now }: { group: Group; names: Map<string, string>; now: number }) {
   const t = known(g.since)
   return (
     <article class={`group ${tone(g)}`}>
@@ -37,7 +39,7 @@ function GroupView({ group: g, now }: { group: Group; now: number }) {
         <Pill tone={tone(g)}>{g.state}</Pill>
       </h3>
       <p class="owner">
-        <b>{owner(g)}</b>
+        <b>{owner(g, names)}</b>
         <span title={t === undefined ? '' : new Date(t).toISOString()}>
           {g.owned ? 'for' : `${g.state} for`} <b>{since(g.since, now)}</b>
           {t !== undefined && <span class="dim"> · {clock(t, now)}</span>}

@@ -10,12 +10,16 @@ interface Props {
   apart: number
 }
 
+// first is how many pools are shown before somebody asks for all: the unsound
+// ones, where there are more.
+const first = 12
+
 // Backends are the Pods that the proxy sends requests to.
 export function Backends({ pools, before, apart }: Props) {
   const [text, setText] = useState('')
   const found = pools.filter((p) => !text || backendName(p.backend).toLowerCase().includes(text.toLowerCase()) || (p.endpoints ?? []).some((e) => e.addr.includes(text)))
-  const sorted = [...found].sort((a, b) => rank(a) - rank(b))
-  const [shown, more] = useCap(sorted, 12)
+  const sorted = found.length > first ? [...found].sort((a, b) => rank(a) - rank(b)) : found
+  const [shown, more] = useCap(sorted, first)
   const earlier = new Map(before.map((p) => [backendName(p.backend), requests(p)]))
   return (
     <Section id="backends" title="Backends" note={pools.length > 0 && plural(pools.length, 'pool')} tools={pools.length > 8 && <Search label="Filter backends" value={text} set={setText} />}>

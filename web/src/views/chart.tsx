@@ -1,13 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import uPlot from 'uplot'
+import type { Series } from '../columns'
 import { clock } from '../format'
-
-export interface Series {
-  label: string
-  // color is the name of a colour of the style sheet.
-  color: 'blue' | 'teal' | 'red'
-  values: (number | null)[]
-}
 
 export interface ChartProps {
   title: string

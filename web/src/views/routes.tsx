@@ -9,8 +9,12 @@ import { Empty, Icon, Pill, Search, Section } from './parts'
 const first = 25
 const most = 200
 
-// every is how often the list is read again, in milliseconds: it may be long.
+// The list is read again soon after the source has changed, and once in a while
+// for the endpoints: of many routes less often. In milliseconds.
+const soon = 5_000
 const every = 15_000
+const long = 60_000
+const many = 1000
 
 // Routes lists every rule, and tells which one answers a request. changed is a
 // mark of the source: another one has the list read again at once.
@@ -141,26 +145,36 @@ function urlOf(r: Route): string {
 function useRoutes(changed: string, live: boolean): { routes?: Route[]; fault: string } {
   const [routes, set] = useState<Route[]>()
   const [fault, setFault] = useState('')
+  const mark = useRef(changed)
+  mark.current = changed
   useEffect(() => {
     if (!live) return
     let ended = false
+    let known = ''
+    let next = 0
+    let rest = every
     const read = async () => {
-      if (document.visibilityState !== 'visible') return
+      if (document.visibilityState !== 'visible' || performance.now() < next - (mark.current === known ? 0 : rest - soon)) return
+      next = Infinity
+      const about = mark.current
       try {
         const { body } = await get<Route[]>('routes')
         if (ended) return
+        known = about
+        rest = body.length > many ? long : every
         set(body)
         setFault('')
       } catch (e) {
         if (!ended) setFault(e instanceof Error ? e.message : String(e))
       }
+      next = performance.now() + rest
     }
     void read()
-    const timer = setInterval(read, every)
+    const timer = setInterval(read, 1000)
     return () => {
       ended = true
       clearInterval(timer)
     }
-  }, [changed, live])
+  }, [live])
   return { routes, fault }
 }

@@ -11,12 +11,15 @@ interface Props {
   drain?: (server: Server, service: Service) => void
 }
 
+// first is how many services are shown before somebody asks for all.
+const first = 12
+
 export function Services({ services, nodes, now, drain }: Props) {
   const [text, setText] = useState('')
   const found = services.filter((v) => !text || matches(v, text.toLowerCase()))
-  // What is wrong comes first; the rest stands as configured.
-  const sorted = [...found].sort((a, b) => Number(sound(a)) - Number(sound(b)))
-  const [shown, more] = useCap(sorted, 12)
+  // Of many, those that are unsound come first; few stand still under the finger.
+  const sorted = found.length > first ? [...found].sort((a, b) => Number(sound(a)) - Number(sound(b))) : found
+  const [shown, more] = useCap(sorted, first)
   return (
     <Section
       id="services"
@@ -57,7 +60,7 @@ function place(v: Service): { tone: Tone; text: string; title: string } {
   if (v.programmed && v.dataplane === 'xdp') return { tone: 'ok', text: v.dataplane_mode ? `XDP ${v.dataplane_mode}` : 'XDP', title: 'XDP carries its packets, IPVS stands behind it' }
   if (v.programmed) return { tone: 'ok', text: 'in the kernel', title: v.dataplane_reason ? `IPVS carries its packets, not XDP: ${v.dataplane_reason}` : 'IPVS carries its packets' }
   if (v.owned) return { tone: 'bad', text: 'not in the kernel', title: 'this node owns the address, and does not balance it' }
-  return { tone: 'off', text: 'balanced elsewhere', title: 'another node owns the address: weights are those that would be' }
+  return { tone: 'off', text: 'balanced elsewhere', title: 'another node owns the address' }
 }
 
 function ServiceView({ service: v, now, drain }: { service: Service; now: number; drain?: Props['drain'] }) {
@@ -74,7 +77,7 @@ function ServiceView({ service: v, now, drain }: { service: Service; now: number
         <Pill tone={p.tone} title={p.title}>
           {p.text}
         </Pill>
-        {v.dataplane_reason && <span class="dim">not by XDP: {v.dataplane_reason}</span>}
+        {v.dataplane_reason && !v.dataplane_reason.includes(': ') && <span class="dim">not by XDP: {v.dataplane_reason}</span>}
       </h3>
       <table class="servers">
         <caption class="hidden">Servers of {v.name || serviceName(v)}</caption>
@@ -125,7 +128,9 @@ function reasons(v: Service, r: Server, now: number): string[] {
 }
 
 function ServerRow({ service: v, server: r, heaviest, now, drain }: { service: Service; server: Server; heaviest: number; now: number; drain?: Props['drain'] }) {
-  const weight = v.programmed ? r.weight : r.wanted
+  // Where another node balances, nothing is counted, and nothing weighs.
+  const here = v.programmed || v.owned
+  const figure = (text: string) => (here ? text : '–')
   const why = reasons(v, r, now)
   const drained = known(r.drained) !== undefined
   return (
@@ -140,15 +145,15 @@ function ServerRow({ service: v, server: r, heaviest, now, drain }: { service: S
           {drained ? 'drained' : r.health} <span class="dim">{since(drained ? r.drained : r.since, now)}</span>
         </td>
         <td class="num" data-label="weight">
-          <span class="weight" title={`configured ${r.configured}, wanted ${r.wanted}${v.programmed ? `, in the kernel ${r.weight}` : ', not balanced here'}`}>
-            <meter min={0} max={heaviest} value={weight} aria-hidden="true" />
-            {v.programmed ? weight : `(${weight})`}
+          <span class="weight" title={`configured ${r.configured}${here ? `, wanted ${r.wanted}, in the kernel ${r.weight}` : ''}`}>
+            {here && <meter min={0} max={heaviest} value={r.weight} aria-hidden="true" />}
+            {figure(String(r.weight))}
           </span>
         </td>
-        <td class="num" data-label="active">{compact(r.active)}</td>
-        <td class="num" data-label="inactive">{compact(r.inactive)}</td>
-        <td class="num" data-label="new/s">{compact(r.stats.connection_rate)}</td>
-        <td class="num" data-label="in">{bytes(r.stats.byte_rate_in)}/s</td>
+        <td class="num" data-label="active">{figure(compact(r.active))}</td>
+        <td class="num" data-label="inactive">{figure(compact(r.inactive))}</td>
+        <td class="num" data-label="new/s">{figure(compact(r.stats.connection_rate))}</td>
+        <td class="num" data-label="in">{figure(`${bytes(r.stats.byte_rate_in)}/s`)}</td>
         {drain && (
           <td class="order">
             {(r.health === 'up' || r.health === 'down' || r.health === 'unknown') && (

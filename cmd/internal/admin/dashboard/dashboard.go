@@ -20,6 +20,8 @@ var (
 	style []byte
 	//go:embed files/icon.svg
 	icon []byte
+	//go:embed files/licenses.md
+	licenses []byte
 )
 
 // Handler answers / with the page, and the paths of its files. A browser keeps
@@ -32,6 +34,7 @@ func Handler() http.Handler {
 	mux.Handle("GET /app.js", file("text/javascript; charset=utf-8", script))
 	mux.Handle("GET /app.css", file("text/css; charset=utf-8", style))
 	mux.Handle("GET /icon.svg", file("image/svg+xml", icon))
+	mux.Handle("GET /licenses.md", file("text/plain; charset=utf-8", licenses))
 	return mux
 }
 

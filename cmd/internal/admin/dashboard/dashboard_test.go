@@ -23,10 +23,11 @@ func ask(t *testing.T, method, path, tag string) *httptest.ResponseRecorder {
 
 func TestHandler(t *testing.T) {
 	for path, kind := range map[string]string{
-		"/":         "text/html; charset=utf-8",
-		"/app.js":   "text/javascript; charset=utf-8",
-		"/app.css":  "text/css; charset=utf-8",
-		"/icon.svg": "image/svg+xml",
+		"/":            "text/html; charset=utf-8",
+		"/app.js":      "text/javascript; charset=utf-8",
+		"/app.css":     "text/css; charset=utf-8",
+		"/icon.svg":    "image/svg+xml",
+		"/licenses.md": "text/plain; charset=utf-8",
 	} {
 		w := ask(t, http.MethodGet, path, "")
 		tag := w.Header().Get("ETag")
