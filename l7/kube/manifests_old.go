@@ -2,6 +2,7 @@ package kube
 
 import (
 	"cmp"
+	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -98,12 +99,16 @@ func slicesOf(e *corev1.Endpoints) []*discoveryv1.EndpointSlice { //nolint:stati
 		return nil
 	}
 	var out []*discoveryv1.EndpointSlice
-	for _, subset := range e.Subsets {
+	for i, subset := range e.Subsets {
+		name := e.Name
+		if i > 0 {
+			name = fmt.Sprintf("%s.%d", name, i+1)
+		}
 		s := &discoveryv1.EndpointSlice{
 			TypeMeta: metav1.TypeMeta{Kind: "Endpoints"},
 			ObjectMeta: metav1.ObjectMeta{
 				Namespace: e.Namespace,
-				Name:      e.Name,
+				Name:      name,
 				Labels:    map[string]string{discoveryv1.LabelServiceName: e.Name},
 			},
 			AddressType: discoveryv1.AddressTypeIPv4, // of no importance

@@ -14,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 )
 
@@ -71,14 +70,14 @@ type Watcher struct {
 
 // A reader follows some kinds of objects at an API server.
 type reader struct {
-	log        *slog.Logger
-	server     *server
-	core       rest.Interface // of the core API
-	reflectors []*cache.Reflector
-	changed    chan struct{}
-	stir       chan struct{} // rings after changes that Objects does not tell of, too
-	synced     chan struct{} // closed once every reading is complete
-	troubled   chan struct{} // closed once one has failed
+	log      *slog.Logger
+	server   *server
+	core     rest.Interface          // of the core API
+	run      []func(context.Context) // what follows them, each for as long as it is to
+	changed  chan struct{}
+	stir     chan struct{} // rings after changes that Objects does not tell of, too
+	synced   chan struct{} // closed once every reading is complete
+	troubled chan struct{} // closed once one has failed
 
 	mu       sync.Mutex
 	readings []*reading
@@ -134,7 +133,7 @@ func NewWatcher(o WatchOptions) (*Watcher, error) {
 			return selector.Matches(labels.Set(in.Labels))
 		})
 		follow(r, &w.services, query{client: core, resource: "services", namespace: ns}, keepAll)
-		follow(r, &w.slices, query{client: discovery, resource: "endpointslices", namespace: ns}, keepAll)
+		followSlices(r, &w.slices, discovery, ns)
 		// Asked for by type, as a cluster may hold thousands of others, Helm's
 		// releases above all.
 		for _, t := range []corev1.SecretType{corev1.SecretTypeTLS, corev1.SecretTypeOpaque} {
@@ -167,8 +166,8 @@ func (w *reader) Run(ctx context.Context, ready func()) error {
 	// The reflectors log to klog; what matters of it, note says.
 	quiet := klog.NewContext(ctx, klog.Logger{})
 	var group sync.WaitGroup
-	for _, r := range w.reflectors {
-		group.Go(func() { r.RunWithContext(quiet) })
+	for _, run := range w.run {
+		group.Go(func() { run(quiet) })
 	}
 	select {
 	case <-w.synced:
@@ -270,6 +269,9 @@ func (w *Watcher) Status() SourceStatus {
 		}
 		if r.refused != "" && r != failing {
 			s.Problems = append(s.Problems, Problem{Object: r.what, Text: r.refused})
+		}
+		if r.instead != "" {
+			s.Problems = append(s.Problems, Problem{Object: r.what, Text: r.instead})
 		}
 	}
 	return s

@@ -34,6 +34,7 @@ type query struct {
 	client                              cache.Getter
 	resource, namespace, labels, fields string
 	optional                            bool // its refusal is no failure
+	stoodIn                             bool // another kind is read where the API server does not know this one
 }
 
 // A reading is how one reflector fares. The reader's mu guards it.
@@ -45,36 +46,51 @@ type reading struct {
 	err      string
 	since    time.Time // when err began
 	refused  string    // why it may not be read
+	instead  string    // why another kind is read in its place
 }
 
 // follow adds a reflector for q that fills k with the objects that keep lets
 // pass; keep may take from an object what is not needed.
 func follow[T metav1.Object](w *reader, k *kind[T], q query, keep func(T) bool) {
-	r := &reading{what: q.resource, optional: q.optional}
+	s := newStore(w, k, q, keep)
+	var sample T
+	w.run = append(w.run, newReflector(s.reading.what, q.source(w, s.reading), sample, s).RunWithContext)
+}
+
+// what q asks for, for people.
+func (q query) what() string {
+	what := q.resource
 	if q.labels != "" {
-		r.what += " with " + q.labels
+		what += " with " + q.labels
 	}
 	if q.fields != "" {
-		r.what += " with " + q.fields
+		what += " with " + q.fields
 	}
 	if q.namespace != "" {
-		r.what += " in namespace " + q.namespace
+		what += " in namespace " + q.namespace
 	}
-	w.readings = append(w.readings, r)
+	return what
+}
 
+// newStore adds a reading for q, and a store for it to k.
+func newStore[T metav1.Object](w *reader, k *kind[T], q query, keep func(T) bool) *store[T] {
+	r := &reading{what: q.what(), optional: q.optional}
+	w.readings = append(w.readings, r)
 	s := &store[T]{
 		w: w, reading: r, kind: k, keep: keep, objects: make(map[cache.ObjectName]T),
 		namespace: q.namespace,
 	}
 	k.stores = append(k.stores, s)
+	return s
+}
 
-	var sample T
-	w.reflectors = append(w.reflectors, cache.NewReflectorWithOptions(q.source(w, r), sample, s, cache.ReflectorOptions{
-		Name:            r.what,
+func newReflector(name string, lw cache.ListerWatcher, sample any, s cache.ReflectorStore) *cache.Reflector {
+	return cache.NewReflectorWithOptions(lw, sample, s, cache.ReflectorOptions{
+		Name:            name,
 		Logger:          &klog.Logger{},
 		MinWatchTimeout: minWatch,
 		Backoff:         &wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Steps: 10, Cap: maxRetry, Jitter: 1},
-	}))
+	})
 }
 
 // source asks the API server and notes how that went.
@@ -90,14 +106,19 @@ func (q query) source(w *reader, r *reading) *cache.ListWatch {
 			if apierrors.IsNotFound(err) {
 				err = w.tooOld(ctx, q.resource, err)
 			}
-			if err != nil { // success counts once changes are told as well
+			if err != nil && !q.missing(err) { // success counts once changes are told as well
 				w.note(r, err)
 			}
 			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			events, err := lw.WatchWithContext(ctx, o)
-			w.note(r, err)
+			if apierrors.IsNotFound(err) {
+				err = w.tooOld(ctx, q.resource, err)
+			}
+			if !q.missing(err) {
+				w.note(r, err)
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -105,6 +126,9 @@ func (q query) source(w *reader, r *reading) *cache.ListWatch {
 		},
 	}
 }
+
+// missing reports whether err says no more than that another kind is to be read.
+func (q query) missing(err error) bool { return q.stoodIn && apierrors.IsNotFound(err) }
 
 // note records how a request went. The log has the first failure and the last
 // recovery, not every try in between.
