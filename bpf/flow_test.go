@@ -13,7 +13,7 @@ import (
 // onto points every row of a service's table to one backend.
 func (w *world) onto(service, backend uint32) {
 	w.Helper()
-	w.table(service, backend, make([]uint16, rows))
+	w.table(service, backend, make([]uint16, w.rows))
 }
 
 // to is the id of the backend that a frame is sent to; 0 if it is not sent.
@@ -197,7 +197,7 @@ func TestFallback(t *testing.T) {
 	for i, s := range servers {
 		dests[i] = s.dest
 	}
-	table, far := mh.Table(dests, rows), 0
+	table, far := mh.Table(dests, w.rows), 0
 	client := client6.Addr()
 	for range 500 {
 		client = client.Next()

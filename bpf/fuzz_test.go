@@ -46,7 +46,7 @@ func newPair(t testing.TB) *pair {
 			program, s.dests[n] = append(program, one), one.dest
 		}
 		if len(s.dests) > 0 {
-			s.table = mh.Table(s.dests, rows)
+			s.table = mh.Table(s.dests, p.rows)
 		}
 		p.services[key] = s
 		p.serve(s.id, key.proto, key.vip, s.flags, s.first, program...)

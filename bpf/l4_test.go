@@ -2,9 +2,14 @@ package bpf_test
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"net/netip"
 	"testing"
 
+	"github.com/cilium/ebpf"
+
+	"github.com/portico-lb/portico/bpf"
 	"github.com/portico-lb/portico/l4/xdp/mh"
 )
 
@@ -20,20 +25,31 @@ func sentTo(to, from mac, frame []byte) []byte {
 	return append(append(bytes.Clone(to[:]), from[:]...), frame[12:]...)
 }
 
-// TestTable sends 2,000 clients through a service of seven servers: each gets
-// the server that the kernel's mh scheduler would give it.
+// TestTable sends clients through a service of seven servers: each gets the
+// server that the kernel's mh scheduler would give it, for two of the sizes
+// that a kernel may be built with.
 func TestTable(t *testing.T) {
+	for _, size := range []uint32{4093, 251} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) { sendThrough(t, size) })
+	}
+}
+
+func sendThrough(t *testing.T, size uint32) {
 	var servers []server
 	var dests []mh.Dest
 	for i := range 7 {
 		servers = append(servers, serverAt(i, vip4, i%4))
 		dests = append(dests, servers[i].dest)
 	}
-	w := load(t, nil)
+	w := load(t, func(spec *ebpf.CollectionSpec) {
+		spec.Maps[bpf.L4MapTables].InnerMap.MaxEntries = size
+		tune(bpf.L4VarTableRows, size)(spec)
+	})
 	w.serve(1, protoTCP, vip4, withPort|withFallback, 1, servers...)
+	table := mh.Table(dests, int(size))
 	for i := range 2000 {
 		client := netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, byte(i >> 8), byte(i)}), uint16(1024+17*i))
-		want, ok := mh.Pick(mh.Table(dests, rows), dests, client.Addr(), client.Port(), true)
+		want, ok := mh.Pick(table, dests, client.Addr(), client.Port(), true)
 		if !ok {
 			t.Fatal(client, "has no server")
 		}
@@ -42,5 +58,39 @@ func TestTable(t *testing.T) {
 		if verdict != "send" || !bytes.Equal(out, sentTo(macOf(uint32(want)), director, in)) {
 			t.Fatalf("%v: %s\n% x\nwant server %d\n% x", client, verdict, out, want, in)
 		}
+	}
+}
+
+// TestSwap replaces a table under a stream of packets that no flow holds: each
+// goes by the old one or the new one.
+func TestSwap(t *testing.T) {
+	w := load(t, nil)
+	var servers []server
+	for i := range 2 {
+		s := serverAt(i, vip4, 1)
+		s.backend.Mac = wireMAC(director) // what was sent may come in again
+		servers = append(servers, s)
+	}
+	w.serve(1, protoTCP, vip4, withPort, 1, servers...)
+	ctx, stop := context.WithCancel(t.Context())
+	packets := make(chan uint64)
+	go func() {
+		n := uint64(0)
+		for ctx.Err() == nil {
+			if _, _, err := w.PorticoL4.Benchmark(fromClient(client4, vip4, fin|ack), 10_000, nil); err != nil {
+				t.Error(err)
+			}
+			n += 10_000
+		}
+		packets <- n
+	}()
+	for i := range uint32(20) {
+		w.onto(1, 1+i%2)
+	}
+	stop()
+	n := <-packets
+	one, two := w.counters(w.BackendCounters, 1), w.counters(w.BackendCounters, 2)
+	if one.Packets+two.Packets != n || one.Packets == 0 || two.Packets == 0 {
+		t.Errorf("%d and %d packets of %d", one.Packets, two.Packets, n)
 	}
 }

@@ -18,7 +18,6 @@ import (
 const (
 	loopback = 1 // the interface that Program.Run says a frame came from
 	other    = 7 // another, that frames may leave by
-	rows     = 4093
 )
 
 // A world is the loaded program, and what user space says in its maps.
@@ -26,6 +25,7 @@ type world struct {
 	testing.TB
 	bpf.L4Objects
 	names []string // of the verdicts
+	rows  int      // of each table
 }
 
 // load loads the program after change, if there is one, had its way with it.
@@ -39,7 +39,7 @@ func load(t testing.TB, change func(*ebpf.CollectionSpec)) *world {
 	if change != nil {
 		change(spec)
 	}
-	w := &world{TB: t}
+	w := &world{TB: t, rows: int(spec.Maps[bpf.L4MapTables].InnerMap.MaxEntries)}
 	if w.names, err = bpf.Names(spec, "verdict"); err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func (w *world) serve(id uint32, proto byte, vip netip.AddrPort, flags, first ui
 		dests = append(dests, s.dest)
 		w.put(w.Backends, first+uint32(i), s.backend)
 	}
-	w.table(id, first, mh.Table(dests, rows))
+	w.table(id, first, mh.Table(dests, w.rows))
 	w.put(w.Services, bpf.L4ServiceKey{Addr: wireAddr(vip.Addr()), Port: wirePort(vip.Port()), Protocol: proto}, bpf.L4Service{Id: id, Flags: flags})
 }
 
