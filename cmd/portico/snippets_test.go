@@ -18,7 +18,7 @@ func documents(t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	out := map[string]string{}
-	for _, p := range append(paths, "../../README.md") {
+	for _, p := range append(paths, "../../README.md", "../../CONTRIBUTING.md", "../../CHANGELOG.md") {
 		text, err := os.ReadFile(p)
 		if err != nil {
 			t.Fatal(err)
