@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // headers tells browsers to load nothing from elsewhere, to run nothing that is
@@ -121,11 +123,18 @@ func bounded(next http.Handler) http.Handler {
 	})
 }
 
-// few serves so many requests at once, and sends the others away.
-func few(most int) func(http.Handler) http.Handler {
-	room := make(chan struct{}, most)
+// few serves so many requests at once, and so many a second, and sends the others
+// away: a director goes before all other programs of the node, and whoever asks
+// it should not be able to make use of that.
+func few(most int, perSecond rate.Limit, burst int) func(http.Handler) http.Handler {
+	room, pace := make(chan struct{}, most), rate.NewLimiter(perSecond, burst)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !pace.Allow() {
+				w.Header().Set("Retry-After", "1")
+				http.Error(w, "too many requests", http.StatusTooManyRequests)
+				return
+			}
 			select {
 			case room <- struct{}{}:
 				defer func() { <-room }()

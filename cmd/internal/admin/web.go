@@ -59,6 +59,9 @@ const (
 	// webConns is how many connections there may be, webRequests how many
 	// requests at once. A dashboard has a few of the first, Prometheus one.
 	webConns, webRequests = 256, 32
+	// webRate is how many requests there may be a second, behind the first
+	// webBurst. A dashboard asks twice a second.
+	webRate, webBurst = 50, 200
 	// webBody bounds every body, in bytes: a question may bring the manifests of
 	// a namespace, though not of a whole cluster, as on the socket.
 	webBody = 16 << 20
@@ -189,7 +192,7 @@ func (w *Web) handler() http.Handler {
 	// The first in the list sees a request first.
 	h := http.Handler(mux)
 	for _, wrap := range slices.Backward([]func(http.Handler) http.Handler{
-		few(webRequests), headers, w.knownHost, sameOrigin, w.authorised, bounded,
+		few(webRequests, webRate, webBurst), headers, w.knownHost, sameOrigin, w.authorised, bounded,
 	}) {
 		h = wrap(h)
 	}

@@ -177,6 +177,17 @@ func TestWebBounds(t *testing.T) {
 	}
 }
 
+// TestWebPace: who asks too often has to wait, and is told so.
+func TestWebPace(t *testing.T) {
+	_, at := listening(t, admin.WebConfig{})
+	for range 10_000 {
+		if status, _, h := send(t, "GET", "http://"+at+"/api/v1/x", ""); status == 429 && h.Get("Retry-After") != "" {
+			return
+		}
+	}
+	t.Error("10,000 requests in a row are answered")
+}
+
 // TestWebMoves: a reload moves the listener, a token works at once, and an
 // address that is taken is told and tried again.
 func TestWebMoves(t *testing.T) {
