@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 
@@ -84,13 +85,13 @@ func TestSwap(t *testing.T) {
 		}
 		packets <- n
 	}()
-	for i := range uint32(20) {
+	got := func(backend uint32) uint64 { return w.counters(w.BackendCounters, backend).Packets }
+	deadline := time.Now().Add(30 * time.Second)
+	for i := uint32(0); i < 20 || (got(1) == 0 || got(2) == 0) && time.Now().Before(deadline); i++ {
 		w.onto(1, 1+i%2)
 	}
 	stop()
-	n := <-packets
-	one, two := w.counters(w.BackendCounters, 1), w.counters(w.BackendCounters, 2)
-	if one.Packets+two.Packets != n || one.Packets == 0 || two.Packets == 0 {
-		t.Errorf("%d and %d packets of %d", one.Packets, two.Packets, n)
+	if n, one, two := <-packets, got(1), got(2); one+two != n || one == 0 || two == 0 {
+		t.Errorf("%d and %d packets of %d", one, two, n)
 	}
 }
