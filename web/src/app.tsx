@@ -43,9 +43,12 @@ export function App({ live }: { live: Live }) {
       {node && verdict && (
         <main id="main" class={stale ? 'stale' : ''} tabIndex={-1}>
           <VerdictView verdict={stale ? unknown(verdict) : verdict} />
-          {director && <Addresses groups={director.vip?.groups ?? []} sessions={director.vip?.bgp?.sessions ?? []} names={names(director.l4?.services ?? [])} now={now} />}
-          {director && <Services services={director.l4?.services ?? []} nodes={director.nodes} now={now} drain={drain} />}
-          <Traffic points={picture.points} now={now} dark={dark} />
+          <div class="column">
+            {director && <Addresses groups={director.vip?.groups ?? []} sessions={director.vip?.bgp?.sessions ?? []} names={names(director.l4?.services ?? [])} now={now} />}
+            {director && <Services services={director.l4?.services ?? []} nodes={director.nodes} now={now} drain={drain} />}
+            <Traffic points={picture.points} now={now} dark={dark} />
+            <Backends pools={l7?.engine.backends ?? []} before={l7Before?.engine.backends ?? []} apart={picture.apart} />
+          </div>
           <aside>
             {!!director?.l4?.drains?.length && <Drains drains={director.l4.drains} now={now} undrain={undrain} />}
             <Certificates certificates={l7?.certificates ?? []} now={now} />
@@ -53,7 +56,6 @@ export function App({ live }: { live: Live }) {
             {director?.xdp && <XDP status={director.xdp} />}
             <Processes node={node} now={now} />
           </aside>
-          <Backends pools={l7?.engine.backends ?? []} before={l7Before?.engine.backends ?? []} apart={picture.apart} />
           <Routes changed={`${l7?.source?.changed} ${l7?.routes}`} live={!stale} now={now} />
           <footer>
             portico {director?.version ?? node.proxy?.version} · <a href="./api/v1/openapi.json">API</a> · <a href="./metrics">metrics</a> · <a href="./licenses.md">licences of what this page is built with</a>

@@ -52,16 +52,20 @@ export function Search({ label, value, set }: { label: string; value: string; se
   return <input type="search" class="search" aria-label={label} placeholder={label} value={value} onInput={(e) => set(e.currentTarget.value)} spellcheck={false} autocomplete="off" />
 }
 
-// useCap shows the first of many, and all when asked.
+// most is how many of a list are shown at all: who looks for one of thousands
+// filters.
+const most = 500
+
+// useCap shows the first of many, and most when asked.
 export function useCap<T>(all: T[], first: number): [T[], ComponentChildren] {
   const [whole, set] = useState(false)
   if (all.length <= first) return [all, null]
   const more = (
     <button type="button" class="more" onClick={() => set(!whole)} aria-expanded={whole}>
-      {whole ? 'Show fewer' : `Show ${all.length - first} more`}
+      {whole ? 'Show fewer' : `Show ${Math.min(all.length, most) - first} more`}
     </button>
   )
-  return [whole ? all : all.slice(0, first), more]
+  return [all.slice(0, whole ? most : first), more]
 }
 
 // Dialog asks something; whatever closes it calls close.

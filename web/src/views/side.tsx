@@ -43,7 +43,7 @@ export function Certificates({ certificates, now }: { certificates: Certificate[
 }
 
 export function Events({ events, now }: { events: Event[]; now: number }) {
-  const [first, more] = useCap(events, 12)
+  const [first, more] = useCap(events, 9)
   return (
     <Section id="events" title="Events" note="newest first">
       {events.length === 0 && <Empty>Nothing has changed since this node started.</Empty>}
