@@ -174,8 +174,11 @@ func TestCounters(t *testing.T) {
 	if got := w.counters(w.ServiceCounters, 3); got != (bpf.L4Counters{}) {
 		t.Errorf("a service without packets: %+v", got)
 	}
-	if got := w.event(bpf.L4EventICMP_RELATED); got != 1 {
-		t.Errorf("%d ICMP errors counted, want 1", got)
+	after(v4(protoUDP, udp(40000, 443), fragment4(7, 0, true)), v4(protoUDP, nil, fragment4(7, 1480, false)))(w)
+	for event, want := range map[bpf.L4Event]uint64{bpf.L4EventICMP_RELATED: 1, bpf.L4EventFRAGMENT_KNOWN: 1, bpf.L4EventFLOW_NEW: 2} {
+		if got := w.event(event); got != want {
+			t.Errorf("event %v: %d, want %d", event, got, want)
+		}
 	}
 }
 

@@ -74,7 +74,7 @@ func TestSwap(t *testing.T) {
 	}
 	w.serve(1, protoTCP, vip4, withPort, 1, servers...)
 	ctx, stop := context.WithCancel(t.Context())
-	packets := make(chan uint64)
+	packets := make(chan uint64, 1)
 	go func() {
 		n := uint64(0)
 		for ctx.Err() == nil {

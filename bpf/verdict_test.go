@@ -221,7 +221,7 @@ func TestVerdicts(t *testing.T) {
 		{name: "other interface", prepare: backend(1, func(b *bpf.L4Backend) { b.Ifindex = other }), in: v4(protoTCP, plainTCP), verdict: "send_other", to: 1},
 		{name: "foreign interface of the backend", prepare: backend(1, func(b *bpf.L4Backend) { b.Ifindex = 9 }), in: v4(protoTCP, plainTCP), verdict: "pass_unresolved"},
 	}
-	w := limited(t)
+	w, seen := limited(t), map[string]bool{}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w.TB = t
@@ -230,6 +230,7 @@ func TestVerdicts(t *testing.T) {
 				tt.prepare(w)
 			}
 			out, verdict := w.run(tt.in)
+			seen[verdict] = true
 			want := tt.in
 			switch tt.verdict {
 			case "send":
@@ -241,6 +242,12 @@ func TestVerdicts(t *testing.T) {
 				t.Errorf("%s, want %s\ngot  % x\nwant % x", verdict, tt.verdict, out, want)
 			}
 		})
+	}
+	w.TB = t
+	for _, name := range w.names[1:] {
+		if !seen[name] {
+			t.Error("no frame is", name)
+		}
 	}
 }
 
