@@ -149,6 +149,9 @@ func printStatus(w io.Writer, s daemon.Node, now time.Time) {
 		if d.Config.Error != "" {
 			fmt.Fprintf(w, "  ! the file was refused %s ago, the one before runs:\n    %s\n", age(now, d.Config.Failed), d.Config.Error)
 		}
+		if d.Admin.LastError != "" {
+			fmt.Fprintf(w, "  ! no dashboard, no metrics: %s\n", d.Admin.LastError)
+		}
 		if d.VIP != nil {
 			printVIP(w, *d.VIP, now)
 			printNotify(w, d.Notify)

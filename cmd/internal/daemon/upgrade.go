@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/portico-lb/portico/cmd/internal/admin"
 	"github.com/portico-lb/portico/health/command"
 )
 
@@ -111,6 +112,7 @@ func (d *daemon) startSuccessor(exe string) error {
 	d.notify.mainPID(cmd.Process.Pid)
 	d.log.Info("successor serves, finishing what was begun", "pid", cmd.Process.Pid)
 	d.socket.Leave()
+	d.web.Set(admin.WebConfig{}) // the successor tries for its port
 	d.l7.HandOver()
 	return errHandedOver
 }
