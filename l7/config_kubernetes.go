@@ -2,6 +2,7 @@ package l7
 
 import (
 	"cmp"
+	"crypto/tls"
 	"fmt"
 	"maps"
 	"net"
@@ -202,6 +203,7 @@ func (e Entrypoint) named() kube.Entrypoint {
 	out := kube.Entrypoint{Name: e.Name, Scheme: "http"}
 	if e.TLS != nil {
 		out.Scheme = "https"
+		out.ClientAuth = e.TLS.ClientAuth != tls.NoClientCert
 	}
 	if _, port, err := net.SplitHostPort(e.Listen); err == nil {
 		n, _ := net.LookupPort("tcp", port) // Parse has tried

@@ -96,8 +96,8 @@ type Record struct {
 	// Broken says that the response, or the wait for it, ended before its
 	// time: the client left, the endpoint died, or a bound was reached.
 	Broken bool
-	// Tunnel says that the connection became a tunnel; sizes count both ways
-	// then, as far as they are known.
+	// Tunnel says that the connection became a tunnel; sizes are what
+	// it has passed on then, from the client and to it.
 	Tunnel bool
 	// GRPCStatus is the endpoint's or our grpc-status, nil without one.
 	GRPCStatus []byte

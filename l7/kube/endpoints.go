@@ -61,7 +61,7 @@ func (s *service) problem(field, format string, args ...any) {
 func (s *service) endpoints(b route.Backend, names Names) []route.Endpoint {
 	switch {
 	case s.object == nil:
-		s.problem("", "is named by an Ingress but does not exist, its routes answer 503: create it or correct the Ingress")
+		s.problem("", "is asked for but does not exist, what leads there answers 503: create it, or correct the Ingress or the middleware that names it")
 		return nil
 	case s.object.Spec.Type == corev1.ServiceTypeExternalName:
 		return s.external(b, names)
@@ -69,7 +69,7 @@ func (s *service) endpoints(b route.Backend, names Names) []route.Endpoint {
 	port, ok := servicePort(s.object, b.Port)
 	number, direct := s.directPort(b.Port)
 	if !ok && !direct {
-		s.problem("spec.ports", "no TCP port is %s, as an Ingress names it, its routes answer 503: add the port or correct the Ingress", b.Port)
+		s.problem("spec.ports", "no TCP port is %s, which is asked for, what leads there answers 503: add the port, or correct the Ingress or the middleware that names it", b.Port)
 		return nil
 	}
 	protocol := s.protocol(port, b)

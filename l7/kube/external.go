@@ -70,7 +70,7 @@ func (s *service) external(b route.Backend, names Names) []route.Endpoint {
 	if !listed {
 		var err error
 		if number, err = strconv.ParseUint(b.Port, 10, 16); err != nil || number == 0 {
-			s.problem("spec.ports", "no TCP port is %s, as an Ingress names it, its routes answer 503: add the port or correct the Ingress", b.Port)
+			s.problem("spec.ports", "no TCP port is %s, which is asked for, what leads there answers 503: add the port, or correct the Ingress or the middleware that names it", b.Port)
 			return nil
 		}
 	}

@@ -71,7 +71,7 @@ func TestExternalNames(t *testing.T) {
 	if diff := cmp.Diff([]string{
 		`Service shop/address: spec.externalName: "10.0.0.1" is no DNS name, its routes answer 503: correct it`,
 		`Service shop/bare: spec.externalName: one is left out`,
-		`Service shop/bare: spec.ports: no TCP port is http, as an Ingress names it, its routes answer 503: add the port or correct the Ingress`,
+		`Service shop/bare: spec.ports: no TCP port is http, which is asked for, what leads there answers 503: add the port, or correct the Ingress or the middleware that names it`,
 		`Service shop/domain: spec.externalName: partner.example is not in l7.kubernetes.allow_external_names, its routes answer 503: add it there, or use a Service with endpoints`,
 		`Service shop/other: spec.externalName: evilpartner.example is not in l7.kubernetes.allow_external_names, its routes answer 503: add it there, or use a Service with endpoints`,
 	}, problems); diff != "" {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -231,9 +232,30 @@ func (n notes) nginxClientCA() []route.Step {
 		if n.has("auth-tls-error-page") {
 			n.bad("auth-tls-error-page", "is not served, who has no certificate gets 400: leave it out")
 		}
+		n.unasked("auth-tls-secret", n.t.opt.DefaultEntrypoints)
 		return []route.Step{step}
 	}
 	return nil
+}
+
+// unasked tells that no client can have a certificate: none of the entrypoints by
+// which the Ingress is served asks for one, those named, or all where none is.
+func (n notes) unasked(key string, named []string) {
+	var without []string
+	for _, e := range n.t.opt.Entrypoints {
+		if e.Scheme != "https" || len(named) > 0 && !slices.Contains(named, e.Name) {
+			continue
+		}
+		if e.ClientAuth {
+			return
+		}
+		without = append(without, e.Name)
+	}
+	if len(without) == 0 {
+		n.bad(key, "is of no use, there is no entrypoint with TLS: add one with tls.client_auth")
+		return
+	}
+	n.bad(key, "is of no use, no client is asked for a certificate: set tls.client_auth and tls.client_ca_file of [[l7.entrypoint]] %s", strings.Join(without, " or "))
 }
 
 // nginxLines are the fields of a response that a snippet may change without

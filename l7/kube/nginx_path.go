@@ -157,9 +157,30 @@ func (n notes) nginxPath() nginxPath {
 		n.refuse("rewrite-target", "%q leads to another host: write a path, or use temporal-redirect", target)
 	case strings.ContainsAny(target, " \t#\\"):
 		n.refuse("rewrite-target", "%q is no path: correct it", target)
+	case !isTarget(groups):
+		n.refuse("rewrite-target", "%q would lead to no path that endpoints are asked for: write one without . and .. and with %%XX for what is special", target)
 	}
 	p.target = groups
 	return p
+}
+
+// anyGroup stands for a part of the path in a Replacement.
+var anyGroup = regexp.MustCompile(`\$\{?\w+\}?`)
+
+// isTarget reports whether a Replacement gives a path that can be asked for,
+// whatever its groups are, as far as it says so itself.
+func isTarget(replacement string) bool {
+	path, _, _ := strings.Cut(replacement, "?")
+	if path = anyGroup.ReplaceAllString(path, "x"); !strings.HasPrefix(path, "/") {
+		return path == "" || path != replacement // a group may begin with it
+	}
+	for elem := range strings.SplitSeq(path, "/") {
+		if elem == "." || elem == ".." {
+			return false
+		}
+	}
+	_, err := route.CanonicalPath(nil, []byte(path))
+	return err == nil
 }
 
 // nginxGroups writes a target of nginx, where $1 to $9 are groups, as a

@@ -1,9 +1,12 @@
 package kube
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/portico-lb/portico/l7/route"
 )
@@ -92,6 +95,44 @@ func TestNginxLiteral(t *testing.T) {
 	} {
 		if got := nginxLiteral(expr); got != want {
 			t.Errorf("%q: %q, want %q", expr, got, want)
+		}
+	}
+}
+
+// TestClientCertificatesAreAskedFor: a rule that wants one is told of where no
+// entrypoint of it asks.
+func TestClientCertificatesAreAskedFor(t *testing.T) {
+	o := traefikObjects(map[string]string{nginxPrefix + "auth-tls-secret": "shop/ca"}, "/")
+	pem, err := os.ReadFile("testdata/nginx/client-ca.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range newObjects(parseFile("ca.yaml", pem).manifests, nil).Secrets {
+		s = s.DeepCopy()
+		s.Namespace, s.Name = "shop", "ca"
+		o.Secrets = []*corev1.Secret{s}
+	}
+	for _, tt := range []struct {
+		name        string
+		entrypoints []Entrypoint
+		defaults    []string
+		want        string
+	}{
+		{"one asks", []Entrypoint{{Name: "a", Scheme: "https", ClientAuth: true}, {Name: "b", Scheme: "https"}}, nil, ""},
+		{"another one asks", []Entrypoint{{Name: "a", Scheme: "https", ClientAuth: true}, {Name: "b", Scheme: "https"}}, []string{"b"}, "[[l7.entrypoint]] b"},
+		{"none asks", []Entrypoint{{Name: "a", Scheme: "https"}, {Name: "b", Scheme: "https"}}, nil, "[[l7.entrypoint]] a or b"},
+		{"no TLS", []Entrypoint{{Name: "a", Scheme: "http"}}, nil, "no entrypoint with TLS"},
+	} {
+		opt := options(Nginx)
+		opt.Entrypoints, opt.DefaultEntrypoints = tt.entrypoints, tt.defaults
+		var told []string
+		for _, p := range Routes(o, opt).Problems {
+			if strings.Contains(p.Field, "auth-tls-secret") {
+				told = append(told, p.Text)
+			}
+		}
+		if text := strings.Join(told, "; "); (text == "") != (tt.want == "") || !strings.Contains(text, tt.want) {
+			t.Errorf("%s: told %q", tt.name, text)
 		}
 	}
 }

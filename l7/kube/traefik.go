@@ -153,7 +153,7 @@ func (d *traefik17) ingress(t *translation, o *object) ruleReader {
 	i.protocol = n.traefikProtocol()
 	i.hostless = !n.flag("preserve-host", true)
 	i.first = slices.Concat(n.traefikErrorPages(), n.traefikAllow())
-	i.middle = slices.Concat(n.traefikHeaders(), n.traefikSecurity(), n.traefikClientCert(), n.traefikAuth())
+	i.middle = slices.Concat(n.traefikHeaders(), n.traefikSecurity(), n.traefikClientCert(i.servedAt(t)), n.traefikAuth())
 	i.last = n.traefikRateLimit()
 	i.protected = slices.ContainsFunc(
 		[]string{"auth-type", "whitelist-source-range", "allowed-hosts", "rate-limit", "pass-client-tls-cert"}, n.has)
@@ -164,6 +164,14 @@ func (d *traefik17) ingress(t *translation, o *object) ruleReader {
 		n.bad("pass-tls-cert", "is not served, endpoints see no certificate of ours: use pass-client-tls-cert to tell them the client's")
 	}
 	return i
+}
+
+// servedAt are the entrypoints of the Ingress; none are all.
+func (i *traefikIngress) servedAt(t *translation) []string {
+	if i.entrypoints != nil {
+		return i.entrypoints
+	}
+	return t.opt.DefaultEntrypoints
 }
 
 // traefikProtocol is how endpoints are spoken to.

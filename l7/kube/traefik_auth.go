@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/net/http/httpguts"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/portico-lb/portico/l7/middleware"
@@ -73,11 +74,15 @@ func (n notes) basicAuth() []route.Step {
 		n.refuse("auth-secret", "Secret %s: %v: write lines of name:hash, as htpasswd -B does", n.text("auth-secret"), err)
 		return nil
 	}
+	field, ok := n.userHeader()
+	if !ok {
+		return nil
+	}
 	return []route.Step{middleware.BasicAuth{
 		Users:        users,
 		Realm:        n.realm(),
 		RemoveHeader: n.flag("auth-remove-header", false),
-		UserHeader:   n.text("auth-header-field"),
+		UserHeader:   field,
 	}}
 }
 
@@ -97,12 +102,27 @@ func (n notes) digestAuth() []route.Step {
 		n.refuse("auth-secret", "Secret %s: %v: write lines of name:realm:hash, as htdigest does", n.text("auth-secret"), err)
 		return nil
 	}
+	field, ok := n.userHeader()
+	if !ok {
+		return nil
+	}
 	return []route.Step{middleware.DigestAuth{
 		Users:        users,
 		Realm:        realm,
 		RemoveHeader: n.flag("auth-remove-header", false),
-		UserHeader:   n.text("auth-header-field"),
+		UserHeader:   field,
 	}}
+}
+
+// userHeader is the field that tells endpoints who asks, "" for none. One that
+// cannot be sent would leave them to what clients write.
+func (n notes) userHeader() (string, bool) {
+	name := n.text("auth-header-field")
+	if name != "" && !httpguts.ValidHeaderFieldName(name) {
+		n.refuse("auth-header-field", "%q is no name of a field: write letters, digits and hyphens", name)
+		return "", false
+	}
+	return name, true
 }
 
 func (n notes) realm() string {
@@ -141,11 +161,15 @@ func (n notes) users() ([]byte, bool) {
 }
 
 func (n notes) forwardAuth() []route.Step {
+	field, ok := n.userHeader()
+	if !ok {
+		return nil
+	}
 	f := middleware.ForwardAuth{
 		URL:             n.text("auth-url"),
 		TrustHeader:     n.flag("auth-trust-headers", false),
 		ResponseHeaders: n.list("auth-response-headers"),
-		UserHeader:      n.text("auth-header-field"),
+		UserHeader:      field,
 	}
 	if f.URL == "" {
 		n.refuse("auth-type", "needs auth-url, whom to ask: add it")
@@ -185,8 +209,8 @@ type traefikName struct {
 }
 
 // traefikClientCert reads pass-client-tls-cert. Without it a client could write
-// the fields itself that endpoints believe.
-func (n notes) traefikClientCert() []route.Step {
+// the fields itself that endpoints believe. The Ingress is served at entrypoints.
+func (n notes) traefikClientCert(entrypoints []string) []route.Step {
 	if !n.has("pass-client-tls-cert") {
 		return nil
 	}
@@ -204,6 +228,7 @@ func (n notes) traefikClientCert() []route.Step {
 		n.refuse("pass-client-tls-cert", "%v: write pem, and infos with notbefore, notafter, sans, subject and issuer", err)
 		return nil
 	}
+	n.unasked("pass-client-tls-cert", entrypoints)
 	return []route.Step{middleware.ClientCertificate{
 		PEM:       pass.PEM,
 		NotBefore: pass.Infos.NotBefore,

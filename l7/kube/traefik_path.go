@@ -48,6 +48,9 @@ func (n notes) traefikPath() traefikPath {
 	}
 	if p.rewrites = n.has("rewrite-target"); p.rewrites {
 		p.target = strings.TrimRight(n.text("rewrite-target"), "/")
+		if !isTarget(p.target) {
+			n.refuse("rewrite-target", "%q would lead to no path that endpoints are asked for: write one that begins with a slash, without . and ..", n.text("rewrite-target"))
+		}
 		if p.kind == ruleReplacePath {
 			n.refuse("rewrite-target", "stands beside rule-type ReplacePath, which replaces the path too: remove one of them")
 		}

@@ -39,6 +39,8 @@ type Entrypoint struct {
 	// Scheme is "http" or "https".
 	Scheme string
 	Port   uint16
+	// ClientAuth says that it asks clients for certificates.
+	ClientAuth bool
 }
 
 // A Result is what Routes makes of Objects.

@@ -78,7 +78,7 @@ func options(d Dialect) Options {
 			"office": middleware.Allow{Sources: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}},
 			"gzip":   middleware.Compress{Encodings: []string{"gzip"}},
 		},
-		Entrypoints: []Entrypoint{{"http", "http", 80}, {"https", "https", 443}, {"internal", "http", 8080}},
+		Entrypoints: []Entrypoint{{Name: "http", Scheme: "http", Port: 80}, {Name: "https", Scheme: "https", Port: 443}, {Name: "internal", Scheme: "http", Port: 8080}},
 		Policy:      backend.Default(),
 	}
 }

@@ -24,6 +24,7 @@ func (l *lane) tunnel(x *exchange, b *backend.Conn) verdict {
 	l.begun.Store(true)
 	l.responded(x, x.resp.Status)
 	x.tunnel = true
+	x.carried.down = int64(x.in.len())
 	err := l.front.respond(http.StatusOK, x.fields, false, false)
 	if err == nil && x.in.len() > 0 {
 		err = l.front.write(x.in.bytes())
@@ -33,7 +34,7 @@ func (l *lane) tunnel(x *exchange, b *backend.Conn) verdict {
 	}
 	if err == nil && l.open() {
 		l.stats.tunnels.Add(1)
-		l.pump(b)
+		l.pump(b, &x.carried)
 		l.stats.tunnels.Add(-1)
 	}
 	l.release(b, false)
@@ -41,7 +42,7 @@ func (l *lane) tunnel(x *exchange, b *backend.Conn) verdict {
 }
 
 // pump carries bytes both ways.
-func (l *lane) pump(b *backend.Conn) {
+func (l *lane) pump(b *backend.Conn, count *carried) {
 	broken := func() {
 		l.front.abort()
 		l.front.stopReading()
@@ -49,23 +50,24 @@ func (l *lane) pump(b *backend.Conn) {
 	}
 	var up sync.WaitGroup
 	up.Go(func() {
-		if l.pumpUp(b) != nil {
+		if l.pumpUp(b, &count.up) != nil {
 			broken()
 		}
 	})
-	if l.pumpDown(b) != nil {
+	if l.pumpDown(b, &count.down) != nil {
 		broken()
 	}
 	up.Wait()
 }
 
-func (l *lane) pumpUp(b *backend.Conn) error {
+func (l *lane) pumpUp(b *backend.Conn, count *int64) error {
 	buf := getSmall()
 	defer putSmall(buf)
 	for {
 		n, err := l.front.read(buf)
 		if n > 0 {
-			if _, err := b.Write(buf[:n]); err != nil {
+			written, err := b.Write(buf[:n])
+			if *count += int64(written); err != nil {
 				return err
 			}
 		}
@@ -81,7 +83,7 @@ func (l *lane) pumpUp(b *backend.Conn) error {
 	}
 }
 
-func (l *lane) pumpDown(b *backend.Conn) error {
+func (l *lane) pumpDown(b *backend.Conn, count *int64) error {
 	buf := getSmall()
 	defer putSmall(buf)
 	for {
@@ -90,6 +92,7 @@ func (l *lane) pumpDown(b *backend.Conn) error {
 			if err := l.front.write(buf[:n]); err != nil {
 				return err
 			}
+			*count += int64(n)
 		}
 		switch {
 		case errors.Is(err, io.EOF):

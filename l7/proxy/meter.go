@@ -183,6 +183,9 @@ func (x *exchange) count() {
 	if x.ours || x.sent > 0 {
 		sent = x.sent
 	}
+	if x.tunnel {
+		received, sent = x.carried.up, x.carried.down
+	}
 	p := &m.parts[x.part]
 	p.received.Add(uint64(max(received, 0)))
 	p.sent.Add(uint64(max(sent, 0)))

@@ -35,6 +35,7 @@ type account struct {
 	forwarded bool          // an endpoint was to answer
 	torn      bool          // the response broke off
 	tunnel    bool          // it became one
+	carried   carried       // by it
 	respHead  []byte        // the endpoint's, while it is changed
 }
 
@@ -268,6 +269,9 @@ func (x *exchange) report(duration time.Duration, user string) {
 	}
 	if r.Status, r.Size = x.status, r.OriginSize; x.ours || x.sent > 0 {
 		r.Size, r.Reason = x.sent, x.reason
+	}
+	if x.tunnel {
+		r.RequestSize, r.OriginSize, r.Size = x.carried.up, x.carried.down, x.carried.down
 	}
 	r.Broken = x.torn || x.status == 0
 	r.Tunnel = x.tunnel

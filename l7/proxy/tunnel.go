@@ -21,18 +21,22 @@ func (c *conn) tunnel(x *exchange, b *backend.Conn) verdict {
 	c.responded(x, x.resp.Status)
 	x.tunnel = true
 	// What the endpoint said right behind its head goes along.
+	x.carried.down = int64(x.in.len())
 	_, err := c.rw.Write(x.in.b[start:x.in.w])
 	if err == nil && c.open() {
 		c.stats.tunnels.Add(1)
-		c.pump(b)
+		c.pump(b, &x.carried)
 		c.stats.tunnels.Add(-1)
 	}
 	c.release(b, false)
 	return closes
 }
 
+// carried is how many bytes a tunnel has passed on, from the client and to it.
+type carried struct{ up, down int64 }
+
 // pump carries bytes both ways.
-func (c *conn) pump(b *backend.Conn) {
+func (c *conn) pump(b *backend.Conn, count *carried) {
 	var up sync.WaitGroup
 	broken := func() {
 		c.raw.SetDeadline(past())
@@ -40,22 +44,23 @@ func (c *conn) pump(b *backend.Conn) {
 	}
 	up.Go(func() {
 		// The client may have spoken before it knew.
-		_, err := b.Write(c.in.bytes())
-		if err != nil || carry(b.Conn, c.rw) != nil {
+		n, err := b.Write(c.in.bytes())
+		count.up = int64(n)
+		if err != nil || carry(b.Conn, c.rw, &count.up) != nil {
 			broken()
 		}
 	})
-	if carry(c.rw, b.Conn) != nil {
+	if carry(c.rw, b.Conn, &count.down) != nil {
 		broken()
 		c.torn = true
 	}
 	up.Wait()
 }
 
-// carry copies from src until it ends, and then ends dst's half. A tunnel
-// starts with a small buffer, for there may be many that are silent, and gets
-// a large one when it is busy.
-func carry(dst, src net.Conn) error {
+// carry copies from src until it ends, adding to count, and then ends dst's
+// half. A tunnel starts with a small buffer, for there may be many that are
+// silent, and gets a large one when it is busy.
+func carry(dst, src net.Conn, count *int64) error {
 	buf := getSmall()
 	defer func() {
 		putSmall(buf)
@@ -64,7 +69,8 @@ func carry(dst, src net.Conn) error {
 	for {
 		n, err := src.Read(buf)
 		if n > 0 {
-			if _, err := dst.Write(buf[:n]); err != nil {
+			written, err := dst.Write(buf[:n])
+			if *count += int64(written); err != nil {
 				return err
 			}
 		}

@@ -83,6 +83,7 @@ func TestTunnel(t *testing.T) {
 		io.WriteString(c, "and goodbye")
 	})
 	e := start(t, proxy.Options{}, proxy.Entrypoint{}, ep)
+	told := e.observed(nil)
 	p := e.dial(t).say("GET / HTTP/1.1\r\nHost: example.com\r\nConnection: keep-alive, Upgrade\r\nUpgrade: echo\r\n\r\nat once")
 	p.say(", later")
 	p.Conn.(*net.TCPConn).CloseWrite()
@@ -92,6 +93,10 @@ func TestTunnel(t *testing.T) {
 	const want = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nhello and goodbye"
 	if s := p.rest(); s != want {
 		t.Errorf("the client got %q", s)
+	}
+	const up, down = int64(len("at once, later")), int64(len("hello and goodbye"))
+	if r := <-told; !r.Tunnel || r.RequestSize != up || r.OriginSize != down || r.Size != down {
+		t.Errorf("told of %v, %d up and %d, %d down; want %d and %d", r.Tunnel, r.RequestSize, r.OriginSize, r.Size, up, down)
 	}
 }
 
