@@ -21,6 +21,7 @@ type Section struct {
 	Buffer        string         `toml:"buffer"`
 	Fields        FieldsSection  `toml:"fields"`
 	Headers       HeadersSection `toml:"headers"`
+	Query         QuerySection   `toml:"query"`
 	Rotate        RotateSection  `toml:"rotate"`
 }
 
@@ -61,6 +62,7 @@ type Config struct {
 	// OtherHeaders what becomes of all others.
 	Headers      map[string]Mode
 	OtherHeaders Mode
+	Queries      Queries
 	// Buffer is how many bytes may wait for the disk; lines beyond are lost.
 	Buffer int
 	Rotate Rotate
@@ -114,6 +116,7 @@ func (s *Section) Parse(p value.Parser) Config {
 	c.Filter = s.filter(p)
 	c.Drop = s.Fields.parse(p.In("fields"))
 	c.Headers, c.OtherHeaders = s.Headers.parse(p.In("headers"))
+	c.Queries = s.Query.parse(p.In("query"))
 	c.Buffer = int(p.Size(s.Buffer, "buffer", 4<<20, 64<<10, 1<<30))
 	c.Rotate = s.Rotate.parse(p.In("rotate"))
 	return c

@@ -15,7 +15,8 @@ import (
 func TestDefaults(t *testing.T) {
 	want := Config{
 		File: "/log", Headers: map[string]Mode{"user-agent": Keep, "referer": Keep}, Buffer: 4 << 20,
-		Rotate: Rotate{Size: 100e6, Keep: 7, Suffix: ".gz"},
+		Queries: Queries{Others: Keep},
+		Rotate:  Rotate{Size: 100e6, Keep: 7, Suffix: ".gz"},
 	}
 	if diff := cmp.Diff(want, parse(t, "")); diff != "" {
 		t.Error(diff)
@@ -37,6 +38,9 @@ func TestFaults(t *testing.T) {
 		{"file = '/l'\nmin_duration = '2h'", `min_duration: "2h" is no duration for this: allowed are 0s to 1h0m0s`},
 		{"file = '/l'\nheaders.keep = ['User Agent']", `headers.keep[0]: "User Agent" is no name of a header field: want one such as "User-Agent"`},
 		{"file = '/l'\nheaders.keep = ['Accept', 'Host']\nheaders.redact = ['accept']", `headers.redact[0]: "accept" stands in another of these lists: leave it in one`},
+		{"file = '/l'\nquery = { keep = ['a b'], redact = ['B', 'b'] }", `query.keep[0]: "a b" is no name of a parameter: want one such as "access_token"`},
+		{"file = '/l'\nquery = { keep = ['a'], redact = ['A'] }", `query.redact[0]: "a" stands in the other list as well: leave it in one`},
+		{"file = '/l'\nquery = { default = 'drop', keep = ['a'] }", `query.keep[0]: stands beside default = "drop", by which no query is written`},
 		{"file = '/l'\nrotate = { size = '1KB' }", `rotate.size: "1KB" would fill the folder with files: want 4KiB or more, or 0 for any length`},
 		{"file = '/l'\nbuffer = '1KB'", `buffer: "1KB" is no size for this: allowed are 64KiB to 1GiB`},
 		{"file = '/l'\nrotate = { keep = -1, compress = false, compression = 'gzip' }",

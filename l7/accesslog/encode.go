@@ -15,6 +15,7 @@ type plan struct {
 	modes   map[string]Mode
 	others  Mode
 	dropped map[string]bool
+	queries Queries
 }
 
 // A planned column has its key as it stands in a line.
@@ -31,7 +32,7 @@ type headerColumns struct {
 
 func newPlan(c Config) *plan {
 	p := &plan{
-		common: c.Common, modes: c.Headers, others: c.OtherHeaders, dropped: map[string]bool{},
+		common: c.Common, modes: c.Headers, others: c.OtherHeaders, dropped: map[string]bool{}, queries: c.Queries,
 		headers: []headerColumns{
 			{`,"request_`, func(r *Record) []Field { return r.Request }},
 			{`,"origin_`, func(r *Record) []Field { return r.OriginFields }},
@@ -85,7 +86,7 @@ func (p *plan) mode(name []byte) Mode {
 var secret = [][]byte{
 	[]byte("authoriz"), []byte("x-auth"), []byte("authentication-info"), []byte("cookie"), []byte("token"), []byte("jwt"),
 	[]byte("oidc-data"), []byte("api-key"), []byte("apikey"), []byte("secret"), []byte("password"), []byte("credential"),
-	[]byte("session"), []byte("signature"),
+	[]byte("session"), []byte("signature"), []byte("passwd"), []byte("api_key"),
 }
 
 // credential reports whether the header field name, which is in lower case,
@@ -97,6 +98,7 @@ func credential(name []byte) bool {
 // An encoder writes lines; one goroutine uses it at a time.
 type encoder struct {
 	line, scratch []byte
+	queries       *Queries
 	utc, local    stamp
 	// count is the number of the request.
 	count uint64
@@ -111,6 +113,7 @@ func newEncoder() *encoder {
 
 // encode returns r's line, valid until the next one.
 func (e *encoder) encode(p *plan, r *Record) []byte {
+	e.queries = &p.queries
 	if p.common {
 		e.line = p.appendCommon(e, e.line[:0], r)
 	} else {
@@ -150,13 +153,19 @@ func (p *plan) appendHeaders(e *encoder, dst []byte, prefix string, fields []Fie
 		}
 		dst = append(appendCanonical(append(dst, prefix...), f.Name), `":`...)
 		if mode == Redact {
-			dst = append(dst, `"REDACTED"`...)
+			dst = append(dst, `"`+redacted+`"`...)
+		} else if slices.Contains(withURL, string(e.scratch)) {
+			e.scratch = p.queries.appendURL(e.scratch[:0], f.Value)
+			dst = appendQuoted(dst, e.scratch)
 		} else {
 			dst = appendQuoted(dst, f.Value)
 		}
 	}
 	return dst
 }
+
+// withURL are the header fields whose value is a URL.
+var withURL = []string{"referer", "location", "content-location"}
 
 // named reports whether one of fields has the name, which is in lower case.
 func named(fields []Field, name []byte) bool {
@@ -213,8 +222,9 @@ func (e *encoder) quoted(dst []byte, pieces ...string) []byte {
 	return appendQuoted(dst, e.scratch)
 }
 
-func (e *encoder) quotedBytes(dst, a, b []byte) []byte {
-	e.scratch = append(append(e.scratch[:0], a...), b...)
+// quotedPath appends what the request asked for.
+func (e *encoder) quotedPath(dst []byte, r *Record) []byte {
+	e.scratch = e.queries.Append(append(e.scratch[:0], r.Path...), r.Query)
 	return appendQuoted(dst, e.scratch)
 }
 
@@ -239,7 +249,7 @@ func (p *plan) appendCommon(e *encoder, dst []byte, r *Record) []byte {
 	dst = append(dst, ' ')
 	dst = p.orDash(dst, has("DownstreamContentSize"), func(dst []byte) []byte { return strconv.AppendInt(dst, r.Size, 10) })
 	for _, name := range []string{"referer", "user-agent"} {
-		dst = p.orDash(append(dst, ` "`...), true, func(dst []byte) []byte { return p.appendField(dst, r.Request, name) })
+		dst = p.orDash(append(dst, ` "`...), true, func(dst []byte) []byte { return p.appendField(e, dst, r.Request, name) })
 		dst = append(dst, '"')
 	}
 	dst = p.orDash(append(dst, ' '), has("RequestCount"), func(dst []byte) []byte { return strconv.AppendUint(dst, e.count, 10) })
@@ -277,16 +287,20 @@ func (p *plan) orDash(dst []byte, has bool, write func([]byte) []byte) []byte {
 }
 
 // appendField appends the field of a name, as far as it is kept.
-func (p *plan) appendField(dst []byte, fields []Field, name string) []byte {
+func (p *plan) appendField(e *encoder, dst []byte, fields []Field, name string) []byte {
 	for _, f := range fields {
 		if !equalLower(f.Name, []byte(name)) {
 			continue
 		}
 		switch p.mode([]byte(name)) {
 		case Keep:
+			if name == "referer" {
+				e.scratch = p.queries.appendURL(e.scratch[:0], f.Value)
+				return appendEscaped(dst, e.scratch)
+			}
 			return appendEscaped(dst, f.Value)
 		case Redact:
-			return append(dst, "REDACTED"...)
+			return append(dst, redacted...)
 		}
 		break
 	}

@@ -78,7 +78,7 @@ func columns() []column {
 			return appendQuoted(dst, port)
 		}},
 		{"RequestMethod", func(_ *encoder, dst []byte, r *Record) []byte { return appendQuoted(dst, r.Method) }},
-		{"RequestPath", func(e *encoder, dst []byte, r *Record) []byte { return e.quotedBytes(dst, r.Path, r.Query) }},
+		{"RequestPath", func(e *encoder, dst []byte, r *Record) []byte { return e.quotedPath(dst, r) }},
 		{"RequestProtocol", func(_ *encoder, dst []byte, r *Record) []byte { return appendQuoted(dst, r.Protocol) }},
 		{"RequestLine", func(e *encoder, dst []byte, r *Record) []byte {
 			return appendQuoted(dst, r.requestLine(e))
@@ -249,7 +249,7 @@ func (r *Record) requestLine(e *encoder) []byte {
 		return nil
 	}
 	s := append(append(e.scratch[:0], r.Method...), ' ')
-	s = append(append(append(s, r.Path...), r.Query...), ' ')
+	s = append(e.queries.Append(append(s, r.Path...), r.Query), ' ')
 	e.scratch = append(s, r.Protocol...)
 	return e.scratch
 }

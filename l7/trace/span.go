@@ -97,7 +97,7 @@ func attributes(r *accesslog.Record) []attribute.KeyValue {
 		out = append(out, attribute.String("http.request.method", "_OTHER"), attribute.String("http.request.method_original", valid(r.Method)))
 	}
 	if len(r.Query) > 1 {
-		out = append(out, attribute.String("url.query", scrub(valid(r.Query[1:]))))
+		out = append(out, attribute.String("url.query", valid(queries.Append(nil, r.Query[1:]))))
 	}
 	if r.Status > 0 {
 		out = append(out, attribute.Int("http.response.status_code", r.Status))
@@ -126,18 +126,9 @@ func attributes(r *accesslog.Record) []attribute.KeyValue {
 	return out
 }
 
-// scrub hides what signs a URL: whoever knows it may do what the URL is for. The
-// names are those of the conventions.
-func scrub(query string) string {
-	pairs := strings.Split(query, "&")
-	for i, p := range pairs {
-		switch name, _, _ := strings.Cut(p, "="); name {
-		case "AWSAccessKeyId", "Signature", "sig", "X-Goog-Signature":
-			pairs[i] = name + "=REDACTED"
-		}
-	}
-	return strings.Join(pairs, "&")
-}
+// queries hides what is secret in a URL: whoever knows it may do what the URL is
+// for.
+var queries = &accesslog.Queries{Others: accesslog.Keep}
 
 // valid makes UTF-8 of what a stranger sent: the protocol's encoding refuses a
 // whole batch for anything else.
