@@ -59,9 +59,6 @@ var allowed = map[string][]string{
 	"cmd/internal/history": {"vip", "health", "l4", "l7"},
 	"cmd/internal/config":  {"vip", "vip/notify", "l4", "l7"},
 	"cmd/internal/doctor":  {"cmd/internal/*", "vip", "vip/vrrp", "l4", "l7", "l7/*"},
-
-	"cmd/internal/importer": {}, // a translator: who asks it checks what it wrote
-
 	"cmd/internal/daemon":  {"*", "*/*", "cmd/internal/*", "cmd/internal/admin/*"},         // the only place where the parts meet
 	"cmd/portico":          {"cmd/internal/*", "vip", "vip/*", "l4", "l4/*", "l7", "l7/*"}, // prints their statuses
 	"packaging/sbom":       {},
@@ -83,6 +80,8 @@ var allowed = map[string][]string{
 	"test/bench/l4":        {"test/lab"},
 	"test/bench/xdp":       {},                     // tests alone
 	"test/bench/checks":    {"health", "test/lab"}, // the monitor alone, beside keepalived's checker
+
+	"cmd/internal/importer": {}, // a translator: who asks it checks what it wrote
 }
 
 // TestImports keeps the direction of imports.
