@@ -10,8 +10,8 @@ func flushCommand(e env, path *string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "flush",
 		Short: "Remove what a stopped portico left in the kernel",
-		Long: "Flush removes portico's virtual services from IPVS, its addresses from lo and\n" +
-			"the interfaces, and restores the sysctls it had set. Nothing else is touched.\n" +
+		Long: "Flush removes portico's virtual services from IPVS, its XDP program and\n" +
+			"addresses from the interfaces and lo, and restores the sysctls it had set. Nothing else is touched.\n" +
 			"Stop portico first.",
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -58,14 +58,15 @@ func (p *Plane) Count(have *l4.State) {
 	}
 }
 
-// connections takes in what was counted of servers at weight 0.
+// connections takes in what was counted of servers at weight 0. IPVS may know
+// the same ones, from before or because they pass, so it is no sum.
 func (p *Plane) connections(have *l4.State) {
 	for i := range have.Services {
 		v := &have.Services[i]
 		s := p.last.Services[v.Key]
 		for j := range v.Destinations {
 			if d := &v.Destinations[j]; d.Weight == 0 {
-				d.Active += p.counted.flows[p.last.ids[server{s.ID, d.Addr}]]
+				d.Active = max(d.Active, p.counted.flows[p.last.ids[server{s.ID, d.Addr}]])
 			}
 		}
 	}
