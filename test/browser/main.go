@@ -38,6 +38,7 @@ func show(t lab.T) {
 	}
 	e := edge.New(t, lab.New(t), edge.Options{
 		HTTPS:     true,
+		Advert:    "2s", // the owner stays who it is while others need the processors
 		Manifests: manifests,
 		Pods:      map[string]int{"web": 3, "api": 2},
 	})

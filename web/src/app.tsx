@@ -6,7 +6,7 @@ import { useTheme } from './theme'
 import { judge, proxyOf, type Verdict } from './verdict'
 import { Addresses } from './views/addresses'
 import { Backends } from './views/backends'
-import { Banner, Header } from './views/header'
+import { Header } from './views/header'
 import { useOrders, type Order } from './views/orders'
 import { Routes } from './views/routes'
 import { Services } from './views/services'
@@ -37,8 +37,7 @@ export function App({ live }: { live: Live }) {
       <a class="skip" href="#main">
         To the content
       </a>
-      <Header picture={picture} theme={theme} cycle={cycle} orders={orders} />
-      <Banner picture={picture} offset={age} />
+      <Header picture={picture} theme={theme} cycle={cycle} orders={orders} age={age} />
       {!node && !picture.fault && <p class="waiting">Asking the node…</p>}
       {node && verdict && (
         <main id="main" class={stale ? 'stale' : ''} tabIndex={-1}>

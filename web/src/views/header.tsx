@@ -20,9 +20,11 @@ interface Props {
   theme: Theme
   cycle: () => void
   orders: Orders
+  // age is how old the numbers are while they are not live, in seconds.
+  age: number
 }
 
-export function Header({ picture, theme, cycle, orders }: Props) {
+export function Header({ picture, theme, cycle, orders, age }: Props) {
   const p = picture.node?.director ?? picture.node?.proxy
   const takes = p?.admin?.orders ?? false
   return (
@@ -57,6 +59,7 @@ export function Header({ picture, theme, cycle, orders }: Props) {
           </a>
         ))}
       </nav>
+      <Banner picture={picture} age={age} />
     </header>
   )
 }
@@ -71,8 +74,8 @@ function Live({ picture: p }: { picture: Picture }) {
   )
 }
 
-// Banner stands above everything while the numbers below are not live.
-export function Banner({ picture: p, offset }: { picture: Picture; offset: number }) {
+// Banner stays in sight while the numbers below are not live.
+function Banner({ picture: p, age }: { picture: Picture; age: number }) {
   if (!p.stale) return null
   const name = p.node?.director?.node ?? p.node?.proxy?.node ?? 'This node'
   return (
@@ -81,7 +84,7 @@ export function Banner({ picture: p, offset }: { picture: Picture; offset: numbe
         {name} does not answer{p.fault ? `: ${p.fault}` : ''}.
       </b>{' '}
       {p.node
-        ? `What is below is ${duration(offset)} old and may be different by now. Another node may have taken over: look at its dashboard, and here at systemctl status portico.`
+        ? `What is below is ${duration(age)} old and may be different by now. Another node may have taken over: look at its dashboard, and here at systemctl status portico.`
         : 'On the node, systemctl status portico and portico status say more.'}
     </div>
   )
