@@ -62,6 +62,7 @@ func (r *runner) rebuildAll() {
 		return
 	}
 	b, o, options := &r.build, r.source.Objects(), r.config.options(r.source.config)
+	b.endpoints.SetZone(r.config.Zone)
 	specs, static, _ := r.config.static()
 	r.l.publish(func(s *state) { s.options, s.own = options, specs })
 	r.l.engine.UpdateEndpoints(b.endpoints.Update(o))

@@ -77,6 +77,9 @@ type Config struct {
 	// Backend is how the endpoints of all backends are used.
 	Backend    backend.Policy
 	Kubernetes Kubernetes
+	// Zone is where this node is: where a Service's endpoints say for which zones
+	// they are, those for this one are used. "" is nowhere.
+	Zone string
 	// ACME says where certificates come from for hosts whose Ingress asks for TLS
 	// and names no Secret; nil is nowhere.
 	ACME *acme.Config

@@ -23,6 +23,10 @@ import (
 // leaving: clients that belong there may stay. Of a Service with two address
 // families the first one in its ipFamilies that has an endpoint is used, so
 // that no Pod counts twice.
+//
+// Where the zone of this node is known, those of the ready ones are used that are
+// for it by their hints, as kube-proxy does (KEP-2433): unless one of them has no
+// hint, or none is for this zone.
 func Endpoints(o *Objects, backends []route.Backend) (map[route.Backend][]route.Endpoint, []Problem) {
 	x := NewEndpointIndex()
 	x.Want(backends, nil)
@@ -58,7 +62,7 @@ func (s *service) problem(field, format string, args ...any) {
 }
 
 // endpoints returns those of one of its backends.
-func (s *service) endpoints(b route.Backend, names Names) []route.Endpoint {
+func (s *service) endpoints(b route.Backend, names Names, zone string) []route.Endpoint {
 	switch {
 	case s.object == nil:
 		s.problem("", "is asked for but does not exist, what leads there answers 503: create it, or correct the Ingress or the middleware that names it")
@@ -73,7 +77,7 @@ func (s *service) endpoints(b route.Backend, names Names) []route.Endpoint {
 		return nil
 	}
 	protocol := s.protocol(port, b)
-	var found candidates
+	found := candidates{zone: zone, byZone: s.close()}
 	for _, slice := range s.slices {
 		problem := func(format string, args ...any) {
 			s.problem("", cmp.Or(slice.Kind, "EndpointSlice")+" "+slice.Name+": "+format, args...)

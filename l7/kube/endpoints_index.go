@@ -25,6 +25,7 @@ type EndpointIndex struct {
 		slices   []*discoveryv1.EndpointSlice
 	}
 	names     Names
+	zone      string
 	endpoints map[route.Backend][]route.Endpoint
 	stale     map[*service]bool // have to be looked at again
 	faulty    map[*service]bool // have problems
@@ -82,8 +83,9 @@ func (x *EndpointIndex) object(name serviceName) *corev1.Service {
 	return nil
 }
 
-// count is how many endpoints b has that get new clients, whether it is asked for
-// or not. Those of a name that DNS has to be asked for are none.
+// count is how many endpoints b has that get new clients, in all zones, whether it
+// is asked for or not: the same at every edge. Those of a name that DNS has to be
+// asked for are none.
 func (x *EndpointIndex) count(b route.Backend) int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -93,7 +95,7 @@ func (x *EndpointIndex) count(b route.Backend) int {
 	}
 	aside := service{name: s.name, object: s.object, slices: s.slices} // it tells of no problems
 	n := 0
-	for _, e := range aside.endpoints(b, Names{}) {
+	for _, e := range aside.endpoints(b, Names{}, "") {
 		if !e.Leaving {
 			n++
 		}
@@ -118,6 +120,20 @@ func (x *EndpointIndex) service(name serviceName) *service {
 		x.services[name] = s
 	}
 	return s
+}
+
+// SetZone has the next Update prefer the endpoints that are for a zone, "" for
+// none.
+func (x *EndpointIndex) SetZone(zone string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.zone == zone {
+		return
+	}
+	x.zone = zone
+	for _, s := range x.services {
+		x.stale[s] = true
+	}
 }
 
 // Update takes Services and Slices from o and returns the endpoints of the
@@ -215,7 +231,7 @@ func (x *EndpointIndex) refresh() map[route.Backend][]route.Endpoint {
 	for s := range x.stale {
 		s.problems = nil
 		for _, b := range s.backends {
-			now := s.endpoints(b, x.names)
+			now := s.endpoints(b, x.names, x.zone)
 			if before := x.endpoints[b]; !slices.Equal(before, now) {
 				changed[b] = now
 				x.endpoints[b] = now

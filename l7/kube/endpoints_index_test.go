@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -119,6 +120,35 @@ func BenchmarkEndpointChange(b *testing.B) {
 		o.Slices[5000] = sliceObject("s5000", "s5000-1", addrs[:1+i%2]...)
 		if changed := x.Update(o); len(changed) != 1 {
 			b.Fatal(changed)
+		}
+	}
+}
+
+// TestZone: an index goes by the zone that it has now.
+func TestZone(t *testing.T) {
+	s := sliceObject("web", "web-1", "10.0.0.1", "10.0.0.2")
+	for i, zone := range []string{"a", "b"} {
+		s.Endpoints[i].Hints = &discoveryv1.EndpointHints{ForZones: []discoveryv1.ForZone{{Name: zone}}}
+	}
+	o := &Objects{Services: []*corev1.Service{serviceObject("web")}, Slices: []*discoveryv1.EndpointSlice{s}}
+	web := route.Backend{Namespace: "default", Service: "web", Port: "80"}
+	x := NewEndpointIndex()
+	x.Want([]route.Backend{web}, nil)
+	x.Update(o)
+	for _, step := range []struct{ zone, want string }{
+		{"", "10.0.0.1 10.0.0.2"}, {"b", "10.0.0.2"}, {"a", "10.0.0.1"}, {"c", "10.0.0.1 10.0.0.2"},
+	} {
+		x.SetZone(step.zone)
+		x.Update(o)
+		var got []string
+		for _, e := range x.Of(web) {
+			got = append(got, e.Addr.Addr().String())
+		}
+		if text := strings.Join(got, " "); text != step.want {
+			t.Errorf("in zone %q: %s, want %s", step.zone, text, step.want)
+		}
+		if n := x.count(web); n != 2 {
+			t.Errorf("in zone %q it counts %d", step.zone, n)
 		}
 	}
 }

@@ -11,9 +11,28 @@ import (
 	"github.com/portico-lb/portico/l7/route"
 )
 
-// candidates are the addresses of a Service port, by how good they are and by
-// family: [ready, serving while terminating][IPv4, IPv6].
-type candidates [2][2][]route.Endpoint
+// candidates are the addresses of a Service port.
+type candidates struct {
+	// zone is where this node is, "" for nowhere. byZone has an endpoint without a
+	// hint be for the zone that it is in itself.
+	zone   string
+	byZone bool
+	// by are they by how good they are and by family: [ready, serving while
+	// terminating][IPv4, IPv6].
+	by [2][2][]candidate
+}
+
+// A candidate is an endpoint, with what is known of its zones.
+type candidate struct {
+	route.Endpoint
+	// hinted says that it is for some zones, near that ours is one of them.
+	hinted, near bool
+}
+
+func (c *candidates) put(rank int, e candidate) {
+	family := &c.by[rank][familyIndex(e.Addr.Addr().Is6())]
+	*family = append(*family, e)
+}
 
 // add takes what can be used of s, and tells problem of the rest. An API server
 // refuses such slices; a folder may hold them.
@@ -41,13 +60,46 @@ func (c *candidates) add(s *discoveryv1.EndpointSlice, port uint16, protocol rou
 			problem("%q is no address of a Pod, and is left out", e.Addresses[0])
 			continue
 		}
-		family := &c[rank][familyIndex(addr.Is6())]
-		*family = append(*family, route.Endpoint{
+		hinted, near := c.zones(&e)
+		c.put(rank, candidate{route.Endpoint{
 			Addr:     netip.AddrPortFrom(addr, port),
 			Protocol: protocol,
 			ID:       podUID(e.TargetRef),
-		})
+		}, hinted, near})
 	}
+}
+
+// zones reports whether an endpoint is for some zones, and for ours.
+func (c *candidates) zones(e *discoveryv1.Endpoint) (hinted, near bool) {
+	switch {
+	case e.Hints != nil && len(e.Hints.ForZones) > 0:
+		return true, slices.ContainsFunc(e.Hints.ForZones, func(z discoveryv1.ForZone) bool { return z.Name == c.zone })
+	case c.byZone && e.Zone != nil:
+		return true, *e.Zone == c.zone
+	}
+	return false, false
+}
+
+// nearest returns those of ready endpoints that are for our zone, or all where
+// that cannot be told of one, or there is none.
+func (c *candidates) nearest(ready []candidate) []candidate {
+	if c.zone == "" || slices.ContainsFunc(ready, func(e candidate) bool { return !e.hinted }) ||
+		!slices.ContainsFunc(ready, func(e candidate) bool { return e.near }) {
+		return ready
+	}
+	return slices.DeleteFunc(ready, func(e candidate) bool { return !e.near })
+}
+
+// close reports whether a Service's own endpoints are to be near its clients
+// (spec.trafficDistribution). The API server writes hints for that; where it does
+// not, as for a Service without a selector, the zones of the endpoints say it.
+func (s *service) close() bool {
+	switch deref(s.object.Spec.TrafficDistribution, "") {
+	case corev1.ServiceTrafficDistributionPreferClose, corev1.ServiceTrafficDistributionPreferSameZone,
+		corev1.ServiceTrafficDistributionPreferSameNode:
+		return true
+	}
+	return false
 }
 
 // podUID returns the UID of the Pod that an endpoint is, "" for another object.
@@ -82,23 +134,29 @@ func (c *candidates) best(families []corev1.IPFamily) []route.Endpoint {
 	if len(families) > 0 && families[0] == corev1.IPv6Protocol {
 		slices.Reverse(order)
 	}
-	for rank, byFamily := range c {
+	for rank, byFamily := range c.by {
 		for _, f := range order {
 			found := byFamily[f]
 			if len(found) == 0 {
 				continue
 			}
 			if rank == 0 {
-				for _, e := range c[1][f] {
+				found = c.nearest(found)
+				for _, e := range c.by[1][f] {
 					e.Leaving = true
 					found = append(found, e)
 				}
 			}
 			// Stable: who is ready stands before the same one leaving.
-			slices.SortStableFunc(found, func(a, b route.Endpoint) int {
+			slices.SortStableFunc(found, func(a, b candidate) int {
 				return cmp.Or(a.Addr.Addr().Compare(b.Addr.Addr()), cmp.Compare(a.Addr.Port(), b.Addr.Port()))
 			})
-			return slices.CompactFunc(found, func(a, b route.Endpoint) bool { return a.Addr == b.Addr })
+			found = slices.CompactFunc(found, func(a, b candidate) bool { return a.Addr == b.Addr })
+			out := make([]route.Endpoint, len(found))
+			for i, e := range found {
+				out[i] = e.Endpoint
+			}
+			return out
 		}
 	}
 	return nil

@@ -77,8 +77,7 @@ func (s *service) external(b route.Backend, names Names) []route.Endpoint {
 	protocol := s.protocol(port, b)
 	var found candidates
 	for _, a := range names.Answers[name].Addrs {
-		family := &found[0][familyIndex(a.Is6())]
-		*family = append(*family, route.Endpoint{Addr: netip.AddrPortFrom(a, uint16(number)), Protocol: protocol})
+		found.put(0, candidate{Endpoint: route.Endpoint{Addr: netip.AddrPortFrom(a, uint16(number)), Protocol: protocol}})
 	}
 	return found.best(s.object.Spec.IPFamilies)
 }

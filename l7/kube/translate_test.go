@@ -110,7 +110,11 @@ func translateAs(d Dialect, name string, data []byte, change func(*Objects)) str
 	}
 	result := Routes(o, options(d))
 	table, conflicts := route.NewTable(result.Specs)
-	endpoints, problems := Endpoints(o, table.Backends())
+	x := NewEndpointIndex()
+	x.SetZone("zone-a")
+	x.Want(table.Backends(), nil)
+	x.Update(o)
+	endpoints, problems := x.All(), x.Problems()
 
 	var b bytes.Buffer
 	section := func(name string, lines []string) {

@@ -135,6 +135,7 @@ func (f File) parse(wants func(part string) bool, readFile func(string) ([]byte,
 	}
 	if wants("l7") {
 		c.L7 = l7.Parse(f.L7, readFile, bad)
+		c.L7.Zone = c.Node.Zone
 	} else if wants("l4") {
 		c.L7.Kubernetes = f.L7.Kubernetes.Parse(bad) // where Nodes are read
 	}

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // A NodeSection is [node] as the operator writes it.
@@ -13,6 +15,7 @@ type NodeSection struct {
 	Interface string `toml:"interface"`
 	RunDir    string `toml:"run_dir"`
 	StateDir  string `toml:"state_dir"`
+	Zone      string `toml:"zone"`
 }
 
 // A Node says who this node is.
@@ -28,10 +31,16 @@ type Node struct {
 	// StateDir holds what should outlive a reboot too: which Nodes served
 	// last. Default /var/lib/portico/director.
 	StateDir string
+	// Zone is where the node is: the topology.kubernetes.io/zone of the Pods
+	// beside it, "" where it is of no importance.
+	Zone string
 }
 
 func (s NodeSection) parse(bad func(key, problem string)) Node {
 	n := Node(s)
+	if len(validation.IsValidLabelValue(n.Zone)) > 0 {
+		bad("node.zone", fmt.Sprintf("%q is no zone: want the value of topology.kubernetes.io/zone of the Nodes there, such as \"eu-central-1a\"", n.Zone))
+	}
 	if n.Name == "" {
 		host, err := os.Hostname()
 		if err != nil {
