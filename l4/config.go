@@ -14,6 +14,7 @@ type Config struct {
 	Timeouts Timeouts
 	Services []Service
 	XDP      XDP
+	Shield   Shield
 	// Guard keeps what other directors balanced from being balanced again.
 	Guard bool
 	// Sync is what the sync daemons are told; the zero Daemon is no sync.

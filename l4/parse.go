@@ -18,6 +18,7 @@ type Section struct {
 	Timeouts  TimeoutsSection  `toml:"timeouts"`
 	Sync      *SyncSection     `toml:"sync"`
 	XDP       *XDPSection      `toml:"xdp"`
+	Shield    *ShieldSection   `toml:"shield"`
 	Services  []ServiceSection `toml:"service"`
 }
 
@@ -84,6 +85,7 @@ func Parse(s Section, vips map[string][]netip.Addr, bad func(key, problem string
 		TCPFin: p.timeout("l4.timeouts.tcp_fin", s.Timeouts.TCPFin),
 		UDP:    p.timeout("l4.timeouts.udp", s.Timeouts.UDP),
 	}}
+	cfg.Shield = p.shield("l4.shield", cfg.XDP.Choice, s.Shield)
 	for i, section := range s.Services {
 		cfg.Services = append(cfg.Services, p.service(fmt.Sprintf("l4.service[%d]", i), section))
 	}

@@ -234,6 +234,22 @@ func TestParseFaults(t *testing.T) {
 			`l4.xdp.interfaces[1]: "" is no name, or stands here twice`,
 			`l4.xdp.interfaces[2]: "eth0" is no name, or stands here twice`,
 		}},
+		"shield": {"[shield]\ndeny = [\"192.0.2.1/24\", \"x\", \"0.0.0.0/0\", \"192.0.2.0/24\", \"::ffff:10.0.0.0/104\", \"::/0\", \"127.0.0.0/8\", \"fe80::1%eth0\"]\nsyn_burst = 5\nnew_flows = 1\n", []string{
+			`l4.shield.deny[0]: 192.0.2.1/24 has bits beyond its length: write 192.0.2.0/24`,
+			`l4.shield.deny[1]: "x" is no address and no network: write one like "192.0.2.0/24"`,
+			`l4.shield.deny[2]: 0.0.0.0/0 is everybody: stop the service, or deny the networks that attack`,
+			`l4.shield.deny[3]: 192.0.2.0/24 holds 192.0.2.10, an address of the [[vip]] "both": write networks beside it`,
+			`l4.shield.deny[4]: ::ffff:10.0.0.0/104 is IPv4 within IPv6: write 10.0.0.0/8`,
+			`l4.shield.deny[5]: ::/0 holds all of IPv4 as well, at ::ffff:0.0.0.0/96: write 2000::/3, where the Internet's addresses are`,
+			`l4.shield.deny[6]: 127.0.0.0/8 is this node itself, whose packets XDP never sees`,
+			`l4.shield.deny[7]: "fe80::1%eth0" is no address and no network: write one like "192.0.2.0/24"`,
+			`l4.shield.new_flows: 1 is out of range: allowed are 100 to 100000000`,
+			`l4.shield.syn_burst: stands without syn_rate, which it is the reserve of`,
+		}},
+		"shield of IPVS": {"dataplane = \"ipvs\"\n[shield]\nsyn_rate = -1\n", []string{
+			`l4.shield.syn_rate: -1 is out of range: allowed are 0 to 1000000`,
+			`l4.shield: stands beside dataplane = "ipvs", which drops nobody: it is XDP that does, by dataplane = "auto" or "xdp"`,
+		}},
 		"a mark has no port": {strings.Replace(head, "port = 80", "fwmark = 7\nport = 80\nprotocol = \"udp\"", 1) + servers, []string{
 			`l4.service[0].check: is missing: a mark has no port to ask, name one that tells whether the server works`,
 			`l4.service[0].port: stands beside fwmark: the rule that sets the mark chooses the ports`,
