@@ -46,7 +46,7 @@ type Traffic struct {
 	Buckets [len(durations) + 1]uint64
 	Seconds float64
 	// Received and Sent count bytes of the bodies of requests and responses,
-	// without the codings of transfers; those of tunnels are not known.
+	// without the codings of transfers, and what tunnels carried.
 	Received, Sent uint64
 }
 
@@ -54,7 +54,7 @@ type Traffic struct {
 // counters.
 type meter struct{ parts [shards]meterPart }
 
-// A meterPart is three times two cache lines long at most.
+// A meterPart is four cache lines long, of which processors fetch two at a time.
 type meterPart struct {
 	codes          [6]atomic.Uint64
 	buckets        [len(durations) + 1]atomic.Uint64

@@ -16,7 +16,7 @@ import (
 // isProxy reports whether this process is the proxy of a node whose director is
 // another one.
 func (d *daemon) isProxy() bool {
-	return d.l7 != nil && d.vip == nil && d.l4 == nil && d.health == nil
+	return d.l7 != nil && d.vip == nil && d.l4 == nil
 }
 
 // buildAdmin makes the API and the two doors to it. A successor takes the socket
@@ -109,11 +109,13 @@ func (d *daemon) node(ctx context.Context) Node {
 		return n
 	}
 	p := new(Status)
-	if err := d.askProxy(ctx, "/api/v1/status", p); err != nil {
+	err := d.askProxy(ctx, "/api/v1/status", p)
+	switch {
+	case err == nil:
+		n.Proxy = p
+	case d.proxies():
 		n.Missing = append(n.Missing, err.Error())
-		return n
 	}
-	n.Proxy = p
 	return n
 }
 

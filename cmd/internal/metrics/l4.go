@@ -21,7 +21,7 @@ func (o out) l4(s l4.Status) {
 	sorry := o.gauge("portico_l4_service_sorry", "Whether the sorry server answers.", labels...)
 	all := o.traffics("portico_l4_service", labels)
 	labels = append(labels, "server")
-	up := o.gauge("portico_l4_server_up", "Whether the server is up by its check; one without a check is.", labels...)
+	up := o.gauge("portico_l4_server_up", "Whether the server is up by its check; until that knows, there is no sample.", labels...)
 	weight := o.gauge("portico_l4_server_weight", "Weight of the server in the dataplane; 0 gets no new connections.", labels...)
 	wanted := o.gauge("portico_l4_server_configured_weight", "Weight of the server in the configuration.", labels...)
 	conns := o.gauge("portico_l4_server_connections", "Entries of connections that the dataplane has, established or not (active, inactive).", append(labels, "state")...)
@@ -34,15 +34,9 @@ func (o out) l4(s l4.Status) {
 			all.add(v.Stats, l...)
 		}
 		answers := false
-		seen := map[string]bool{}
 		for _, r := range v.Servers {
 			answers = answers || r.Sorry
-			name := r.Address.String()
-			if seen[name] {
-				continue // one that drains is configured again
-			}
-			seen[name] = true
-			l := append(l[:3:3], name)
+			l := append(l[:3:3], r.Address.String())
 			if r.Health == "up" || r.Health == "down" {
 				up.add(truth(r.Health == "up"), l...)
 			}

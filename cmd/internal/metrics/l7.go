@@ -53,8 +53,8 @@ var codes = [...]string{"none", "1xx", "2xx", "3xx", "4xx", "5xx"}
 func (o out) traffic(routes []proxy.Traffic) {
 	requests := o.counter("portico_l7_requests_total", "Requests that have ended, by the class of the response's status; none is where there was no response.", "route", "code")
 	took := o.buckets("portico_l7_request_duration_seconds", "From a request's head to the end of its response; tunnels are left out.", "route")
-	received := o.counter("portico_l7_request_body_bytes_total", "Bytes of the bodies of requests that have ended.", "route")
-	sent := o.counter("portico_l7_response_body_bytes_total", "Bytes of the bodies of responses that have ended.", "route")
+	received := o.counter("portico_l7_request_body_bytes_total", "Bytes of the bodies of requests that have ended, and what tunnels carried from clients.", "route")
+	sent := o.counter("portico_l7_response_body_bytes_total", "Bytes of the bodies of responses that have ended, and what tunnels carried to clients.", "route")
 	bounds := proxy.Durations()
 	for _, t := range routes {
 		for i, n := range t.Codes {
@@ -72,12 +72,7 @@ func (o out) traffic(routes []proxy.Traffic) {
 func (o out) certificates(s l7.Status) {
 	expires := o.gauge("portico_certificate_not_after_timestamp_seconds", "When the certificate expires.", "name")
 	fault := o.gauge("portico_certificate_fault", "Whether the pair last given is not used, but the one before it.", "name")
-	seen := map[string]bool{}
 	for _, c := range s.Certificates {
-		if seen[c.Name] {
-			continue
-		}
-		seen[c.Name] = true
 		expires.at(c.NotAfter, c.Name)
 		fault.add(truth(c.Err != ""), c.Name)
 	}

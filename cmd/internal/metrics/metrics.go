@@ -6,6 +6,7 @@ package metrics
 
 import (
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -118,18 +119,26 @@ type family struct {
 	out  out
 	desc *prometheus.Desc
 	kind prometheus.ValueType
+	// sent are the labels of those that were sent. Two of the same would spoil
+	// the scrape, and may be: a server that drains and is configured again.
+	sent map[string]bool
 }
 
 func (o out) gauge(name, help string, labels ...string) family {
-	return family{o, prometheus.NewDesc(name, help, labels, nil), prometheus.GaugeValue}
+	return family{o, prometheus.NewDesc(name, help, labels, nil), prometheus.GaugeValue, map[string]bool{}}
 }
 
 func (o out) counter(name, help string, labels ...string) family {
-	return family{o, prometheus.NewDesc(name, help, labels, nil), prometheus.CounterValue}
+	return family{o, prometheus.NewDesc(name, help, labels, nil), prometheus.CounterValue, map[string]bool{}}
 }
 
-// add sends a sample.
+// add sends a sample, the first of its labels.
 func (f family) add(value float64, labels ...string) {
+	key := strings.Join(labels, "\xff")
+	if f.sent[key] {
+		return
+	}
+	f.sent[key] = true
 	f.out.ch <- prometheus.MustNewConstMetric(f.desc, f.kind, value, labels...)
 }
 
