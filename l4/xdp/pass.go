@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/portico-lb/portico/l4"
 )
@@ -92,19 +93,40 @@ func (p *Plane) fill(on map[int]MAC, before l4.State, o *outcome) error {
 		w.Peers = p.opt.Peers()
 	}
 	o.plan = newPlan(p.want, have, w)
-	var errs []error
 	ops := diff(have, o.plan)
 	// Between the servers and the first service that is given to the program.
 	services := slices.IndexFunc(ops, func(o op) bool { return o.kind == setService })
-	for i, op := range ops {
-		if i == services {
-			errs = append(errs, p.seed(before, have, o.plan))
+	if services < 0 {
+		return k.applyAll(ops)
+	}
+	return errors.Join(k.applyAll(ops[:services]), p.seed(before, have, o.plan), k.applyAll(ops[services:]))
+}
+
+// atOnce is how many tables are exchanged at the same time.
+const atOnce = 64
+
+// applyAll applies ops in order, but tables among themselves at once: for each
+// the kernel waits until no packet uses the one before, some 10 ms, and an
+// address that was taken over is announced only when all stand.
+func (k *kernel) applyAll(ops []op) error {
+	var errs []error
+	for len(ops) > 0 {
+		n := slices.IndexFunc(ops, func(o op) bool { return o.kind != setTable })
+		if n < 0 {
+			n = len(ops)
 		}
-		if err := k.apply(op); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", op, err))
-			continue
+		n = max(1, n)
+		var tables errgroup.Group
+		tables.SetLimit(atOnce)
+		for _, o := range ops[:n] {
+			tables.Go(func() error {
+				if err := k.apply(o); err != nil {
+					return fmt.Errorf("%s: %w", o, err)
+				}
+				return nil
+			})
 		}
-		p.opt.Log.Debug("applied", "op", op.String())
+		errs, ops = append(errs, tables.Wait()), ops[n:]
 	}
 	return errors.Join(errs...)
 }
