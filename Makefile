@@ -15,7 +15,7 @@ COMPARE   = FailureDetection|StreamsOutlive
 # Packages whose tests need a real API server.
 CLUSTER   = ./test/cluster ./l7/kube ./test/scenario/apiserver ./test/scenario/acme ./test/scenario/podroutes
 # Packages that have a target of their own.
-APART     = /l4/ipvs$$|/test/(scenario|scenario/apiserver|scenario/kubeproxy|scenario/nodes|scenario/podroutes|scenario/acme|never|differential|package|cluster|vm|vm/guest|demo|soak)$$
+APART     = /l4/ipvs$$|/test/(scenario|scenario/apiserver|scenario/kubeproxy|scenario/nodes|scenario/podroutes|scenario/acme|scenario/xdp|never|differential|package|cluster|vm|vm/guest|demo|soak)$$
 UNIT      = $(shell $(GO) list ./... | grep -v -E '$(APART)')
 
 # How long each fuzz target runs, and a soak.
@@ -24,7 +24,7 @@ SOAKTIME ?= 20m
 
 export CGO_ENABLED ?= 0
 
-.PHONY: all help build deps generate test test-unit test-generate test-browser test-never test-kernel test-cluster test-differential test-package lint fuzz soak package bench bench-failover bench-checks bench-detect bench-l4 dashboard demo clean
+.PHONY: all help build deps generate test test-unit test-generate test-browser test-never test-xdp test-kernel test-cluster test-differential test-package lint fuzz soak package bench bench-failover bench-checks bench-detect bench-l4 dashboard demo clean
 
 all: build
 
@@ -36,6 +36,7 @@ help:
 	@echo 'test-generate  what is generated is what is checked in'
 	@echo 'test-browser  the dashboard, in Chromium beside three nodes in a real kernel'
 	@echo 'test-never    the proxy at full load while everything around it changes'
+	@echo 'test-xdp      whole edges by XDP, on the own kernel'
 	@echo 'test-differential  malformed requests, beside six other servers'
 	@echo 'test-cluster  against a real kube-apiserver and etcd'
 	@echo 'test-kernel   IPVS and whole edges, in a real kernel under qemu'
@@ -62,7 +63,7 @@ generate: deps
 	@test/install-deps generate
 	$(GO) generate ./...
 
-test: deps lint test-unit test-generate test-browser test-never test-differential test-cluster test-kernel test-package
+test: deps lint test-unit test-generate test-browser test-never test-xdp test-differential test-cluster test-kernel test-package
 
 test-unit: deps
 	PORTICO_LAB=1 CGO_ENABLED=1 $(TESTSUM) --format pkgname --packages='$(UNIT)' -- -race
@@ -88,6 +89,9 @@ test-browser: deps build bin/vm web/node_modules
 test-never: deps build
 	PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v ./test/never
 	$(GO) test -count=1 -run AllocatesNothing ./l7/proxy
+
+test-xdp: deps build
+	PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(TESTSUM) --packages=./test/scenario/xdp -- -count=1
 
 test-kernel: deps build bin/vm
 	PORTICO_LAB=1 $(GO) test -count=1 ./test/vm
