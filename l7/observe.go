@@ -47,12 +47,16 @@ func (r *runner) observe(c Config) {
 		var tracer *trace.Tracer
 		if c.Trace.Endpoint != "" {
 			tracer = trace.New(c.Trace, r.l.node, r.l.log)
+			ready := make(chan struct{})
+			taking := sync.OnceFunc(func() { close(ready) })
 			w.stopTrace = w.run(func(ctx context.Context) error {
-				if err := tracer.Run(ctx); err != nil {
+				defer taking() // or never
+				if err := tracer.Run(ctx, taking); err != nil {
 					r.l.log.Error("no spans are sent", "err", err)
 				}
 				return nil
 			})
+			<-ready // of those that come before nobody would hear
 		}
 		r.l.tracer.Store(tracer)
 		defer end(old)

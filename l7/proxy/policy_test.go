@@ -70,6 +70,7 @@ func TestTLSEndpoint(t *testing.T) {
 		}
 		resp.Body.Close()
 	}
+	e.settle(t)
 	// One that streams its body does not reuse a connection, those behind it do.
 	if s := e.Status().Backends[0].Endpoints[0]; s.Requests != 4 || s.Idle != 1 || s.Protocol != "https" {
 		t.Errorf("%+v", s)

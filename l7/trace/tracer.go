@@ -61,8 +61,8 @@ func (t *Tracer) Status() Status {
 // farewell is how long the last spans may take.
 const farewell = 2 * time.Second
 
-// Run sends spans until ctx ends.
-func (t *Tracer) Run(ctx context.Context) error {
+// Run sends spans until ctx ends. It calls ready when it takes them.
+func (t *Tracer) Run(ctx context.Context, ready func()) error {
 	exporter, err := t.exporter()
 	if err != nil {
 		return err
@@ -79,6 +79,7 @@ func (t *Tracer) Run(ctx context.Context) error {
 	)
 	tracer := provider.Tracer("github.com/portico-lb/portico")
 	t.tracer.Store(&tracer)
+	ready()
 	<-ctx.Done()
 	t.tracer.Store(nil)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)

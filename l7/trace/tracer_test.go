@@ -123,14 +123,12 @@ func TestNoCollector(t *testing.T) {
 // run runs tr until the returned function is called.
 func run(t testing.TB, tr *Tracer) (stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() { done <- tr.Run(ctx) }()
-	for tr.tracer.Load() == nil {
-		select {
-		case err := <-done:
-			t.Fatal(err)
-		case <-time.After(time.Millisecond):
-		}
+	done, ready := make(chan error), make(chan struct{})
+	go func() { done <- tr.Run(ctx, func() { close(ready) }) }()
+	select {
+	case err := <-done:
+		t.Fatal(err)
+	case <-ready:
 	}
 	return func() {
 		cancel()
