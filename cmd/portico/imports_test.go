@@ -35,6 +35,7 @@ var allowed = map[string][]string{
 	"l4/nodes":             {"l4"},
 	"l4/guard":             {"l4", "test/lab"},
 	"l4/ipvs":              {"l4"},
+	"l4/shield":            {"l4"},
 	"l4/xdp":               {"l4", "l4/l4test", "l4/xdp/mh", "bpf", "test/lab"},
 	"l4/xdp/mh":            {}, // the kernel's arithmetic
 	"l7":                   {"l7/*"},
