@@ -17,6 +17,7 @@ export interface Process {
   notify?: { name: string; kind: string; sent: number; failed: number; dropped: number; waiting: number; last_error?: string }[]
   l4?: L4Status
   xdp?: XDPStatus
+  shield?: ShieldStatus
   guard?: { on: boolean; packets: number; peers?: { address: string; left_out?: string }[]; last_error?: string }
   nodes?: NodesStatus
   pod_routes?: { routes: unknown[] | null; faults?: { node: string; reason: string }[]; error?: string; error_since?: string }
@@ -137,6 +138,29 @@ export interface XDPStatus {
   verdicts?: Record<string, number>
   events?: Record<string, number>
   last_error?: string
+}
+
+export interface ShieldStatus {
+  configured: number
+  ordered: number
+  syn_rate?: number
+  syn_burst?: number
+  fault?: string
+}
+
+// Denials are the networks whose packets are dropped.
+export interface Denials {
+  fault?: string
+  denials: Denial[]
+}
+
+export interface Denial {
+  network: string
+  by: string
+  since?: string
+  until?: string
+  reason?: string
+  packets: number
 }
 
 export interface NodesStatus {

@@ -10,6 +10,7 @@ import { Header } from './views/header'
 import { useOrders, type Order } from './views/orders'
 import { Routes } from './views/routes'
 import { Services } from './views/services'
+import { Shield } from './views/shield'
 import { Certificates, Drains, Events, Processes, XDP } from './views/side'
 import { Traffic } from './views/traffic'
 import { VerdictView } from './views/verdict'
@@ -52,6 +53,7 @@ export function App({ live }: { live: Live }) {
             {!!director?.l4?.drains?.length && <Drains drains={director.l4.drains} now={now} undrain={undrain} />}
             <Certificates certificates={l7?.certificates ?? []} now={now} />
             <Events events={picture.events} now={now} />
+            {director?.shield && <Shield status={director.shield} live={!stale} now={now} ask={orders.unlocked && !stale ? orders.ask : undefined} />}
             {director?.xdp && <XDP status={director.xdp} />}
             <Processes node={node} now={now} />
           </aside>

@@ -92,6 +92,7 @@ describe('verdict', () => {
     ['two owners', node([group({ duplicates: [{ address: '192.0.2.10', mac: '02:00:00:00:00:09', since: ago(7) }] })], []), 'bad 192.0.2.10: is claimed by 02:00:00:00:00:09 as well, for 7s'],
     ['not programmed', node([group()], [service([server()], { programmed: false })]), 'bad web 192.0.2.10:80: is not in the kernel'],
     ['drained', { director: process({ l4: { last_reconcile: ago(1), services: [], drains: [{ target: 'a', since: ago(3), programmed: 1, serving: 0, connections: 1 }] } }) }, 'note a: has been drained for 3s, 1 connection left here'],
+    ['not dropped', { director: process({ shield: { configured: 1, ordered: 0, fault: 'no XDP' } }) }, 'warn denied networks: are not dropped: no XDP'],
     ['file refused', { director: process({ config: { path: '/p', loaded: ago(9), error: 'line 3: no', failed: ago(4) } }) }, 'bad /p: the director refused it 4s ago, the file before runs: line 3: no'],
     ['a process is missing', { director: process({}), missing: ['/run/l7.sock: portico is not running: systemctl start portico'] }, 'bad /run/l7.sock: portico is not running: systemctl start portico'],
     ['not ready', node([], [], l7({ ready: false, reason: 'no routes' })), 'bad proxy: is not ready: no routes'],

@@ -48,6 +48,7 @@ export function judge(n: NodeStatus, now: number): Verdict {
       if (t.last_error) f.push({ level: 'warn', object: `notify ${t.name}`, what: `${t.failed} failed, ${t.waiting} waiting: ${t.last_error}`, cure: 'nobody is told of transitions there' })
     if (p.l4) judgeL4(p.l4, now, f)
     if (p.xdp?.last_error) f.push({ level: 'warn', object: 'XDP', what: p.xdp.last_error, cure: 'IPVS carries the packets meanwhile' })
+    if (p.shield?.fault) f.push({ level: 'warn', object: 'denied networks', what: `are not dropped: ${p.shield.fault}`, cure: 'packets are dropped by XDP alone: see l4.dataplane' })
     if (p.guard?.last_error)
       f.push({ level: 'warn', object: 'guard', what: p.guard.last_error, cure: 'packets may bounce between directors until it stands' })
     judgeNodes(p, now, f)
