@@ -2,12 +2,14 @@ package doctor
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -49,6 +51,7 @@ const (
 var Rights = []Right{
 	{"", "services", "", []string{"get", "list", "watch"}, "rbac.yaml", "", Served},
 	{"", "secrets", "", []string{"get", "list", "watch"}, "rbac.yaml", "", Served},
+	{"", "endpoints", "", []string{"get", "list", "watch"}, "rbac.yaml", "before 1.21", Served},
 	{"discovery.k8s.io", "endpointslices", "", []string{"get", "list", "watch"}, "rbac.yaml", "", Served},
 	{"networking.k8s.io", "ingresses", "", []string{"get", "list", "watch"}, "rbac.yaml", "", Served},
 	{"networking.k8s.io", "ingressclasses", "", []string{"get", "list", "watch"}, "rbac.yaml", "", Cluster},
@@ -96,14 +99,15 @@ func client(k l7.Kubernetes) (*kubernetes.Clientset, func(), error) {
 
 func readAPI(ctx context.Context, c *kubernetes.Clientset, n *Node) apiFacts {
 	f := apiFacts{denied: map[string][]string{}}
-	f.server, f.skew, f.err = version(ctx, c)
+	v, err := version(ctx, c)
+	f.server, f.skew, f.err = v.server, v.skew, err
 	if f.err != nil {
 		return f
 	}
 	type answer struct{ file, text string }
 	var questions []authv1.ResourceAttributes
 	var files []string
-	for _, r := range needed(n) {
+	for _, r := range needed(n, v.old) {
 		for _, ns := range r.namespaces(n) {
 			for _, verb := range r.Verbs {
 				questions = append(questions, authv1.ResourceAttributes{Group: r.Group, Resource: r.Resource, Subresource: r.Subresource, Verb: verb, Namespace: ns})
@@ -147,38 +151,53 @@ func rightText(q authv1.ResourceAttributes) string {
 // errUnknown says that the API server knows nobody by our credentials.
 var errUnknown = errors.New("unauthorized")
 
+// A serverVersion is what /version says, and the answer by the way.
+type serverVersion struct {
+	server string
+	skew   time.Duration
+	// old says that it has no EndpointSlices: it is before 1.21.
+	old bool
+}
+
 // version asks for the server's version, and its clock by the way.
-func version(ctx context.Context, c *kubernetes.Clientset) (server string, skew time.Duration, err error) {
+func version(ctx context.Context, c *kubernetes.Clientset) (v serverVersion, err error) {
 	r, isClient := c.CoreV1().RESTClient().(*rest.RESTClient)
 	if !isClient {
-		return "", 0, errors.New("no client to ask by")
+		return v, errors.New("no client to ask by")
 	}
 	url := c.Discovery().RESTClient().Get().AbsPath("/version").URL()
+	v.server = url.Host
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url.String(), nil)
 	if err != nil {
-		return url.Host, 0, err
+		return v, err
 	}
 	before := time.Now()
 	resp, err := r.Client.Do(req)
 	if err != nil {
-		return url.Host, 0, err
+		return v, err
 	}
 	defer resp.Body.Close()
-	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<20))
 	if resp.StatusCode == http.StatusUnauthorized {
-		return url.Host, 0, errUnknown
+		return v, errUnknown
 	}
 	if date, bad := http.ParseTime(resp.Header.Get("Date")); bad == nil {
-		skew = date.Sub(before.Truncate(time.Second))
+		v.skew = date.Sub(before.Truncate(time.Second))
 	}
-	return url.Host, skew, err
+	var said struct{ Major, Minor string }
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&said); err != nil {
+		return v, fmt.Errorf("/version: %w", err)
+	}
+	minor, err := strconv.Atoi(strings.TrimSuffix(said.Minor, "+"))
+	v.old = err == nil && said.Major == "1" && minor < 21
+	return v, nil
 }
 
 // needed are the rights that the configuration makes use of.
-func needed(n *Node) []Right {
+func needed(n *Node, old bool) []Right {
 	k := n.Config.L7.Kubernetes
 	uses := map[string]bool{
 		"":             true,
+		"before 1.21":  old,
 		"servers_from": len(n.Config.L4.Selectors()) > 0 || k.PodRoutes,
 		"publish":      len(k.Publish) > 0 || k.Events, // one edge of all writes either
 		"events":       k.Events,

@@ -179,7 +179,7 @@ func TestJudgePorts(t *testing.T) {
 		{"free", judgePorts(want, nil), "ok " + name + " is free"},
 		{"ours", judgePorts(runs, []listener{{network: "tcp", port: 80, holder: "portico (process 3)"}}), "ok " + name + " is portico's"},
 		{"unseen", judgePorts(runs, []listener{{network: "tcp", port: 80}}), "ok " + name + " is portico's"},
-		{"lost", judgePorts(runs, nil), "fail " + name + " is not listened on, though the proxy runs"},
+		{"lost", judgePorts(runs, nil), "fail " + name + " is not listened on, though portico runs"},
 		{"nginx", judgePorts(want, []listener{{network: "tcp", port: 80, holder: "nginx (process 812)"}}), "fail " + name + " is held by nginx (process 812)"},
 		{"somebody", judgePorts(want, []listener{{network: "tcp", port: 80}}), "warn " + name + " is taken, by whom is not to be seen: only root may, and not of multipath TCP"},
 		{"udp is another", judgePorts(want, []listener{{network: "udp", port: 80, holder: "x (process 1)"}}), "ok " + name + " is free"},

@@ -42,8 +42,11 @@ func checkPorts(_ context.Context, n *Node) []Finding {
 	if l := n.Config.L7.ReadyListen; l != "" && len(n.Config.L7.Entrypoints) > 0 {
 		want = append(want, wantedPort{"tcp", l, "l7.ready_listen", n.Proxy != nil})
 	}
+	if l := n.Config.Admin.Listen; l != "" {
+		want = append(want, wantedPort{"tcp", l, "admin.listen", n.Director != nil})
+	}
 	if len(want) == 0 {
-		return skip("no port is wanted: no [[l7.entrypoint]] in " + n.ConfigPath)
+		return skip("no port is wanted by " + n.ConfigPath)
 	}
 	return judgePorts(want, readListeners(n.Files))
 }
@@ -120,7 +123,7 @@ func judgePorts(want []wantedPort, have []listener) []Finding {
 		})
 		switch {
 		case i < 0 && w.runs:
-			out = append(out, fail(name+" is not listened on, though the proxy runs", "clients are refused", "journalctl -u portico-l7 -n 50", "systemctl reload portico-l7"))
+			out = append(out, fail(name+" is not listened on, though portico runs", "clients are refused", "journalctl -u portico -u portico-l7 -n 50", "systemctl reload portico"))
 		case i < 0:
 			fine = append(fine, name+" is free")
 		case strings.HasPrefix(have[i].holder, "portico "), have[i].holder == "" && w.runs:

@@ -119,8 +119,6 @@ var lostBlocks = map[string]string{
 	"reload_file":           "`systemctl reload portico` fails where the file has faults",
 	"umask":                 "UMask= in a drop-in of the unit",
 	"config_save_dir":       "`portico status` says what runs",
-	"process_names":         "systemd knows the processes",
-	"global_defs_end":       "not needed",
 }
 
 // globals reads global_defs.
@@ -188,7 +186,6 @@ var lostGlobals = map[string]string{
 	"disable_local_igmp":               "the kernel is left to answer IGMP",
 	"startup_script":                   "ExecStartPre= in a drop-in of the unit",
 	"shutdown_script":                  "ExecStopPost= in a drop-in of the unit",
-	"default_interface":                "",
 	"nftables":                         "no firewall is written but the guard of [l4]",
 	"use_symlink_paths":                "commands are named by their paths",
 	"log_unknown_vrids":                "`portico status --json` counts them",
@@ -197,7 +194,6 @@ var lostGlobals = map[string]string{
 	"json_version":                     "`portico status --json` is documented",
 	"fifo_write_vrrp_states_on_reload": "no FIFO is written: [[notify]] tells",
 	"data_use_instance":                "`portico status` says what runs",
-	"process_names":                    "systemd knows the processes",
 	"tmp_config_directory":             "nothing is copied",
 	"config_save_dir":                  "`portico status` says what runs",
 	"umask":                            "UMask= in a drop-in of the unit",

@@ -31,6 +31,7 @@ const (
 	maxDepth = 24
 	maxLines = 200_000
 	maxBytes = 8 << 20
+	maxLine  = 64 << 10
 )
 
 // A reader expands files into lines.
@@ -113,8 +114,7 @@ func (r *reader) expand(l string, at Origin, depth int) {
 		return
 	}
 	if r.bytes += len(l) + 1; len(r.lines) >= maxLines || r.bytes > maxBytes || depth > maxDepth {
-		r.doc.note(nil, Wrong, at, "definitions or includes that never end: the rest is left out")
-		r.full = true
+		r.endless(at)
 		return
 	}
 	l, ours := r.condition(l)
@@ -128,13 +128,19 @@ func (r *reader) expand(l string, at Origin, depth int) {
 	whole := l
 	for range maxDepth { // values refer to others
 		before := whole
-		if whole = r.substitute(whole, at); whole == before || strings.Contains(whole, "\n") {
+		if whole = r.substitute(whole, at); whole == before || strings.Contains(whole, "\n") || len(whole) > maxLine {
 			break
 		}
 	}
+	if len(whole) > maxLine {
+		r.endless(at)
+		return
+	}
 	if strings.Contains(whole, "\n") {
 		for one := range strings.SplitSeq(whole, "\n") {
-			r.expand(one, at, depth+1)
+			if !r.full {
+				r.expand(one, at, depth+1)
+			}
 		}
 		return
 	}
@@ -143,6 +149,14 @@ func (r *reader) expand(l string, at Origin, depth int) {
 		return
 	}
 	r.lines = append(r.lines, line{whole, at})
+}
+
+// endless gives up what comes to no end.
+func (r *reader) endless(at Origin) {
+	if !r.full {
+		r.doc.note(nil, Wrong, at, "definitions or includes that never end: the rest is left out")
+	}
+	r.full = true
 }
 
 // condition reads "@ID " and "@^ID ", which is for all but ID.
@@ -200,6 +214,7 @@ func (r *reader) substitute(l string, at Origin) string {
 			return ref
 		}
 		if r.bytes += len(value); r.bytes > maxBytes {
+			r.endless(at)
 			return ""
 		}
 		return value
@@ -224,6 +239,9 @@ func (r *reader) each(l string, at Origin, depth int) {
 	}
 	before, had := r.definitions[words[0]]
 	for _, v := range values {
+		if r.full {
+			break
+		}
 		r.definitions[words[0]] = v
 		r.expand(rest, at, depth+1)
 	}
