@@ -11,6 +11,9 @@ import (
 // A Config is what the operator wants of XDP.
 type Config struct {
 	l4.XDP
+	// Shield is dropped before anything else is done for it. Of its Deny, Plane.Deny
+	// is told, with all others.
+	Shield l4.Shield
 	// Services says whether there is anything to balance.
 	Services bool
 	// Of tells by which interface the packets of a virtual address come.

@@ -22,13 +22,16 @@ type kernel struct {
 	bpf.L4Maps
 	tenants, builds *ebpf.Map
 	rows            *ebpf.MapSpec // of a table
+	// denying says that the list of denied networks is asked; life's lock
+	// guards it. A list that was adopted holds until it is read.
+	denying bool
 }
 
 var _ keeper = (*kernel)(nil)
 
 // newKernel takes the maps out of a collection.
 func newKernel(c *ebpf.Collection, spec *ebpf.CollectionSpec) (*kernel, error) {
-	k := &kernel{rows: spec.Maps[bpf.L4MapTables].InnerMap}
+	k := &kernel{rows: spec.Maps[bpf.L4MapTables].InnerMap, denying: true}
 	if err := c.Assign(&k.L4Maps); err != nil {
 		return nil, err
 	}
@@ -207,7 +210,11 @@ func (k *kernel) beat(limit time.Duration) error {
 	if err != nil {
 		return err
 	}
-	return k.Fence.Put(uint32(0), bpf.L4Fence{BeatNs: now, LimitNs: uint64(limit)})
+	f := bpf.L4Fence{BeatNs: now, LimitNs: uint64(limit)}
+	if k.denying {
+		f.Denying = 1
+	}
+	return k.Fence.Put(uint32(0), f)
 }
 
 // monotonic is the program's clock.

@@ -25,6 +25,14 @@ type program struct {
 	tag  string
 	// names are those of the verdicts and of the events.
 	names [2][]string
+
+	sizes    Sizes
+	tunables tunables
+	// untuned is why the program has other tunables than these.
+	untuned error
+	// edition is of the list of denied networks that it has, 0 for an unknown
+	// one; passes alone use it.
+	edition uint64
 }
 
 // A life is that of a program: from where it is adopted or made, over the
@@ -76,7 +84,7 @@ func (l *life) beat(limit time.Duration) error {
 }
 
 // start adopts or makes the maps and loads the program, if that is not done.
-func (l *life) start(s Sizes, limit time.Duration) error {
+func (l *life) start(s Sizes, t tunables, limit time.Duration) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.open != nil {
@@ -85,7 +93,7 @@ func (l *life) start(s Sizes, limit time.Duration) error {
 	if l.broken != nil && time.Since(l.since) < retry {
 		return l.broken
 	}
-	l.open, l.broken = l.load(s)
+	l.open, l.broken = l.load(s, t)
 	l.since = time.Now()
 	if l.broken != nil {
 		return l.broken
@@ -94,7 +102,7 @@ func (l *life) start(s Sizes, limit time.Duration) error {
 	return l.open.beat(limit)
 }
 
-func (l *life) load(s Sizes) (*program, error) {
+func (l *life) load(s Sizes, t tunables) (*program, error) {
 	if err := l.pins.prepare(); err != nil {
 		return nil, err
 	}
@@ -102,7 +110,10 @@ func (l *life) load(s Sizes) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &program{tag: layout(spec)}
+	if err := t.set(spec); err != nil {
+		return nil, err
+	}
+	p := &program{tag: layout(spec), sizes: s, tunables: t}
 	if p.kernel, p.prog, err = l.pins.open(spec, p.tag); err != nil {
 		return nil, err
 	}

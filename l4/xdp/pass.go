@@ -49,13 +49,15 @@ func (p *Plane) follow(cfg Config, before l4.State, o *outcome) error {
 	if o.refused = p.life.hopeless(cfg, links); len(o.refused) == len(cfg.interfaces()) {
 		return errors.Join(p.life.drop(), o.demanded())
 	}
-	if err := p.life.start(Sizes{Rows: p.opt.Rows, Flows: cfg.Flows}, cfg.Fence); err != nil {
+	if err := p.life.start(Sizes{Rows: p.opt.Rows, Flows: cfg.Flows}, tune(cfg.Shield), cfg.Fence); err != nil {
 		o.refused = map[string]error{}
 		for _, name := range cfg.interfaces() {
 			o.refused[name] = err
 		}
 		return o.demanded()
 	}
+	// Before a packet meets the program: an attack does not wait.
+	shield := errors.Join(p.life.tune(tune(cfg.Shield)), p.deny(cfg.Fence))
 	if o.refused, err = p.life.attach(cfg, links); err != nil {
 		return err
 	}
@@ -68,7 +70,7 @@ func (p *Plane) follow(cfg Config, before l4.State, o *outcome) error {
 	if err := p.fill(on, before, o); err != nil {
 		return err
 	}
-	return errors.Join(p.life.exchange(), o.demanded())
+	return errors.Join(shield, p.life.exchange(), o.demanded())
 }
 
 // fill brings the maps to what is wanted.

@@ -3,6 +3,7 @@ package xdp
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -15,7 +16,7 @@ const (
 	every = 3 * time.Second
 	// calm is the least time between two passes that neighbours call for: on a
 	// busy link some entry changes all the time.
-	calm = 200 * time.Millisecond
+	calm = 500 * time.Millisecond
 	// beats are in the time that a beat holds for: a few may be late.
 	beats = 10
 )
@@ -52,6 +53,9 @@ type Plane struct {
 	mu     sync.Mutex
 	cfg    Config
 	status Status
+	// denials are until when networks are denied; edition tells lists apart.
+	denials map[netip.Prefix]time.Time
+	edition uint64
 	// carriers are by the keys of the services; the others are IPVS's.
 	carriers map[l4.Key]l4.Carrier
 }
@@ -60,7 +64,7 @@ var _ l4.Accelerator = (*Plane)(nil)
 
 // New returns a Plane that touches nothing until Follow.
 func New(o Options) *Plane {
-	return &Plane{opt: o, bell: make(chan struct{}, 1), life: life{pins: o.Pins, log: o.Log}}
+	return &Plane{opt: o, bell: make(chan struct{}, 1), life: life{pins: o.Pins, log: o.Log}, edition: 1}
 }
 
 // Set replaces the configuration. It may be called before and during Run.
