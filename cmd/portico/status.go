@@ -120,7 +120,7 @@ func healthy(s daemon.Node) bool {
 			continue
 		}
 		if d.Config.Error != "" || d.VIP != nil && !soundVIP(*d.VIP) ||
-			d.L4 != nil && d.L4.LastError != "" || d.Nodes != nil && !soundNodes(*d.Nodes) ||
+			d.L4 != nil && d.L4.LastError != "" || d.XDP != nil && d.XDP.LastError != "" || d.Nodes != nil && !soundNodes(*d.Nodes) ||
 			d.PodRoutes != nil && len(d.PodRoutes.Faults) > 0 || d.L7 != nil && !d.L7.Ready {
 			return false
 		}
