@@ -56,7 +56,7 @@ type servedBy struct {
 func (t *Translator) readCertificates() certificates {
 	var all []*entry
 	for _, e := range t.entries {
-		if len(e.Spec.TLS) > 0 {
+		if len(e.tls) > 0 {
 			all = append(all, e)
 		}
 	}
@@ -68,94 +68,141 @@ func (t *Translator) readCertificates() certificates {
 	c.TLS = make([]TLS, 0, len(t.tls.TLS)+1)
 	for _, e := range all {
 		c.origin, c.part = originOf(e.Ingress), e.part
-		for i, entry := range e.Spec.TLS {
-			c.tls("spec.tls["+strconv.Itoa(i)+"]", entry)
+		for i := range e.tls {
+			c.tls(i, &e.tls[i])
 		}
 	}
 	return certificates{c.TLS, c.CertRequests, c.Problems, c.owners}
 }
 
-// owns is that of a translation. Who has a rule for a host has it first.
-func (t *certifier) owns(field, host string) bool {
-	if p := t.of.byHost[host]; p != nil {
-		if owner, ok := p.owners[host]; ok {
+// A tlsEntry is one entry of an Ingress's tls, to be read again and again.
+type tlsEntry struct {
+	*netv1.IngressTLS
+	secret string   // "namespace/name", "" for none
+	hosts  []string // canonical, "" for one that is no host name
+}
+
+func newTLSEntries(in *netv1.Ingress) []tlsEntry {
+	out := make([]tlsEntry, len(in.Spec.TLS))
+	for i := range out {
+		t := &in.Spec.TLS[i]
+		out[i].IngressTLS = t
+		if t.SecretName != "" {
+			out[i].secret = in.Namespace + "/" + t.SecretName
+		}
+		for _, h := range t.Hosts {
+			host, err := canonicalHost(h)
+			if err != nil {
+				host = ""
+			}
+			out[i].hosts = append(out[i].hosts, host)
+		}
+	}
+	return out
+}
+
+func tlsSecretField(i int) string { return "spec.tls[" + strconv.Itoa(i) + "].secretName" }
+
+func tlsHostField(i, j int) string {
+	return "spec.tls[" + strconv.Itoa(i) + "].hosts[" + strconv.Itoa(j) + "]"
+}
+
+// owns is that of a translation, for host j of entry i. Who has a rule for a host
+// has it first.
+func (t *certifier) owns(i, j int, host string) bool {
+	owner, taken := t.owners[host]
+	if p := t.of.byHost[host]; !taken && p != nil {
+		if owner, taken = p.owners[host]; taken {
 			t.owners[host] = owner
 		}
+	}
+	if len(t.opt.HostOwners) == 0 && taken && owner.Namespace == t.origin.Namespace {
+		return true // as it is nearly always
 	}
 	if c := (claim{t.origin, host}); t.part.disowned[c] {
 		remember(&t.disowned, c, true)
 	}
-	return t.translation.owns(field, host)
+	return t.translation.owns(tlsHostField(i, j), host)
 }
 
 // tls reads one entry of an Ingress's tls. One with neither Secret nor hosts
 // asks for the default certificate. The Secret's type is of no importance: whoever made it
 // as Opaque has its two keys there as well.
-func (t *certifier) tls(field string, entry netv1.IngressTLS) {
-	if entry.SecretName == "" {
-		t.requests(field, entry.Hosts)
+func (t *certifier) tls(i int, entry *tlsEntry) {
+	if entry.secret == "" {
+		t.requests(i, entry)
 		return
 	}
-	name := t.origin.Namespace + "/" + entry.SecretName
-	secret := t.of.secrets[name]
+	secret := t.of.secrets[entry.secret]
 	if secret == nil {
-		t.problem(field+".secretName", "Secret %s does not exist, clients get the default certificate: "+
-			"kubectl create secret tls %s -n %s --cert=FILE --key=FILE", name, entry.SecretName, t.origin.Namespace)
+		t.problem(tlsSecretField(i), "Secret %s does not exist, clients get the default certificate: "+
+			"kubectl create secret tls %s -n %s --cert=FILE --key=FILE", entry.secret, entry.SecretName, t.origin.Namespace)
 		return
 	}
-	for _, key := range []string{corev1.TLSCertKey, corev1.TLSPrivateKeyKey} {
+	for _, key := range [...]string{corev1.TLSCertKey, corev1.TLSPrivateKeyKey} {
 		if _, ok := secret.Data[key]; !ok {
-			t.problem(field+".secretName", "Secret %s has no %s, clients get the default certificate: add it", name, key)
+			t.problem(tlsSecretField(i), "Secret %s has no %s, clients get the default certificate: add it", entry.secret, key)
 			return
 		}
 	}
 	out := TLS{
-		Secret: name,
+		Secret: entry.secret,
+		Hosts:  t.certain(i, entry),
 		Cert:   secret.Data[corev1.TLSCertKey],
 		Key:    secret.Data[corev1.TLSPrivateKeyKey],
 		Origin: t.origin,
 	}
-	for i, h := range entry.Hosts {
-		if host, ok := t.tlsHost(field+".hosts["+strconv.Itoa(i)+"]", h, name); ok {
-			out.Hosts = append(out.Hosts, host)
-		}
-	}
-	if len(out.Hosts) > 0 || len(entry.Hosts) == 0 {
+	if len(out.Hosts) > 0 || len(entry.hosts) == 0 {
 		t.TLS = append(t.TLS, out)
 	}
 }
 
-// requests asks for a certificate for each of hosts.
-func (t *certifier) requests(field string, hosts []string) {
-	for i, h := range hosts {
-		q := CertRequest{Field: field + ".hosts[" + strconv.Itoa(i) + "]", Origin: t.origin}
-		var err error
-		if q.Host, err = canonicalHost(h); err != nil || q.Host == "" {
-			t.problem(q.Field, "%q is no host name: write a DNS name, or one whose first label is *", h)
-			continue
+// certain returns the hosts of an entry that it may have: mostly all.
+func (t *certifier) certain(i int, entry *tlsEntry) []string {
+	var some []string
+	for j, host := range entry.hosts {
+		ok := t.tlsHost(i, j, entry)
+		if !ok && some == nil {
+			some = append(make([]string, 0, len(entry.hosts)), entry.hosts[:j]...)
+		} else if ok && some != nil {
+			some = append(some, host)
 		}
-		if t.owns(q.Field, q.Host) {
+	}
+	if some != nil {
+		return some
+	}
+	return entry.hosts
+}
+
+// requests asks for a certificate for each host of an entry.
+func (t *certifier) requests(i int, entry *tlsEntry) {
+	for j, host := range entry.hosts {
+		q := CertRequest{Host: host, Field: tlsHostField(i, j), Origin: t.origin}
+		if host == "" {
+			t.problem(q.Field, "%q is no host name: write a DNS name, or one whose first label is *", entry.Hosts[j])
+		} else if t.owns(i, j, host) {
 			t.CertRequests = append(t.CertRequests, q)
 		}
 	}
 }
 
-// tlsHost returns the canonical host, unless it is none or an Ingress that
-// came before serves it with another Secret.
-func (t *certifier) tlsHost(field, h, secret string) (string, bool) {
-	host, err := canonicalHost(h)
-	if err != nil || host == "" {
-		t.problem(field, "%q is no host name: write a DNS name, or one whose first label is *", h)
-		return "", false
+// tlsHost reports whether an entry may have its host j: unless it is none or an
+// Ingress that came before serves it with another Secret.
+func (t *certifier) tlsHost(i, j int, entry *tlsEntry) bool {
+	host := entry.hosts[j]
+	if host == "" {
+		t.problem(tlsHostField(i, j), "%q is no host name: write a DNS name, or one whose first label is *", entry.Hosts[j])
+		return false
 	}
-	if !t.owns(field, host) {
-		return "", false
+	if !t.owns(i, j, host) {
+		return false
 	}
 	other, ok := t.served[host]
-	if ok && other.secret != secret {
-		t.problem(field, "%s is served with Secret %s of %s, which comes first: remove one of the two", host, other.secret, other.origin)
-		return "", false
+	if !ok {
+		t.served[host] = servedBy{entry.secret, t.origin}
+	} else if other.secret != entry.secret {
+		t.problem(tlsHostField(i, j), "%s is served with Secret %s of %s, which comes first: remove one of the two", host, other.secret, other.origin)
+		return false
 	}
-	t.served[host] = servedBy{secret, t.origin}
-	return host, true
+	return true
 }

@@ -16,6 +16,7 @@ type entry struct {
 	// hosts are all that it may have rules for, once each.
 	hosts     []string
 	certified []nginxHost
+	tls       []tlsEntry
 	part      *part
 }
 
@@ -31,7 +32,7 @@ type part struct {
 }
 
 func newEntry(in *netv1.Ingress, d Dialect) *entry {
-	e := &entry{Ingress: in}
+	e := &entry{Ingress: in, tls: newTLSEntries(in)}
 	add := func(host string) {
 		if !slices.Contains(e.hosts, host) {
 			e.hosts = append(e.hosts, host)
