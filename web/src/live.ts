@@ -5,10 +5,12 @@ import { get, type Event, type History, type NodeStatus, type Point } from './ap
 
 // every is how often the node is asked, and fresh how old an answer may be to
 // be shown as what is, in milliseconds. A large edge that takes long to tell
-// all is asked less often: idle is how many times as long it is left alone.
+// all is asked less often: idle is how many times as long it is left alone, but
+// not longer than rest.
 const every = 2000
 const fresh = 7000
 const idle = 3
+const rest = 8000
 
 // tick is how often ages move on, in milliseconds.
 const tick = 1000
@@ -51,7 +53,7 @@ export class Live {
     let next = 0
     const look = () => {
       if (document.visibilityState !== 'visible' || performance.now() < next) return
-      next = performance.now() + Math.max(every, this.took * idle) - tick / 2
+      next = performance.now() + Math.max(every, this.pause()) - tick / 2
       void this.ask()
     }
     const shown = () => {
@@ -89,7 +91,8 @@ export class Live {
         get<Event[]>('events'),
       ])
       const heard = performance.now()
-      if (node.at !== undefined) this.offset = node.at - Date.now()
+      this.took = heard - began
+      if (node.at !== undefined) this.offset = closer(this.offset, node.at - Date.now())
       this.picture = {
         ...this.picture,
         node: node.body,
@@ -104,15 +107,19 @@ export class Live {
     } catch (e) {
       this.picture = { ...this.picture, fault: why(e) }
     } finally {
-      this.took = performance.now() - began
       this.asking = false
       this.tell()
     }
   }
 
+  // pause is how long a node is left alone that takes long to answer.
+  private pause(): number {
+    return Math.min(this.took * idle, rest)
+  }
+
   private view(): Picture {
     const p = this.picture
-    const stale = p.fault !== undefined || performance.now() - this.heard > fresh + this.took * idle
+    const stale = p.fault !== undefined || performance.now() - this.heard > fresh + this.pause()
     return { ...p, stale, now: stale && p.node ? p.asOf : Date.now() + this.offset }
   }
 
@@ -120,6 +127,12 @@ export class Live {
     const v = this.view()
     for (const f of this.listeners) f(v)
   }
+}
+
+// closer is the better of two guesses at what a clock is ahead. The header Date
+// leaves out the milliseconds, so the larger one is, unless a clock was set.
+function closer(old: number, guess: number): number {
+  return Math.abs(guess - old) < 1500 ? Math.max(old, guess) : guess
 }
 
 function why(e: unknown): string {
