@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/portico-lb/portico/bpf"
+	"github.com/portico-lb/portico/l4"
 )
 
 // A keeper holds what the maps hold: the kernel's, or a fake.
@@ -42,10 +43,8 @@ func newKernel(c *ebpf.Collection, spec *ebpf.CollectionSpec) (*kernel, error) {
 // read returns what the maps hold, whoever put it there.
 func (k *kernel) read() (Holding, error) {
 	h := newHolding()
-	var key bpf.L4ServiceKey
-	var service bpf.L4Service
-	err := each(k.Services, &key, &service, func() { h.Services[fromKey(key)] = fromService(service) })
-	if err != nil {
+	var err error
+	if h.Services, err = k.services(); err != nil {
 		return h, err
 	}
 	var id uint32
@@ -74,6 +73,15 @@ func (k *kernel) read() (Holding, error) {
 	var mac bpf.L4Mac
 	var one uint8
 	return h, each(k.L4Maps.Peers, &mac, &one, func() { h.Peers[fromMAC(mac)] = true })
+}
+
+// services reads who is balanced.
+func (k *kernel) services() (map[l4.Key]Service, error) {
+	found := map[l4.Key]Service{}
+	var key bpf.L4ServiceKey
+	var s bpf.L4Service
+	err := each(k.Services, &key, &s, func() { found[fromKey(key)] = fromService(s) })
+	return found, err
 }
 
 // interfaces reads the array of interfaces at one go: most of it is empty.

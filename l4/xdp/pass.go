@@ -42,6 +42,10 @@ type outcome struct {
 }
 
 func (p *Plane) follow(cfg Config, before l4.State, o *outcome) error {
+	// First, and whatever comes then: another node has those addresses now.
+	if err := p.release(); err != nil {
+		return err
+	}
 	links, err := dump("interfaces", netlink.LinkList)
 	if err != nil {
 		return err
@@ -71,6 +75,25 @@ func (p *Plane) follow(cfg Config, before l4.State, o *outcome) error {
 		return err
 	}
 	return errors.Join(shield, p.life.exchange(), o.demanded())
+}
+
+// release takes the services from the program that are not wanted any more.
+func (p *Plane) release() error {
+	k := p.life.open
+	if k == nil {
+		return nil
+	}
+	have, err := k.services()
+	if err != nil {
+		return err
+	}
+	for _, v := range p.want.Services {
+		delete(have, v.Key)
+	}
+	for key := range have {
+		err = errors.Join(err, k.apply(op{kind: delService, key: key}))
+	}
+	return err
 }
 
 // fill brings the maps to what is wanted.
