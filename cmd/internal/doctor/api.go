@@ -82,6 +82,9 @@ func checkAPI(ctx context.Context, n *Node) []Finding {
 	if !k.API() {
 		return skip("no API server is used: neither kubeconfig nor endpoints in [l7.kubernetes]")
 	}
+	if path := n.unreadable("l7.kubernetes."); path != "" {
+		return skip(path + " is not to be read by this user: run this as root")
+	}
 	client, end, err := client(k)
 	if err != nil {
 		return judgeAPI(apiFacts{err: err})

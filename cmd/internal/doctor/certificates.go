@@ -51,7 +51,11 @@ func checkCertificates(_ context.Context, n *Node) []Finding {
 			all = append(all, credential{name: "a Secret", err: fault})
 		}
 	}
-	return judgeCertificates(all, n.Now)
+	found := judgeCertificates(all, n.Now)
+	if path := n.unreadable(""); path != "" {
+		found = append(found, skipped(path+" and perhaps others are not to be read by this user: run this as root"))
+	}
+	return found
 }
 
 func fromPEM(name string, data []byte) []credential {
@@ -155,7 +159,7 @@ func judgeCertificates(all []credential, now time.Time) []Finding {
 		}
 	}
 	if len(all) == 0 {
-		return ok("no certificate and no token is used")
+		return ok("no certificate and no token is to be seen")
 	}
 	return orOK(out, fmt.Sprintf("%d certificates and tokens are valid, the first ends in %s", len(all), days(first.Sub(now))))
 }

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -144,6 +145,27 @@ vrrp.hmac_key_file = ""
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// locked is a file system with one file that may not be read.
+type locked struct{ fstest.MapFS }
+
+func (l locked) Open(name string) (fs.File, error) {
+	if name == "etc/portico/token" {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrPermission}
+	}
+	return l.MapFS.Open(name)
+}
+
+// TestUnseen: what this user may not see is said, and is no failure.
+func TestUnseen(t *testing.T) {
+	n := &Node{Files: locked{machine(nil)}, Named: []NamedFile{{"l7.kubernetes.token_file", "/etc/portico/token"}, {"l7.kubernetes.ca_file", "/absent"}}}
+	n.Config.L7.Kubernetes.Endpoints = []string{"https://192.0.2.1:6443"}
+	compare(t, []judged{
+		{"api", checkAPI(t.Context(), n), "skipped /etc/portico/token is not to be read by this user: run this as root"},
+		{"pods", checkPods(t.Context(), n), "skipped /etc/portico/token is not to be read by this user, and no proxy runs that would know of endpoints"},
+		{"certificates", checkCertificates(t.Context(), n), "ok no certificate and no token is to be seen\nskipped /etc/portico/token and perhaps others are not to be read by this user: run this as root"},
+	})
 }
 
 // TestRights: what is asked for is what the shipped manifests grant.

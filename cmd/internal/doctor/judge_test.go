@@ -274,7 +274,7 @@ func TestJudgeCertificates(t *testing.T) {
 	}
 	token := credential{name: "/token", token: true, begin: noon.Add(-time.Minute), end: noon.Add(59 * time.Minute)}
 	compare(t, []judged{
-		{"none", judgeCertificates(nil, noon), "ok no certificate and no token is used"},
+		{"none", judgeCertificates(nil, noon), "ok no certificate and no token is to be seen"},
 		{"valid", judge(year(90 * day)), "ok 1 certificates and tokens are valid, the first ends in 90 days"},
 		{"soon", judge(year(13 * day)), "warn certificate of /tls.crt ends in 13 days"},
 		{"ended", judge(year(-time.Hour)), "fail certificate of /tls.crt ended at 2026-11-21 11:00:00"},

@@ -2,6 +2,8 @@ package doctor
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"maps"
 	"net/netip"
 	"os"
@@ -85,6 +87,24 @@ func walkFiles(key string, v any, out *[]NamedFile) {
 			*out = append(*out, NamedFile{key, filepath.Clean(v)})
 		}
 	}
+}
+
+// unreadable returns the first file with a key that begins so which this user
+// may not read, "" where there is none.
+func (n *Node) unreadable(prefix string) string {
+	for _, f := range n.Named {
+		if !strings.HasPrefix(f.Key, prefix) {
+			continue
+		}
+		file, err := n.Files.Open(inFS(f.Path))
+		if errors.Is(err, fs.ErrPermission) {
+			return f.Path
+		}
+		if err == nil {
+			file.Close()
+		}
+	}
+	return ""
 }
 
 // inFS is a path as fs.FS names it.

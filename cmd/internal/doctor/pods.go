@@ -67,6 +67,9 @@ func readPodRoutes(ctx context.Context, n *Node) ([]podRoute, string) {
 	if !k.API() {
 		return nil, "no API server says where Pods are"
 	}
+	if path := n.unreadable("l7.kubernetes."); path != "" {
+		return nil, path + " is not to be read by this user"
+	}
 	c, end, err := client(k)
 	if err != nil {
 		return nil, err.Error()

@@ -39,7 +39,8 @@ func checkRouters(ctx context.Context, n *Node) []Finding {
 		counted = n.Director.VIP.Groups
 	}
 	if os.Geteuid() != 0 {
-		return append(judgeRouters(groups, nil, counted), skipped("only root may listen for the adverts of others"))
+		told := slices.DeleteFunc(judgeRouters(groups, nil, counted), func(f Finding) bool { return f.Verdict == OK })
+		return append(told, skipped("only root may listen for the adverts of others"))
 	}
 	wait = wait*7/2 + 200*time.Millisecond // three adverts, and what is late
 	n.progress(fmt.Sprintf("listening for VRRP for %v", wait.Round(100*time.Millisecond)))
