@@ -41,6 +41,7 @@ func (r *runner) takeOver() {
 	r.source, r.coming = r.coming, nil
 	r.l.publish(func(s *state) { s.sourceErr = "" })
 	r.rebuildAll()
+	r.relax()
 	r.group.Go(giveBack)
 }
 

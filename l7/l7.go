@@ -171,6 +171,7 @@ func (l *L7) Run(ctx context.Context, ready func()) error {
 	commit()
 	r := newRunner(l, ready)
 	defer r.stop()
+	defer r.relax()
 	asked, told, drained := ctx.Done(), (<-chan time.Time)(nil), (<-chan struct{})(nil)
 	patience := (<-chan time.Time)(nil)
 	if l.patience > 0 {

@@ -33,6 +33,8 @@ type runner struct {
 	// stapling ends the stapler; nil where there is none.
 	stapling context.CancelFunc
 	build    build
+	// relax ends what hasten has begun.
+	relax func()
 	// names is nil where none were ever allowed.
 	names     *names
 	stopNames context.CancelFunc
@@ -61,6 +63,7 @@ func newRunner(l *L7, told func()) *runner {
 	return &runner{
 		l: l, entries: map[string]*serving{}, failed: make(chan error, 1), told: told,
 		tickets: certs.NewTickets(l.certs, time.Now),
+		relax:   hasten(),
 		build:   build{endpoints: kube.NewEndpointIndex(), table: &route.Table{}, demand: demand{}},
 
 		stopNames: func() {},
