@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/portico-lb/portico/l7/kube"
 	"github.com/portico-lb/portico/l7/route"
@@ -53,20 +54,26 @@ func (l *L7) Diff(p Proposal) (Difference, error) {
 	if s.table == nil || s.source == nil || s.source.Objects() == nil {
 		return Difference{}, cmp.Or(s.ready(), errors.New("no objects are known yet"))
 	}
-	base := s.source.Objects()
-	if p.Whole {
-		base = nil
+	apply := kube.Apply{Files: p.Files, Whole: p.Whole}
+	watcher, watched := s.source.(*kube.Watcher)
+	if watched {
+		apply.Made = time.Now()
 	}
-	objects, problems := kube.Overlay(base, p.Files)
+	objects, problems := kube.Overlay(s.source.Objects(), apply)
+	if watched {
+		objects = watcher.Select(objects)
+	}
 	result := kube.Routes(objects, s.options)
-	table, conflicts := route.NewTable(result.Specs)
-	backends := table.Backends()
-	endpoints, faults := kube.Endpoints(objects, backends)
+	table, conflicts := route.NewTable(slices.Concat(s.own, result.Specs))
+	index := s.endpoints.Another()
+	index.Want(slices.DeleteFunc(table.Backends(), func(b route.Backend) bool { return b.Namespace == staticNamespace }), nil)
+	index.Update(objects)
+	endpoints := index.All()
 
 	var out Difference
 	out.Routes = len(table.Routes())
 	out.compare(s.table.Routes(), table.Routes())
-	for _, problem := range slices.Concat(problems, result.Problems, faults) {
+	for _, problem := range slices.Concat(problems, result.Problems, index.Problems()) {
 		if !slices.Contains(s.problems, problem) {
 			out.Problems = append(out.Problems, problem)
 		}

@@ -122,6 +122,17 @@ func (x *EndpointIndex) service(name serviceName) *service {
 	return s
 }
 
+// Another returns an index without services that goes by the same zone and names.
+func (x *EndpointIndex) Another() *EndpointIndex {
+	out := NewEndpointIndex()
+	if x != nil {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		out.zone, out.names = x.zone, x.names
+	}
+	return out
+}
+
 // SetZone has the next Update prefer the endpoints that are for a zone, "" for
 // none.
 func (x *EndpointIndex) SetZone(zone string) {

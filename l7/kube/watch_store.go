@@ -192,11 +192,16 @@ func (s *store[T]) replace(objects map[cache.ObjectName]T) {
 func (s *store[T]) restore(all []T) {
 	objects := map[cache.ObjectName]T{}
 	for _, o := range all {
-		if (s.namespace == "" || s.namespace == o.GetNamespace()) && s.keep(o) {
+		if s.takes(o) {
 			objects[cache.MetaObjectToName(o)] = o
 		}
 	}
 	s.replace(objects)
+}
+
+// takes reports whether the reflector would read o.
+func (s *store[T]) takes(o T) bool {
+	return (s.namespace == "" || s.namespace == o.GetNamespace()) && s.keep(o)
 }
 
 // Resync has nothing to do.
