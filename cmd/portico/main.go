@@ -90,7 +90,7 @@ func rootCommand(e env) *cobra.Command {
 	root.SetErr(e.stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return errUsage{err} })
 	path := root.PersistentFlags().StringP("config", "c", config.DefaultPath, "configuration file")
-	root.AddCommand(runCommand(e, path), checkCommand(e, path), statusCommand(e, path), drainCommand(e, path), undrainCommand(e, path), flushCommand(e, path),
+	root.AddCommand(runCommand(e, path), checkCommand(e, path), statusCommand(e, path), drainCommand(e, path), undrainCommand(e, path), denyCommand(e, path), flushCommand(e, path),
 		routesCommand(e, path), explainCommand(e, path), diffCommand(e, path), doctorCommand(e, path), importCommand(e), versionCommand(e))
 	return root
 }

@@ -121,6 +121,7 @@ func healthy(s daemon.Node) bool {
 		}
 		if d.Config.Error != "" || d.VIP != nil && !soundVIP(*d.VIP) ||
 			d.L4 != nil && d.L4.LastError != "" || d.XDP != nil && d.XDP.LastError != "" || d.Nodes != nil && !soundNodes(*d.Nodes) ||
+			d.Shield != nil && d.Shield.Fault != "" ||
 			d.PodRoutes != nil && len(d.PodRoutes.Faults) > 0 || d.L7 != nil && !d.L7.Ready {
 			return false
 		}
@@ -161,6 +162,9 @@ func printStatus(w io.Writer, s daemon.Node, now time.Time) {
 		}
 		if d.XDP != nil {
 			printXDP(w, *d.XDP)
+		}
+		if d.Shield != nil {
+			printShield(w, *d.Shield, d.XDP, d.L4)
 		}
 		if d.Guard != nil {
 			printGuard(w, *d.Guard)

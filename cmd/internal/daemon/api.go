@@ -57,6 +57,7 @@ func (d *daemon) api() *admin.API {
 	if d.l4 != nil {
 		admin.HandleOrder(a, "/api/v1/drain", "Take servers out of service, or give them back.",
 			func(_ context.Context, o Drain) error { return d.l4.Drain(o.Target, o.Off) })
+		d.handleShield(a)
 	}
 	const routes, explain, diff = "Every rule that answers.", "Which rule answers a request, and why.", "What manifests would change."
 	if d.l7 != nil {

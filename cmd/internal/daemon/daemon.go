@@ -18,6 +18,7 @@ import (
 	"github.com/portico-lb/portico/l4"
 	"github.com/portico-lb/portico/l4/guard"
 	"github.com/portico-lb/portico/l4/nodes"
+	"github.com/portico-lb/portico/l4/shield"
 	"github.com/portico-lb/portico/l4/xdp"
 	"github.com/portico-lb/portico/l7"
 	"github.com/portico-lb/portico/l7/podroutes"
@@ -69,6 +70,7 @@ type daemon struct {
 	podRoutes *podroutes.Keeper
 	l4        *l4.Reconciler
 	xdp       *xdp.Plane
+	shield    *shield.Shield
 	guard     *guard.Guard
 	l7        *l7.L7
 	vip       *vip.Manager
@@ -169,6 +171,7 @@ func (d *daemon) parts(successor bool) []Part {
 	add("pod-routes", d.podRoutes != nil, d.podRoutes.Run)
 	add("guard", d.guard != nil, d.guard.Run)
 	add("xdp", d.xdp != nil, d.xdp.Run)
+	add("shield", d.shield != nil, d.shield.Run)
 	add("l4", d.l4 != nil, d.l4.Run)
 	// Before vip, so after it when all stops: its last transitions are told too.
 	add("notify", d.teller != nil, d.teller.Run)

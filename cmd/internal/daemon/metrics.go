@@ -50,7 +50,7 @@ func (d *daemon) samples() metrics.Snapshot {
 		Process: d.process(),
 		Version: Version,
 		Config:  metrics.Config{Hash: s.Config.Hash, Loaded: s.Config.Loaded, Refused: s.Config.Error != ""},
-		VIP:     s.VIP, Notify: s.Notify, Health: s.Health, L4: s.L4, XDP: s.XDP, Guard: s.Guard, Nodes: s.Nodes, PodRoutes: s.PodRoutes, L7: s.L7,
+		VIP:     s.VIP, Notify: s.Notify, Health: s.Health, L4: s.L4, XDP: s.XDP, Shield: s.Shield, Guard: s.Guard, Nodes: s.Nodes, PodRoutes: s.PodRoutes, L7: s.L7,
 	}
 	if d.l7 != nil {
 		m.Traffic = d.l7.Traffic()

@@ -31,6 +31,7 @@ func (d *daemon) reload() error {
 	}
 	if d.xdp != nil {
 		d.xdp.Set(xdpConfig(c))
+		d.shield.Set(c.L4.Shield)
 	}
 	d.setServers(c.L4)
 	commit()

@@ -8,6 +8,7 @@ import (
 	"github.com/portico-lb/portico/l4"
 	"github.com/portico-lb/portico/l4/guard"
 	"github.com/portico-lb/portico/l4/nodes"
+	"github.com/portico-lb/portico/l4/shield"
 	"github.com/portico-lb/portico/l4/xdp"
 	"github.com/portico-lb/portico/l7"
 	"github.com/portico-lb/portico/l7/podroutes"
@@ -31,6 +32,8 @@ type Status struct {
 	L4     *l4.Status            `json:"l4,omitempty"`
 	Guard  *guard.Status         `json:"guard,omitempty"`
 	XDP    *xdp.Status           `json:"xdp,omitempty"`
+	// Shield is what XDP is to drop; what it has dropped is in XDP's verdicts.
+	Shield *shield.Status `json:"shield,omitempty"`
 	// Nodes is nil where no service follows the Nodes of a cluster.
 	Nodes *nodes.Status `json:"nodes,omitempty"`
 	// PodRoutes is nil where the configuration asks for none.
@@ -69,6 +72,8 @@ func (d *daemon) status() Status {
 		s.Guard = &g
 		x := d.xdp.Status()
 		s.XDP = &x
+		sh := d.shield.Status()
+		s.Shield = &sh
 		s.Nodes = d.nodes.Status()
 		s.PodRoutes = d.podRoutes.Status()
 	}

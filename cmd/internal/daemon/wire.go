@@ -29,6 +29,7 @@ func (d *daemon) buildL4(c config.Config) error {
 		return errors.New("--only: l4 needs health, which gives each server its weight")
 	}
 	d.buildXDP(c)
+	d.buildShield(c)
 	plane, err := d.dataplane(c)
 	if err != nil {
 		return fmt.Errorf("l4: %w", err)

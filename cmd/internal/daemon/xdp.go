@@ -23,7 +23,7 @@ func (d *daemon) buildXDP(c config.Config) {
 
 // xdpConfig says by which interface the packets of each address come.
 func xdpConfig(c config.Config) xdp.Config {
-	x := xdp.Config{XDP: c.L4.XDP, Services: len(c.L4.Services) > 0, Of: map[netip.Addr]string{}}
+	x := xdp.Config{XDP: c.L4.XDP, Shield: c.L4.Shield, Services: len(c.L4.Services) > 0, Of: map[netip.Addr]string{}}
 	interfaces := map[netip.Addr]string{}
 	for _, g := range c.VIP.Groups {
 		for _, a := range g.Addresses {

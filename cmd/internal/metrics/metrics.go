@@ -16,6 +16,7 @@ import (
 	"github.com/portico-lb/portico/l4"
 	"github.com/portico-lb/portico/l4/guard"
 	"github.com/portico-lb/portico/l4/nodes"
+	"github.com/portico-lb/portico/l4/shield"
 	"github.com/portico-lb/portico/l4/xdp"
 	"github.com/portico-lb/portico/l7"
 	"github.com/portico-lb/portico/l7/podroutes"
@@ -36,6 +37,7 @@ type Snapshot struct {
 	Health    *health.Status
 	L4        *l4.Status
 	XDP       *xdp.Status
+	Shield    *shield.Status
 	Guard     *guard.Status
 	Nodes     *nodes.Status
 	PodRoutes *podroutes.Status
@@ -84,6 +86,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	if s.XDP != nil {
 		o.xdp(*s.XDP)
+	}
+	if s.Shield != nil {
+		o.shield(*s.Shield)
 	}
 	if s.Guard != nil {
 		o.guard(*s.Guard)

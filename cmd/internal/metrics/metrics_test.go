@@ -17,6 +17,7 @@ import (
 	"github.com/portico-lb/portico/l4"
 	"github.com/portico-lb/portico/l4/guard"
 	"github.com/portico-lb/portico/l4/nodes"
+	"github.com/portico-lb/portico/l4/shield"
 	"github.com/portico-lb/portico/l4/xdp"
 	"github.com/portico-lb/portico/l7"
 	"github.com/portico-lb/portico/l7/accesslog"
@@ -70,6 +71,7 @@ func everything() metrics.Snapshot {
 			Interfaces: []xdp.InterfaceStatus{{Name: "eth0", Mode: "native"}}, Services: 1,
 			Verdicts: map[string]uint64{"send": 3}, Events: map[string]uint64{"new flow": 1},
 		},
+		Shield:    &shield.Status{Ordered: 2, Configured: 1, SYNRate: 50},
 		Guard:     &guard.Status{On: true, Packets: 1},
 		Nodes:     &nodes.Status{Selectors: []nodes.SelectorStatus{{Selector: "edge=true", Nodes: make([]l4.Node, 3)}}},
 		PodRoutes: &podroutes.Status{Routes: make([]podroutes.Route, 2)},
