@@ -48,6 +48,7 @@ type document struct {
 	// the file.
 	notes []Note
 	head  []Note
+	made  map[Note]bool // of notes
 }
 
 // A table is a header with its keys.
@@ -88,10 +89,11 @@ func (d *document) once(header string, at Origin) *table {
 // note tells of something, above the table that it concerns; nil is the whole.
 func (d *document) note(t *table, kind Kind, at Origin, format string, args ...any) {
 	n := Note{at, kind, oneLine(fmt.Sprintf(format, args...))}
-	if slices.Contains(d.notes, n) && (t == nil || slices.Contains(t.notes, n)) {
+	if d.made[n] && (t == nil || slices.Contains(t.notes, n)) {
 		return // a line that is used more than once
 	}
-	if !slices.Contains(d.notes, n) {
+	if !d.made[n] {
+		d.made[n] = true
 		d.notes = append(d.notes, n)
 	}
 	if t == nil {

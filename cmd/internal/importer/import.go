@@ -51,7 +51,7 @@ func OS(o Options) Options {
 // Import reads the sources. The error is that of a file that cannot be read;
 // whatever is wrong in one is a note.
 func Import(o Options) (*Result, error) {
-	r := &Result{doc: &document{}}
+	r := &Result{doc: &document{made: map[Note]bool{}}}
 	var from []string
 	if o.Keepalived != "" {
 		if _, err := o.Read(o.Keepalived); err != nil {

@@ -250,8 +250,8 @@ func (r *reader) each(l string, at Origin, depth int) {
 	}
 }
 
-// maxSequence bounds a ~SEQ: more addresses than a table of IPVS should have.
-const maxSequence = 65536
+// maxSequence bounds a ~SEQ: more than this no group of addresses has.
+const maxSequence = 4096
 
 // sequence counts from the first to the last by the step, which may be left
 // out.
