@@ -175,6 +175,9 @@ func (r *runner) applySource(ctx context.Context, k Kubernetes) {
 			f.publisher = k.publisher(w, kube.PublishOptions{Log: r.l.log, Node: r.l.node})
 		}
 		r.coming = f
+		if r.source == nil { // else what is served comes from that
+			r.l.publish(func(s *state) { s.source = f.Source })
+		}
 		f.start(ctx, &r.group, r.fail)
 	}
 }

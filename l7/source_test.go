@@ -54,3 +54,27 @@ func TestPrepareRefusesSource(t *testing.T) {
 		}
 	}
 }
+
+// TestSourceThatDoesNotAnswer: who asks why this node is not ready is told what
+// is wrong with the API server.
+func TestSourceThatDoesNotAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		config := l7.Config{Kubernetes: l7.Kubernetes{Endpoints: []string{"https://127.0.0.1:1"}}}
+		p := l7.New(l7.Options{Log: slog.New(slog.DiscardHandler), Config: config})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- p.Run(ctx, func() {}) }()
+		time.Sleep(5 * time.Second)
+		s := p.Status()
+		if s.Ready || s.Reason != "no configuration has been read yet" {
+			t.Errorf("ready %v, the reason is %q", s.Ready, s.Reason)
+		}
+		if s.Source == nil || s.Source.Synced || !strings.Contains(s.Source.Err, "127.0.0.1:1") {
+			t.Errorf("the source is %+v", s.Source)
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -51,7 +51,7 @@ type Status struct {
 	Ready bool `json:"ready"`
 	// Reason is why not.
 	Reason string `json:"reason,omitempty"`
-	// Source is where the routes come from; nil before the first is read.
+	// Source is where the routes come from; nil while there is none.
 	Source    *kube.SourceStatus `json:"source,omitempty"`
 	Routes    int                `json:"routes"`
 	Backends  int                `json:"backends"`
@@ -137,7 +137,7 @@ func (s *state) ready() error {
 		return errors.New(s.sourceErr)
 	case s.source == kube.Source(kube.Nothing{}):
 		return errors.New("no source of routes: set l7.kubernetes.manifests, kubeconfig or endpoints, or add [[l7.route]]")
-	case s.source != nil:
+	case s.source != nil && s.source.Status().Synced:
 		return fmt.Errorf("no routes: %s holds no Ingress of our class", s.source.Status().From)
 	}
 	return errors.New("no configuration has been read yet")

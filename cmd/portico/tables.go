@@ -38,7 +38,11 @@ func printL7(w io.Writer, s l7.Status, now time.Time) {
 	if s.Source != nil {
 		fmt.Fprintf(w, "  from %s, changed %s\n", s.Source.From, ago(now, s.Source.Changed))
 		if s.Source.Err != "" {
-			fmt.Fprintf(w, "  ! cannot be read for %s, what was read before is served: %s\n", age(now, s.Source.ErrSince), s.Source.Err)
+			served := ", what was read before is served"
+			if !s.Source.Synced {
+				served = ""
+			}
+			fmt.Fprintf(w, "  ! cannot be read for %s%s: %s\n", age(now, s.Source.ErrSince), served, s.Source.Err)
 		}
 		if s.Source.Unsaved != "" {
 			fmt.Fprintf(w, "  ! cannot be remembered for a start without the API server: %s\n", s.Source.Unsaved)
