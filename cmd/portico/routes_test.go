@@ -106,7 +106,7 @@ func TestExplain(t *testing.T) {
 			"shop.example/xA at entrypoint http", "won by Ingress default/web: shop.example Prefix / -> default/a:80", "0 requests, 0 in flight",
 			"Ingress default/late: shop.example Prefix / -> default/other:80: the very same rule, the older object has it"}},
 		{[]string{"http://SHOP.example:80/cart", "-H", "Accept: */*"}, 1, []string{
-			"won by Ingress default/web: shop.example Exact /cart", "! it has no endpoint: the answer is 503", "! Service default/cart: is named by an Ingress but does not exist",
+			"won by Ingress default/web: shop.example Exact /cart", "! it has no endpoint: the answer is 503", "! Service default/cart: is asked for but does not exist",
 			"shop.example Prefix / -> default/a:80: the longer path first", "*.example Prefix /cart -> default/a:80: the exact host before a wildcard host"}},
 		{[]string{"http://192.0.2.1/cart", "-H", "Host: shop.example"}, 1, []string{"won by Ingress default/web: shop.example Exact /cart"}},
 		{[]string{"http://nobody.test/"}, 1, []string{"answered 404: no route for this host and path"}},
