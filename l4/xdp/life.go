@@ -1,6 +1,7 @@
 package xdp
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -55,6 +56,10 @@ type life struct {
 	// refused are the interfaces that took no program, by index: that of one
 	// which is made anew is another.
 	refused map[int]error
+	// requests are those to who loads beside; nil where nobody does. answer is
+	// what came of the latest, until a pass has it.
+	requests chan<- request
+	answer   *answer
 }
 
 // A held interface has a program.
@@ -83,50 +88,104 @@ func (l *life) beat(limit time.Duration) error {
 	return l.open.beat(limit)
 }
 
+// errLoading is why there is no program yet.
+var errLoading = errors.New("the program is being loaded")
+
+// A request is for a program.
+type request struct {
+	sizes    Sizes
+	tunables tunables
+	limit    time.Duration // of the fence
+}
+
+// An answer is what came of a request.
+type answer struct {
+	program *program
+	err     error
+}
+
 // start adopts or makes the maps and loads the program, if that is not done.
-func (l *life) start(s Sizes, t tunables, limit time.Duration) error {
+// Where somebody loads beside, it asks for that and returns errLoading.
+func (l *life) start(r request) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open != nil {
+	switch {
+	case l.open != nil:
 		return nil
-	}
-	if l.broken != nil && time.Since(l.since) < retry {
+	case l.broken != nil && time.Since(l.since) < retry:
 		return l.broken
+	case l.answer == nil && l.requests == nil:
+		p, err := l.load(r)
+		l.answer = &answer{p, err}
+	case l.answer == nil:
+		select {
+		case l.requests <- r:
+		default: // asked already
+		}
+		return errLoading
 	}
-	l.open, l.broken = l.load(s, t)
-	l.since = time.Now()
+	l.open, l.broken = l.answer.program, l.answer.err
+	l.since, l.answer = time.Now(), nil
 	if l.broken != nil {
 		return l.broken
 	}
 	// Before anything is attached: a fence without a beat lets nothing through.
-	return l.open.beat(limit)
+	return l.open.beat(r.limit)
 }
 
-func (l *life) load(s Sizes, t tunables) (*program, error) {
+// beside has programs loaded beside the passes from now on, by who calls the
+// function that it returns: the verifier may take a second, for which no change
+// of an owner shall wait. What an earlier process has attached goes on meanwhile.
+func (l *life) beside(loaded func()) func(context.Context) {
+	requests := make(chan request, 1)
+	l.mu.Lock()
+	l.requests = requests
+	l.mu.Unlock()
+	return func(ctx context.Context) {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case r := <-requests:
+				l.serve(r)
+				loaded()
+			}
+		}
+	}
+}
+
+// serve loads what was asked for, unless it is there.
+func (l *life) serve(r request) {
+	l.mu.Lock()
+	there := l.open != nil || l.answer != nil
+	l.mu.Unlock()
+	if there {
+		return
+	}
+	p, err := l.load(r)
+	l.mu.Lock()
+	l.answer = &answer{p, err}
+	l.mu.Unlock()
+}
+
+// load adopts or makes the maps and loads the program.
+func (l *life) load(r request) (*program, error) {
 	if err := l.pins.prepare(); err != nil {
 		return nil, err
 	}
-	spec, err := load(s)
+	spec, err := load(r.sizes)
 	if err != nil {
 		return nil, err
 	}
-	if err := t.set(spec); err != nil {
+	if err := r.tunables.set(spec); err != nil {
 		return nil, err
 	}
-	p := &program{tag: layout(spec), sizes: s, tunables: t}
+	p := &program{tag: layout(spec), sizes: r.sizes, tunables: r.tunables}
 	if p.kernel, p.prog, err = l.pins.open(spec, p.tag); err != nil {
 		return nil, err
 	}
 	if p.names, err = namesOf(spec); err != nil {
 		return nil, errors.Join(err, p.close())
-	}
-	l.clean = false
-	for _, h := range l.held {
-		if h.tag != p.tag {
-			// Nothing else of the other layout can be used: what it knew of
-			// connections is lost, and the tables choose the same servers.
-			l.log.Warn("maps of another layout, known connections are forgotten", "interface", h.ifname, "have", h.tag, "want", p.tag)
-		}
 	}
 	return p, nil
 }
@@ -244,6 +303,11 @@ func (l *life) exchange() error {
 		if h.ours {
 			continue
 		}
+		if h.tag != l.open.tag {
+			// Nothing else of the other layout can be used: what it knew of
+			// connections is lost, and the tables choose the same servers.
+			l.log.Warn("maps of another layout, known connections are forgotten", "interface", h.ifname, "have", h.tag, "want", l.open.tag)
+		}
 		err := h.move(l.pins, l.open)
 		h.ours = err == nil
 		errs = append(errs, err)
@@ -268,10 +332,14 @@ func (l *life) drop() error {
 		l.log.Info("XDP leaves an interface", "interface", h.ifname)
 		errs = append(errs, h.detach())
 	}
-	l.held = map[string]*held{}
+	l.held, l.clean = map[string]*held{}, false
 	if l.open != nil {
 		errs = append(errs, l.open.close(), l.open.prog.Close())
 		l.open = nil
 	}
+	if a := l.answer; a != nil && a.program != nil {
+		errs = append(errs, a.program.close(), a.program.prog.Close())
+	}
+	l.answer = nil
 	return errors.Join(append(errs, Flush(l.pins))...)
 }

@@ -1,11 +1,13 @@
 package xdp
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -266,5 +268,34 @@ func TestUnable(t *testing.T) {
 	})
 	if got := d.Carrier(key80); got != (l4.Carrier{Dataplane: "ipvs", Reason: "eth7: there is no such interface"}) {
 		t.Errorf("carried by %+v", got)
+	}
+}
+
+// TestLoadsBeside has no pass wait for the verifier.
+func TestLoadsBeside(t *testing.T) {
+	d := newDirector(t)
+	loaded := make(chan struct{}, 1)
+	load := d.life.beside(func() { loaded <- struct{}{} })
+	want := state(t, oneService)
+	d.Do(func() {
+		if err := d.Follow(want); err != nil {
+			t.Error(err)
+		}
+	})
+	if got := d.Carrier(key80); got != (l4.Carrier{Dataplane: "ipvs", Reason: "eth0: the program is being loaded"}) {
+		t.Errorf("carried by %+v", got)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { load(ctx) })
+	<-loaded
+	stop()
+	wg.Wait()
+	d.follow(t)
+	if got := d.Carrier(key80); got != (l4.Carrier{Dataplane: "xdp", Mode: Native}) {
+		t.Errorf("carried by %+v", got)
+	}
+	if strings.Contains(d.log.String(), "no XDP on an interface") {
+		t.Errorf("a program that is on its way is no reason to worry:\n%s", d.log)
 	}
 }

@@ -53,10 +53,13 @@ func (p *Plane) follow(cfg Config, before l4.State, o *outcome) error {
 	if o.refused = p.life.hopeless(cfg, links); len(o.refused) == len(cfg.interfaces()) {
 		return errors.Join(p.life.drop(), o.demanded())
 	}
-	if err := p.life.start(Sizes{Rows: p.opt.Rows, Flows: cfg.Flows}, tune(cfg.Shield), cfg.Fence); err != nil {
+	if err := p.life.start(request{Sizes{Rows: p.opt.Rows, Flows: cfg.Flows}, tune(cfg.Shield), cfg.Fence}); err != nil {
 		o.refused = map[string]error{}
 		for _, name := range cfg.interfaces() {
 			o.refused[name] = err
+		}
+		if errors.Is(err, errLoading) {
+			return nil
 		}
 		return o.demanded()
 	}

@@ -108,11 +108,13 @@ func (p *Plane) Carrier(k l4.Key) l4.Carrier {
 // ready at once: there is nothing to do before the first Follow. The program
 // goes on when it ends, for as long as the latest beat holds.
 func (p *Plane) Run(ctx context.Context, ready func()) error {
+	load := p.life.beside(p.ring)
 	ready()
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	wg.Go(func() { load(ctx) })
 	wg.Go(func() { p.beat(ctx) })
 	news := make(chan struct{}, 1)
 	failed := make(chan error, 1)

@@ -60,7 +60,7 @@ func (p *Plane) publish(o outcome) {
 	p.status, p.carriers = st, carriers
 	p.mu.Unlock()
 	for _, i := range st.Interfaces {
-		if i.Reason != "" && !slices.Contains(before.Interfaces, i) {
+		if i.Reason != "" && i.Reason != errLoading.Error() && !slices.Contains(before.Interfaces, i) {
 			p.opt.Log.Warn("no XDP on an interface, its services stay with IPVS", "interface", i.Name, "reason", i.Reason)
 		}
 	}

@@ -51,7 +51,7 @@ func (l *life) tune(t tunables) error {
 	if have.tunables == t {
 		return have.untuned
 	}
-	next, err := l.load(have.sizes, t)
+	next, err := l.load(request{sizes: have.sizes, tunables: t})
 	if err != nil {
 		have.tunables, have.untuned = t, fmt.Errorf("the shield stays as it was: %w", err)
 		return have.untuned
