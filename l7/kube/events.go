@@ -1,13 +1,16 @@
 package kube
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	netv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -98,6 +101,9 @@ func (r report) event(about corev1.ObjectReference, identity string, now time.Ti
 	if r.problem.Field != "" {
 		note = r.problem.Field + ": " + note
 	}
+	if !r.problem.of(about.Kind, about.Namespace, about.Name) {
+		note = r.problem.Object + ": " + note
+	}
 	e := &eventsv1.Event{
 		EventTime:           metav1.NewMicroTime(now),
 		ReportingController: Controller,
@@ -132,9 +138,13 @@ func cut(s string, n int) string {
 	return strings.ToValidUTF8(s[:n], "")
 }
 
-// reference finds the object that a problem is about; ok is false for what is
-// not in the API, such as a line of a file, or not there any more.
-func (o *Objects) reference(p Problem) (ref corev1.ObjectReference, ok bool) {
+// maxNaming bounds who is told of one Service that does not exist.
+const maxNaming = 10
+
+// references finds the object that a problem is about, and for a Service that
+// does not exist the Ingresses that lead there, the oldest first. There is none
+// of what is not in the API, such as a line of a file, or not any more.
+func (o *Objects) references(p Problem) []corev1.ObjectReference {
 	kind, path, _ := strings.Cut(p.Object, " ")
 	namespace, name, namespaced := strings.Cut(path, "/")
 	if !namespaced {
@@ -146,23 +156,62 @@ func (o *Objects) reference(p Problem) (ref corev1.ObjectReference, ok bool) {
 	case "IngressClass":
 		return find(o.Classes, "networking.k8s.io/v1", kind, namespace, name)
 	case "Service":
-		return find(o.Services, "v1", kind, namespace, name)
+		if found := find(o.Services, "v1", kind, namespace, name); found != nil {
+			return found
+		}
+		return o.naming(namespace, name)
 	case "EndpointSlice":
 		return find(o.Slices, "discovery.k8s.io/v1", kind, namespace, name)
 	case "Secret":
 		return find(o.Secrets, "v1", kind, namespace, name)
 	}
-	return ref, false
+	return nil
 }
 
-func find[T metav1.Object](all []T, version, kind, namespace, name string) (ref corev1.ObjectReference, ok bool) {
-	for _, o := range all {
-		if o.GetName() == name && o.GetNamespace() == namespace {
-			return corev1.ObjectReference{
-				APIVersion: version, Kind: kind, Namespace: namespace, Name: name,
-				UID: o.GetUID(), ResourceVersion: o.GetResourceVersion(),
-			}, true
+// naming are the Ingresses that lead to a Service.
+func (o *Objects) naming(namespace, service string) (out []corev1.ObjectReference) {
+	var found []*netv1.Ingress
+	for _, in := range o.Ingresses {
+		if in.Namespace == namespace && leadsTo(in, service) {
+			found = append(found, in)
 		}
 	}
-	return ref, false
+	slices.SortFunc(found, func(a, b *netv1.Ingress) int {
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), strings.Compare(a.Name, b.Name))
+	})
+	for _, in := range found[:min(len(found), maxNaming)] {
+		out = append(out, refer(in, "networking.k8s.io/v1", "Ingress"))
+	}
+	return out
+}
+
+func leadsTo(in *netv1.Ingress, service string) bool {
+	to := func(b *netv1.IngressBackend) bool { return b != nil && b.Service != nil && b.Service.Name == service }
+	return to(in.Spec.DefaultBackend) || slices.ContainsFunc(in.Spec.Rules, func(r netv1.IngressRule) bool {
+		return r.HTTP != nil && slices.ContainsFunc(r.HTTP.Paths, func(p netv1.HTTPIngressPath) bool { return to(&p.Backend) })
+	})
+}
+
+// of reports whether p is about an object.
+func (p Problem) of(kind, namespace, name string) bool {
+	if namespace != "" {
+		name = namespace + "/" + name
+	}
+	return p.Object == kind+" "+name
+}
+
+func find[T metav1.Object](all []T, version, kind, namespace, name string) []corev1.ObjectReference {
+	for _, o := range all {
+		if o.GetName() == name && o.GetNamespace() == namespace {
+			return []corev1.ObjectReference{refer(o, version, kind)}
+		}
+	}
+	return nil
+}
+
+func refer[T metav1.Object](o T, version, kind string) corev1.ObjectReference {
+	return corev1.ObjectReference{
+		APIVersion: version, Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName(),
+		UID: o.GetUID(), ResourceVersion: o.GetResourceVersion(),
+	}
 }

@@ -24,14 +24,14 @@ func (p *Publisher) tell(ctx context.Context, l *ledger) error {
 		l.err = nil
 	}
 	for _, d := range due {
-		if about, ok := r.Objects.reference(d.problem); ok {
+		for _, about := range r.Objects.references(d.problem) {
 			err := p.say(ctx, d, about, time.Now())
 			if err != nil {
 				l.err = fmt.Errorf("event of %s: %w", d.problem.Object, err)
 			}
 			if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsInvalid(err) {
 				l.pause = time.Now().Add(eventPause)
-				break
+				return l.err
 			}
 		}
 		l.done(d, time.Now()) // what one object does not take must not hold up the others

@@ -3,12 +3,14 @@ package kube
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	netv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -170,7 +172,8 @@ func TestLedger(t *testing.T) {
 func TestEventNames(t *testing.T) {
 	now := time.Unix(0, 0)
 	about := corev1.ObjectReference{Kind: "Ingress", Namespace: "shop", Name: strings.Repeat("a", 229) + ".b.c", UID: "u-1"}
-	r := report{problem: Problem{Field: "spec.rules[0]", Text: strings.Repeat("ä", 2000)}}
+	object := "Ingress shop/" + about.Name
+	r := report{problem: Problem{Object: object, Field: "spec.rules[0]", Text: strings.Repeat("ä", 2000)}}
 	e := r.event(about, "edge-1", now)
 	if e.Name != r.event(about, "edge-2", now.Add(time.Hour)).Name {
 		t.Error("two edges tell one thing by two names")
@@ -186,7 +189,7 @@ func TestEventNames(t *testing.T) {
 		about corev1.ObjectReference
 	}{
 		{report{problem: r.problem, resolved: true}, about},
-		{report{problem: Problem{Field: "spec.rules[1]", Text: r.problem.Text}}, about},
+		{report{problem: Problem{Object: object, Field: "spec.rules[1]", Text: r.problem.Text}}, about},
 		{r, again},
 	} {
 		if n := other.event(other.about, "edge-1", now).Name; names[n] {
@@ -197,5 +200,42 @@ func TestEventNames(t *testing.T) {
 	}
 	if ns := r.event(corev1.ObjectReference{Kind: "IngressClass", Name: "portico"}, "edge-1", now).Namespace; ns != "default" {
 		t.Errorf("the event of what has no namespace goes to %q", ns)
+	}
+}
+
+// TestEventOfWhatIsMissing: what does not exist can have no Event, so those have
+// it who lead there, and it says what is missing.
+func TestEventOfWhatIsMissing(t *testing.T) {
+	leading := func(namespace, name, service string, age time.Duration) *netv1.Ingress {
+		in := &netv1.Ingress{ObjectMeta: meta(namespace, name)}
+		in.CreationTimestamp = metav1.NewTime(time.Unix(0, 0).Add(-age))
+		backend := netv1.IngressBackend{Service: &netv1.IngressServiceBackend{Name: service}}
+		in.Spec.Rules = []netv1.IngressRule{{}, {IngressRuleValue: netv1.IngressRuleValue{HTTP: &netv1.HTTPIngressRuleValue{
+			Paths: []netv1.HTTPIngressPath{{Backend: backend}},
+		}}}}
+		return in
+	}
+	last := leading("shop", "default", "other", time.Second)
+	last.Spec.DefaultBackend = &netv1.IngressBackend{Service: &netv1.IngressServiceBackend{Name: "cart"}}
+	o := &Objects{Ingresses: []*netv1.Ingress{
+		last, leading("shop", "b", "cart", time.Minute), leading("shop", "a", "cart", time.Hour),
+		leading("shop", "other", "other", 0), leading("other", "c", "cart", 0),
+	}}
+	p := Problem{Object: "Service shop/cart", Text: "does not exist"}
+	var got []string
+	for _, about := range o.references(p) {
+		got = append(got, about.Kind+" "+about.Namespace+"/"+about.Name+": "+report{problem: p}.event(about, "edge-1", time.Unix(0, 0)).Note)
+	}
+	want := []string{
+		"Ingress shop/a: Service shop/cart: does not exist",
+		"Ingress shop/b: Service shop/cart: does not exist",
+		"Ingress shop/default: Service shop/cart: does not exist",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	o.Services = []*corev1.Service{{ObjectMeta: meta("shop", "cart")}}
+	if about := o.references(p); len(about) != 1 || about[0].Kind != "Service" || (report{problem: p}).event(about[0], "edge-1", time.Unix(0, 0)).Note != "does not exist" {
+		t.Errorf("of a Service that exists: %+v", about)
 	}
 }
