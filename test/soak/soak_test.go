@@ -47,7 +47,7 @@ func TestSoak(t *testing.T) {
 	s := &soak{T: t, rand: rand.New(rand.NewPCG(seed, 0)), guest: os.Getenv("PORTICO_VM") == "1", idle: 10000, slow: 1000, pods: 3}
 	o := edge.Options{Dataplane: "xdp"}
 	if s.guest { // emulated, with 2 GiB of memory
-		o.Dataplane, s.idle, s.slow = "", 2000, 200
+		o.Dataplane, s.idle, s.slow = "", 500, 50
 	}
 	t.Logf("%v with PORTICO_SEED=%d, dataplane %q", length, seed, o.Dataplane)
 	s.run(o, length)
