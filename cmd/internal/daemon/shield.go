@@ -25,7 +25,9 @@ func (d *daemon) buildShield(c config.Config) {
 	d.shield.Set(c.L4.Shield)
 }
 
-// friends are the addresses of this node and of the other routers.
+// friends are the addresses of this node and of the other routers. Of one that
+// is several the first counts: a virtual address stands on this node, whose own
+// address is that of the Active router perhaps.
 func (d *daemon) friends() []shield.Friend {
 	var all []shield.Friend
 	d.mu.Lock()
@@ -35,9 +37,6 @@ func (d *daemon) friends() []shield.Friend {
 		}
 	}
 	d.mu.Unlock()
-	for _, a := range d.peers() {
-		all = append(all, shield.Friend{Addr: a, What: "a VRRP peer"})
-	}
 	own, err := net.InterfaceAddrs()
 	if err != nil {
 		d.log.Warn("own addresses are not known", "part", "shield", "err", err)
@@ -46,6 +45,9 @@ func (d *daemon) friends() []shield.Friend {
 		if n, err := netip.ParsePrefix(a.String()); err == nil {
 			all = append(all, shield.Friend{Addr: n.Addr().WithZone(""), What: "an address of this node"})
 		}
+	}
+	for _, a := range d.peers() {
+		all = append(all, shield.Friend{Addr: a, What: "a VRRP peer"})
 	}
 	return all
 }
