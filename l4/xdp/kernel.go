@@ -175,7 +175,7 @@ func (k *kernel) setTable(o op) error {
 	if err != nil {
 		return fmt.Errorf("make table: %w", err)
 	}
-	defer inner.Close()
+	defer func() { _ = inner.Close() }() // it lives on in the tables
 	keys := make([]uint32, len(ids))
 	for row := range keys {
 		keys[row] = uint32(row)

@@ -90,7 +90,7 @@ func (p Pins) open(spec *ebpf.CollectionSpec, tag string) (k *kernel, prog *ebpf
 	have := map[string]*ebpf.Map{}
 	defer func() {
 		for _, m := range have {
-			m.Close() // the collection has its own
+			_ = m.Close() // the collection has its own
 		}
 	}()
 	_, err = os.Stat(p.path(tag))
