@@ -161,7 +161,7 @@ func (s *Shield) Order(o Order, now time.Time) error {
 	if changed[n] = made; len(changed)+len(s.fixed) > l4.MaxDenied {
 		return fmt.Errorf("%d networks are denied, and more cannot be: deny larger ones", l4.MaxDenied)
 	}
-	return s.change(changed, "denied", n, made)
+	return s.change(changed, true, n, made)
 }
 
 // make checks what an order says beside its network.
@@ -192,7 +192,7 @@ func (s *Shield) allow(n netip.Prefix, now time.Time) error {
 		return s.notOrdered(n, changed)
 	}
 	delete(changed, n)
-	return s.change(changed, "allowed", n, taken)
+	return s.change(changed, false, n, taken)
 }
 
 // notOrdered says why there is nothing to take back. s.mu is held.
@@ -213,14 +213,14 @@ func (s *Shield) notOrdered(n netip.Prefix, orders orders) error {
 }
 
 // change makes orders the ones that stand. s.mu is held.
-func (s *Shield) change(orders orders, what string, n netip.Prefix, o order) error {
+func (s *Shield) change(orders orders, on bool, n netip.Prefix, o order) error {
 	// Written before it counts: an order that is forgotten at the next start is
 	// worse than one that is refused now.
 	if err := orders.write(s.opt.File); err != nil {
 		return fmt.Errorf("remember the order: %w", err)
 	}
 	s.orders = orders
-	s.opt.Log.Info(what, "network", n.String(), "until", o.until, "reason", o.reason)
+	s.opt.Log.Info("deny", "network", n.String(), "on", on, "until", o.until, "reason", o.reason)
 	s.tell()
 	return nil
 }
