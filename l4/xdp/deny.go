@@ -56,7 +56,7 @@ func (p *Plane) Drops() error {
 	}
 	var errs []error
 	for _, i := range p.status.Interfaces {
-		if i.Mode != "" {
+		if i.Mode != "" || i.Reason == errLoading.Error() {
 			return nil
 		}
 		errs = append(errs, fmt.Errorf("%s: %s", i.Name, i.Reason))
