@@ -96,7 +96,6 @@ func operate(t *testing.T, m manager, dir string) {
 		{"enable", enable},
 		{"commands", commands},
 		{"reload", reload},
-		{"xdp", xdp},
 		{"crash", crash},
 		{"status", status},
 		{"security", security},
@@ -230,18 +229,6 @@ func reload(t *testing.T) {
 	if got := mainPID(t, "portico-l7"); got != pid {
 		t.Errorf("reload made another proxy: pid %s, was %s", got, pid)
 	}
-}
-
-// xdp lets the sandboxed director load its program, and keep it from then on:
-// it is adopted by every director that follows.
-func xdp(t *testing.T) {
-	write(t, configFile, config+second+"\n[l4]\ndataplane = \"xdp\"\n")
-	run(t, "systemctl", "reload", "portico")
-	eventually(t, "XDP on edge0", func() bool {
-		out, err := try(t.Context(), "portico", "status")
-		return err == nil && strings.Contains(out, "xdp: native on edge0")
-	})
-	serves(t)
 }
 
 // crash: a director that dies takes neither address nor proxy with it.
