@@ -21,6 +21,7 @@ type RouteSection struct {
 	Middlewares []string          `toml:"middlewares"`
 	Endpoint    []EndpointSection `toml:"endpoint"`
 	Backend     *BackendSection   `toml:"backend"`
+	Mirror      *MirrorSection    `toml:"mirror"`
 }
 
 // An EndpointSection is one address that serves a [[l7.route]].
@@ -58,11 +59,14 @@ func (c *Config) parseRoutes(sections []RouteSection, p value.Parser) {
 		}
 		r := Route{Policy: c.Backend, Endpoints: parseEndpoints(s, in)}
 		r.Spec = route.Spec{
-			Backend: route.Backend{Namespace: staticNamespace, Service: s.Name, Port: "endpoint"},
+			Backend: staticBackend(s.Name),
 			Origin:  route.Origin{Kind: staticKind, Namespace: staticNamespace, Name: s.Name},
 		}
 		if s.Backend != nil {
 			r.Policy = parseBackend(*s.Backend, c.Backend, in.In("backend"))
+		}
+		if s.Mirror != nil {
+			r.Policy.Mirror = parseMirror(s.Mirror, s.Name, sections, in.In("mirror"))
 		}
 		c.parseRule(s, &r.Spec, in)
 		c.Routes = append(c.Routes, r)

@@ -228,7 +228,7 @@ type ErrorsSection struct {
 // Parse checks s.
 func (s ErrorsSection) Parse(p value.Parser) Step {
 	out := ErrorPages{
-		Backend: parseService(p, s.Service, "service"),
+		Backend: ParseService(p, s.Service, "service"),
 		Query:   s.Query,
 		Timeout: p.Span(s.Timeout, "timeout", DefaultPageTimeout, 10*time.Millisecond, time.Minute),
 	}
@@ -248,8 +248,8 @@ func (s ErrorsSection) Parse(p value.Parser) Step {
 	return out
 }
 
-// parseService reads NAMESPACE/NAME:PORT.
-func parseService(p value.Parser, s, key string) route.Backend {
+// ParseService reads NAMESPACE/NAME:PORT, the port of a Service.
+func ParseService(p value.Parser, s, key string) route.Backend {
 	namespace, rest, _ := strings.Cut(s, "/")
 	name, port, _ := strings.Cut(rest, ":")
 	if !value.Token(namespace) || !value.Token(name) || !value.Token(port) {
