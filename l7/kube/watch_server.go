@@ -52,6 +52,9 @@ func newServer(o WatchOptions) (*server, error) {
 	if s.http, err = rest.HTTPClientFor(s.config); err != nil {
 		return nil, fmt.Errorf("l7.kubernetes: %w", err)
 	}
+	if s.config.ExecProvider != nil {
+		s.http.Transport = &paced{next: s.http.Transport}
+	}
 	return s, nil
 }
 
