@@ -105,22 +105,22 @@ func (d *Difference) fresh() []route.Spec {
 func (d *Difference) compare(before, after []*route.Route) {
 	old := make(map[string]*route.Route, len(before))
 	for _, r := range before {
-		old[matched(&r.Spec)] = r
+		old[matched(r.Spec)] = r
 	}
 	for _, r := range after {
-		key := matched(&r.Spec)
+		key := matched(r.Spec)
 		o := old[key]
 		delete(old, key)
 		switch {
 		case o == nil:
-			d.Added = append(d.Added, r.Spec)
-		case o.Origin.String() != r.Origin.String() || !sameAnswer(&o.Spec, &r.Spec):
-			d.Changed = append(d.Changed, Change{o.Spec, r.Spec})
+			d.Added = append(d.Added, *r.Spec)
+		case o.Origin.String() != r.Origin.String() || !sameAnswer(o.Spec, r.Spec):
+			d.Changed = append(d.Changed, Change{*o.Spec, *r.Spec})
 		}
 	}
 	for _, r := range before {
-		if old[matched(&r.Spec)] == r {
-			d.Removed = append(d.Removed, r.Spec)
+		if old[matched(r.Spec)] == r {
+			d.Removed = append(d.Removed, *r.Spec)
 		}
 	}
 }

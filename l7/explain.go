@@ -145,9 +145,9 @@ func (c *Config) entrypointOf(name string, u *url.URL) (*Entrypoint, error) {
 // explainRoute tells of the first of matches, and of the rest beside it.
 func (l *L7) explainRoute(out *Explanation, s *state, matches []*route.Route, header http.Header) {
 	winner := matches[0]
-	out.Route = &winner.Spec
+	out.Route = winner.Spec
 	for _, m := range matches[1:] {
-		out.Others = append(out.Others, Other{m.Spec, winner.Beats(m, []byte(out.Host))})
+		out.Others = append(out.Others, Other{*m.Spec, winner.Beats(m, []byte(out.Host))})
 	}
 	for _, c := range s.conflicts {
 		if c.Winner.Origin == winner.Origin && c.Winner.Host == winner.Host && c.Winner.Path == winner.Path && c.Winner.Match == winner.Match {
@@ -163,7 +163,7 @@ func (l *L7) explainRoute(out *Explanation, s *state, matches []*route.Route, he
 	for _, b := range l.engine.Status().Backends {
 		pools[b.Backend] = b.Endpoints
 	}
-	for _, c := range choose(&winner.Spec, header) {
+	for _, c := range choose(winner.Spec, header) {
 		if c.Backend == (route.Backend{}) {
 			out.Answer = "503: the rule stands, but its backend cannot be served"
 			continue
@@ -206,7 +206,7 @@ func (s *state) dialects(entrypoint string, host, path []byte, now *route.Spec) 
 		table, _ := route.NewTable(slices.Concat(s.own, kube.Routes(s.source.Objects(), opt).Specs))
 		a := DialectAnswer{Dialect: name}
 		if r := table.At(entrypoint).Lookup(host, path); r != nil {
-			a.Route = &r.Spec
+			a.Route = r.Spec
 		}
 		a.Same = (now == nil) == (a.Route == nil) && (now == nil || sameAnswer(now, a.Route))
 		out = append(out, a)

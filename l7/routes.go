@@ -30,7 +30,7 @@ func (l *L7) Routes() []RouteStatus {
 				n += ready(endpoints[c.Backend])
 			}
 		}
-		out = append(out, RouteStatus{r.Spec, n})
+		out = append(out, RouteStatus{*r.Spec, n})
 	}
 	return out
 }

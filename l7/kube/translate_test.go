@@ -128,7 +128,7 @@ func translateAs(d Dialect, name string, data []byte, change func(*Objects)) str
 	}
 	slices.Sort(policyLines)
 	for _, r := range table.Routes() {
-		routes = append(routes, specText(r.Spec))
+		routes = append(routes, specText(*r.Spec))
 	}
 	for _, c := range conflicts {
 		conflictLines = append(conflictLines, specText(c.Loser)+", loses to "+c.Winner.Origin.String())

@@ -65,7 +65,7 @@ func (p *Proxy) SetRoutes(t *route.Table) {
 	lasting := make(map[wayKey]*way) // those that have something to keep
 	for _, rt := range gone {
 		if w := old.ways[rt]; w.chain != nil || w.fork != nil {
-			lasting[keyOf(&rt.Spec)] = w
+			lasting[keyOf(rt.Spec)] = w
 		}
 		delete(r.ways, rt)
 	}
@@ -75,7 +75,7 @@ func (p *Proxy) SetRoutes(t *route.Table) {
 		}
 		w := &way{route: rt, pool: p.pool(rt.Backend), meter: p.counters.of(&rt.Origin)}
 		if len(rt.Steps) > 0 || len(rt.Choices) > 0 {
-			p.equip(w, lasting[keyOf(&rt.Spec)])
+			p.equip(w, lasting[keyOf(rt.Spec)])
 		}
 		r.ways[rt] = w
 	}

@@ -45,7 +45,7 @@ func (c *contest) conflicts() []Conflict {
 		last = l
 		switch {
 		case !again:
-			out = append(out, Conflict{Winner: l.winner.Spec, Loser: l.loser.Spec})
+			out = append(out, Conflict{Winner: *l.winner.Spec, Loser: *l.loser.Spec})
 		case !c.answers[l.loser.rank]:
 			continue
 		}

@@ -97,7 +97,7 @@ func TestEntrypoints(t *testing.T) {
 	}
 	var got []string
 	for _, c := range conflicts {
-		got = append(got, fmt.Sprint(answer(&route.Route{Spec: c.Winner}), " over ", answer(&route.Route{Spec: c.Loser}), c.Entrypoints))
+		got = append(got, fmt.Sprint(answer(&route.Route{Spec: &c.Winner}), " over ", answer(&route.Route{Spec: &c.Loser}), c.Entrypoints))
 	}
 	if d := cmp.Diff([]string{"a-https over b-everywhere[https]", "b-everywhere over c-http[]"}, got); d != "" {
 		t.Errorf("conflicts (-want +got):\n%s", d)

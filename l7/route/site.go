@@ -19,9 +19,9 @@ type site struct {
 func newSite(specs []Spec) *site {
 	all, routes := make([]Route, len(specs)), make([]*Route, len(specs))
 	for i := range specs {
-		all[i].Spec, routes[i] = specs[i], &all[i]
+		all[i].Spec, routes[i] = &specs[i], &all[i]
 	}
-	slices.SortStableFunc(routes, func(a, b *Route) int { return compareRank(&a.Spec, &b.Spec) })
+	slices.SortStableFunc(routes, func(a, b *Route) int { return compareRank(a.Spec, b.Spec) })
 	for i, r := range routes {
 		r.rank = i
 	}

@@ -39,7 +39,7 @@ type Table struct {
 
 // A Route is a Spec that has its place in a Table.
 type Route struct {
-	Spec
+	*Spec // of those that the Table was made of
 	// rank is the place among all rules of its host from the one that is
 	// preferred to the one that is not.
 	rank int
@@ -64,8 +64,12 @@ func NewTable(specs []Spec) (*Table, []Conflict) {
 	return t, t.Conflicts()
 }
 
-// ByHost sorts specs by their hosts, in the order in which they stand.
+// ByHost sorts specs by their hosts, in the order in which they stand. Those of a
+// single host are not copied.
 func ByHost(specs []Spec) map[string][]Spec {
+	if len(specs) > 0 && !slices.ContainsFunc(specs, func(s Spec) bool { return s.Host != specs[0].Host }) {
+		return map[string][]Spec{specs[0].Host: slices.Clip(specs)}
+	}
 	sizes := make(map[string]int)
 	for i := range specs {
 		sizes[specs[i].Host]++
@@ -83,7 +87,7 @@ func ByHost(specs []Spec) map[string][]Spec {
 
 // With returns a Table in which the hosts that changed names have the rules that
 // it says, none for no rules, and all others those of t, at the cost of what has
-// changed.
+// changed. The caller leaves the rules as they are.
 func (t *Table) With(changed map[string][]Spec) *Table {
 	out := &Table{hosts: maps.Clone(t.hosts), wildcards: maps.Clone(t.wildcards), any: t.any, rules: t.rules}
 	if out.hosts == nil {

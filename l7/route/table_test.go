@@ -361,7 +361,7 @@ func BenchmarkLookup(b *testing.B) {
 func BenchmarkNewTable(b *testing.B) {
 	specs := make([]route.Spec, 0, 100000)
 	for _, r := range hosts(10000).Routes() {
-		specs = append(specs, r.Spec)
+		specs = append(specs, *r.Spec)
 	}
 	for b.Loop() {
 		route.NewTable(specs)

@@ -81,7 +81,7 @@ func TestWith(t *testing.T) {
 
 func specsOf(t *route.Table) (out []route.Spec) {
 	for _, r := range t.Routes() {
-		out = append(out, r.Spec)
+		out = append(out, *r.Spec)
 	}
 	return out
 }
