@@ -231,7 +231,7 @@ func TestHashBound(t *testing.T) {
 		}
 	}
 	policy.Balance.Bound = 0
-	p.SetPolicy(policy)
+	p.SetPolicy(new(policy))
 	first := one(p, &Call{Key: 7})
 	first.inFlight.Add(1000)
 	if one(p, &Call{Key: 7}) != first {

@@ -333,12 +333,12 @@ func TestProtocolChange(t *testing.T) {
 	e := b.ep
 	policy := Default()
 	policy.Timeouts.Idle++
-	p.SetPolicy(policy)
+	p.SetPolicy(new(policy))
 	if p.plan.Load().endpoints[0] != e || len(e.idle) != 1 {
 		t.Error("another timeout made another endpoint")
 	}
 	policy.Protocol = route.HTTPS
-	p.SetPolicy(policy)
+	p.SetPolicy(new(policy))
 	if p.plan.Load().endpoints[0] == e || len(e.idle) != 0 {
 		t.Error("connections in clear are kept for TLS")
 	}

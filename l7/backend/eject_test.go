@@ -48,7 +48,7 @@ func TestEjectionStays(t *testing.T) {
 	fail(p, p.plan.Load().endpoints[0])
 	policy := Default()
 	policy.Retries.Attempts++
-	p.SetPolicy(policy)
+	p.SetPolicy(new(policy))
 	p.Set(addrs(5))
 	if got := spread(p, 1000, any1); got[0] != 0 {
 		t.Errorf("%v", got)

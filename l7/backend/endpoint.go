@@ -79,7 +79,9 @@ func (e *Endpoint) put(b *Conn, now int64) {
 		e.idle = append(e.idle, b)
 	}
 	e.mu.Unlock()
-	if !keep {
+	if keep {
+		e.pool.kept()
+	} else {
 		b.Close()
 	}
 	e.leave()
@@ -100,8 +102,9 @@ func (e *Endpoint) usable(most time.Duration, now int64) int64 {
 }
 
 // reap closes the connections that are too old to be used again, and those
-// that the endpoint has closed, which tells how old that is.
-func (e *Endpoint) reap(most time.Duration, now int64) {
+// that the endpoint has closed, which tells how old that is. It reports whether
+// any is left.
+func (e *Endpoint) reap(most time.Duration, now int64) (more bool) {
 	e.mu.Lock()
 	n, before := 0, e.usable(most, now)
 	for n < len(e.idle) && e.idle[n].since < before {
@@ -119,10 +122,12 @@ func (e *Endpoint) reap(most time.Duration, now int64) {
 	old := slices.Clone(e.idle[:n])
 	e.idle = slices.Delete(e.idle, 0, n)
 	e.forgetH2()
+	more = len(e.idle)+len(e.h2) > 0
 	e.mu.Unlock()
 	for _, b := range old {
 		b.Close()
 	}
+	return more
 }
 
 // closeIdle closes every idle connection.

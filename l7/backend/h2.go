@@ -160,6 +160,7 @@ func (e *Endpoint) dialed(d *dialing, h *h2conn, err error) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.pool.kept()
 	return e.newStream(h, false), nil
 }
 

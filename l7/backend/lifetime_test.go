@@ -68,7 +68,7 @@ func TestLearns(t *testing.T) {
 		other.Close()
 		for b.fit() {
 		}
-		p.Reap()
+		p.reaper.Reap()
 		if n := p.Status().Endpoints[0].Idle; n != 0 {
 			t.Fatalf("%d idle connections", n)
 		}
@@ -85,7 +85,7 @@ func TestLearns(t *testing.T) {
 			t.Errorf("after %v: reused %v", tc.age, again.Reused())
 		}
 		again.Release(false)
-		p.Reap()
+		p.reaper.Reap()
 		if other != nil {
 			if n, _ := io.Copy(io.Discard, other); n != 0 {
 				t.Error("something was sent")

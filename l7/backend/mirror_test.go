@@ -11,10 +11,10 @@ import (
 // requests as over many.
 func TestCopyDue(t *testing.T) {
 	for _, percent := range []float64{0, 0.1, 1, 10, 33, 50, 99, 100} {
-		p := New(route.Backend{}, Options{Now: func() int64 { return 0 }})
+		p := New(route.Backend{}, Options{Now: func() int64 { return 0 }, Policy: new(Policy)})
 		policy := Default()
 		policy.Mirror.Percent = percent
-		p.SetPolicy(policy)
+		p.SetPolicy(new(policy))
 		copies := 0
 		for i := 1; i <= 10_000; i++ {
 			if p.CopyDue() {
@@ -32,13 +32,13 @@ func TestCopyDue(t *testing.T) {
 
 // TestCopiesAreBounded shows that those beyond the bound are counted.
 func TestCopiesAreBounded(t *testing.T) {
-	p := New(route.Backend{}, Options{Now: func() int64 { return 0 }})
+	p := New(route.Backend{}, Options{Now: func() int64 { return 0 }, Policy: new(Policy)})
 	policy := Default()
-	if p.SetPolicy(policy); p.Status().Mirror != nil {
+	if p.SetPolicy(new(policy)); p.Status().Mirror != nil {
 		t.Error("a mirror that is not there has a status")
 	}
 	policy.Mirror.Percent = 1
-	p.SetPolicy(policy)
+	p.SetPolicy(new(policy))
 	begun := 0
 	for range 1000 {
 		if p.BeginCopy() {

@@ -9,7 +9,7 @@ import (
 // A plan is a list of endpoints with the policy they are used by. It is
 // replaced, never changed.
 type plan struct {
-	policy    Policy
+	policy    *Policy // mostly that of other pools as well
 	specs     []route.Endpoint
 	endpoints []*Endpoint // of specs, each address once
 	leaving   []*Endpoint // those that only clients with their tokens get to
@@ -20,7 +20,7 @@ type plan struct {
 
 // apply makes a plan of specs and policy the one that is used. Endpoints that
 // the one before has and that are spoken to in the same way are kept.
-func (p *Pool) apply(specs []route.Endpoint, policy Policy) {
+func (p *Pool) apply(specs []route.Endpoint, policy *Policy) {
 	have := p.plan.Load()
 	want := &plan{policy: policy, specs: specs, endpoints: make([]*Endpoint, 0, len(specs))}
 	byAddr := make(map[route.Endpoint]*Endpoint, len(have.endpoints))
@@ -89,7 +89,7 @@ func (p *Pool) stick(pl *plan) {
 	}
 }
 
-func (p *Pool) newEndpoint(spec route.Endpoint, policy Policy) *Endpoint {
+func (p *Pool) newEndpoint(spec route.Endpoint, policy *Policy) *Endpoint {
 	e := &Endpoint{pool: p, spec: spec, protocol: policy.Protocol, seed: seed(spec.Addr)}
 	if e.protocol == 0 {
 		e.protocol = spec.Protocol

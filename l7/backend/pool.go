@@ -21,8 +21,10 @@ type Options struct {
 	// Now reads a clock in nanoseconds that only moves forward. It may be
 	// coarse: it is read by every request.
 	Now func() int64
-	// Policy is how the endpoints are used.
-	Policy Policy
+	// Policy is how the endpoints are used. Nobody changes it.
+	Policy *Policy
+	// Reaper reaps what the pool keeps, or nobody does.
+	Reaper *Reaper
 }
 
 // A Pool holds the endpoints of one backend.
@@ -36,6 +38,8 @@ type Pool struct {
 	retries   atomic.Uint64
 	queued    atomic.Int32 // len(waiting)
 	mirroring mirroring
+	reaper    *Reaper
+	keeps     atomic.Bool // reaper knows that there may be something to reap
 
 	mu       sync.Mutex
 	waiting  []*waiter // who came first first
@@ -47,7 +51,7 @@ type Pool struct {
 
 // New returns a Pool without endpoints.
 func New(b route.Backend, o Options) *Pool {
-	p := &Pool{backend: b, log: o.Log, now: o.Now, budget: newBudget(o.Now())}
+	p := &Pool{backend: b, log: o.Log, now: o.Now, reaper: o.Reaper, budget: newBudget(o.Now())}
 	p.plan.Store(&plan{policy: o.Policy})
 	return p
 }
@@ -57,7 +61,7 @@ func (p *Pool) Backend() route.Backend { return p.backend }
 
 // Policy returns the policy of requests that begin now. The caller leaves it
 // as it is.
-func (p *Pool) Policy() *Policy { return &p.plan.Load().policy }
+func (p *Pool) Policy() *Policy { return p.plan.Load().policy }
 
 // Empty reports whether there is no endpoint.
 func (p *Pool) Empty() bool { return len(p.plan.Load().endpoints) == 0 }
@@ -81,19 +85,21 @@ func (p *Pool) Retire() {
 
 // SetPolicy makes policy that of the requests that begin from now on. What is
 // known of the endpoints stays, unless they are to be spoken to in another way.
-func (p *Pool) SetPolicy(policy Policy) {
-	if now := p.plan.Load(); policy != now.policy {
+// Nobody changes policy afterwards.
+func (p *Pool) SetPolicy(policy *Policy) {
+	if now := p.plan.Load(); *policy != *now.policy {
 		p.apply(now.specs, policy)
 	}
 }
 
-// Reap closes pooled connections that are not to be used again. It is called
-// several times a second.
-func (p *Pool) Reap() {
+// reap closes pooled connections that are not to be used again, and reports
+// whether there are others.
+func (p *Pool) reap() (more bool) {
 	pl, now := p.plan.Load(), p.now()
 	for _, e := range pl.all() {
-		e.reap(pl.policy.Timeouts.Idle, now)
+		more = e.reap(pl.policy.Timeouts.Idle, now) || more
 	}
+	return more
 }
 
 // CloseIdle closes all pooled connections.

@@ -24,7 +24,7 @@ func newPool(t testing.TB, policy Policy, n int) (*Pool, *manual) {
 	t.Helper()
 	clock := new(manual)
 	p := New(route.Backend{Namespace: "a", Service: "b", Port: "80"},
-		Options{Log: slog.New(slog.DiscardHandler), Now: clock.now, Policy: policy})
+		Options{Log: slog.New(slog.DiscardHandler), Now: clock.now, Policy: &policy, Reaper: new(Reaper)})
 	p.Set(addrs(n))
 	return p, clock
 }

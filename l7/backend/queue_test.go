@@ -67,8 +67,8 @@ func TestQueueEnds(t *testing.T) {
 	}{
 		"the client goes":           {func(_ *Pool, cancel func()) { cancel() }, Busy},
 		"another endpoint comes":    {func(p *Pool, _ func()) { p.Set(addrs(2)) }, 0},
-		"the limit rises":           {func(p *Pool, _ func()) { p.SetPolicy(limited(2, 1, time.Minute)) }, 0},
-		"the limit is lifted":       {func(p *Pool, _ func()) { p.SetPolicy(Default()) }, 0},
+		"the limit rises":           {func(p *Pool, _ func()) { p.SetPolicy(new(limited(2, 1, time.Minute))) }, 0},
+		"the limit is lifted":       {func(p *Pool, _ func()) { p.SetPolicy(new(Default())) }, 0},
 		"all endpoints go":          {func(p *Pool, _ func()) { p.Set(nil) }, NoEndpoint},
 		"only another endpoint has": {func(p *Pool, _ func()) { p.Set(addrs(3)[1:]) }, 0},
 	} {

@@ -46,7 +46,7 @@ func TestSticky(t *testing.T) {
 		t.Error("left because others did")
 	}
 	policy.Timeouts.Idle++
-	p.SetPolicy(policy)
+	p.SetPolicy(new(policy))
 	if e := one(p, &c); e != first {
 		t.Error("left because the policy changed")
 	}

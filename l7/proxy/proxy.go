@@ -131,7 +131,8 @@ type Proxy struct {
 	mu    sync.Mutex
 	pools map[route.Backend]*backend.Pool
 	policies
-	serving int // calls of Serve
+	reaper  backend.Reaper // of pools
+	serving int            // calls of Serve
 }
 
 // New returns a Proxy that answers 503 until SetRoutes was called.
@@ -149,7 +150,7 @@ func New(o Options) *Proxy {
 	if o.Policy == (backend.Policy{}) {
 		o.Policy = backend.Default()
 	}
-	p.policies = policies{common: o.Policy}
+	p.policies = policies{common: new(o.Policy)}
 	p.SetBounds(Bounds{o.Timeouts, o.Limits, o.Caps})
 	p.grain = p.bounds.Load().Timeouts.grain(o.Policy.Timeouts)
 	p.clock.start = time.Now()
@@ -179,7 +180,7 @@ func (p *Proxy) SetEndpoints(m map[route.Backend][]route.Endpoint) {
 func (p *Proxy) SetPolicies(common backend.Policy, own map[route.Backend]backend.Policy) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.policies = policies{common, own}
+	p.policies = policies{&common, own}
 	for b, pl := range p.pools {
 		pl.SetPolicy(p.policies.of(b))
 	}
@@ -187,13 +188,13 @@ func (p *Proxy) SetPolicies(common backend.Policy, own map[route.Backend]backend
 
 // policies are those of all backends.
 type policies struct {
-	common backend.Policy
+	common *backend.Policy
 	own    map[route.Backend]backend.Policy
 }
 
-func (p policies) of(b route.Backend) backend.Policy {
+func (p policies) of(b route.Backend) *backend.Policy {
 	if policy, ok := p.own[b]; ok {
-		return policy
+		return &policy
 	}
 	return p.common
 }
@@ -202,7 +203,7 @@ func (p policies) of(b route.Backend) backend.Policy {
 func (p *Proxy) pool(b route.Backend) *backend.Pool {
 	pl := p.pools[b]
 	if pl == nil {
-		pl = backend.New(b, backend.Options{Log: p.log, Now: p.clock.now, Policy: p.policies.of(b)})
+		pl = backend.New(b, backend.Options{Log: p.log, Now: p.clock.now, Policy: p.policies.of(b), Reaper: &p.reaper})
 		p.pools[b] = pl
 	}
 	return pl

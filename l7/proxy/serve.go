@@ -205,7 +205,7 @@ func (s *server) sweep(ctx context.Context) {
 		s.each(expire)
 		s.copies.each(expire)
 		s.eachTended((*http2.Conn).Tick)
-		s.p.eachPool((*backend.Pool).Reap)
+		s.p.reaper.Reap()
 	}
 }
 
