@@ -215,9 +215,13 @@ func ring(bell chan struct{}) {
 // in the order of file names and documents is used, and one that can be read
 // before one that could once.
 func merge(files map[string]*file) ([]manifest, []fault) {
-	var manifests []manifest
+	n := 0
+	for _, f := range files {
+		n += len(f.manifests)
+	}
+	manifests := make([]manifest, 0, n)
 	var faults []fault
-	at := make(map[key]int)
+	at := make(map[key]int, n)
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		faults = append(faults, files[name].faults...)
 		for _, m := range files[name].manifests {

@@ -122,6 +122,11 @@ func parseDocuments(docs []document) parsed {
 	}
 	_ = group.Wait() // none fails
 	var p parsed
+	n := 0
+	for _, part := range parts {
+		n += len(part.manifests)
+	}
+	p.manifests = make([]manifest, 0, n)
 	for _, part := range parts {
 		p.manifests = append(p.manifests, part.manifests...)
 		p.faults = append(p.faults, part.faults...)
@@ -237,8 +242,10 @@ func (p *parsed) typed(at place, data []byte, h head) {
 		p.fault(at, k, false, "%v, which is passed over: correct or remove it", err)
 	}
 	object.SetNamespace(k.namespace)
+	object.SetName(k.name)       // one copy of it is enough
 	object.SetManagedFields(nil) // large and of no use here
 	object = converted(object)
+	fit(object)
 	if s, ok := object.(*corev1.Secret); ok {
 		trimSecret(s)
 	}

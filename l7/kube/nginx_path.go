@@ -129,7 +129,7 @@ func (t *translation) hasTLS(namespace, host string) bool {
 }
 
 func (t *translation) certified(h nginxHost) bool {
-	return remember(&t.reads.certified, h, t.of.certified[h] > 0)
+	return t.reads.certified.set(h, t.of.certified[h] > 0)
 }
 
 // A nginxPath is what an Ingress asks for of its paths.

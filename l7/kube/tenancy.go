@@ -52,9 +52,9 @@ func (t *translation) owns(field, host string) bool {
 	case host == "":
 		return true
 	}
-	owner, taken := t.owners[host]
+	owner, taken := t.owners.get(host)
 	if !taken {
-		remember(&t.owners, host, t.origin)
+		t.owners.set(host, t.origin)
 		return true
 	}
 	if owner.Namespace != t.origin.Namespace {

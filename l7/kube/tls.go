@@ -26,12 +26,13 @@ type certificates struct {
 	TLS          []TLS
 	CertRequests []CertRequest
 	Problems     []Problem
-	// owners are those of the hosts that a tls names.
-	owners map[string]route.Origin
+	// owners are those of the hosts that a tls names; it has an index, unless
+	// nothing was read yet.
+	owners few[string, route.Origin]
 }
 
 func (c *certificates) equal(o certificates) bool {
-	return o.owners != nil && slices.Equal(c.CertRequests, o.CertRequests) && slices.EqualFunc(c.TLS, o.TLS, func(a, b TLS) bool {
+	return o.owners.index != nil && slices.Equal(c.CertRequests, o.CertRequests) && slices.EqualFunc(c.TLS, o.TLS, func(a, b TLS) bool {
 		return a.Secret == b.Secret && a.Origin == b.Origin && slices.Equal(a.Hosts, b.Hosts) &&
 			bytes.Equal(a.Cert, b.Cert) && bytes.Equal(a.Key, b.Key)
 	})
@@ -61,9 +62,10 @@ func (t *Translator) readCertificates() certificates {
 		}
 	}
 	slices.SortFunc(all, compareAge)
+	n := len(t.tls.owners.index)
 	c := certifier{
-		translation: translation{opt: t.opt, of: t, owners: make(map[string]route.Origin, len(t.tls.owners))},
-		served:      make(map[string]servedBy, len(t.tls.owners)),
+		translation: translation{opt: t.opt, of: t, owners: few[string, route.Origin]{index: make(map[string]route.Origin, n)}},
+		served:      make(map[string]servedBy, n),
 	}
 	c.TLS = make([]TLS, 0, len(t.tls.TLS)+1)
 	for _, e := range all {
@@ -110,10 +112,10 @@ func tlsHostField(i, j int) string {
 // owns is that of a translation, for host j of entry i. Who has a rule for a host
 // has it first.
 func (t *certifier) owns(i, j int, host string) bool {
-	owner, taken := t.owners[host]
+	owner, taken := t.owners.get(host)
 	if p := t.of.byHost[host]; !taken && p != nil {
-		if owner, taken = p.owners[host]; taken {
-			t.owners[host] = owner
+		if owner, taken = p.owners.get(host); taken {
+			t.owners.set(host, owner)
 		}
 	}
 	if len(t.opt.HostOwners) == 0 && taken && owner.Namespace == t.origin.Namespace {

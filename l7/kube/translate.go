@@ -91,8 +91,8 @@ type translation struct {
 	ingresses []*netv1.Ingress
 	reads     reads
 
-	owners   map[string]route.Origin // of hosts
-	disowned map[claim]bool          // those told of
+	owners   few[string, route.Origin] // of hosts
+	disowned map[claim]bool            // those told of
 
 	// What follows is of the Ingress that is being read.
 	origin  route.Origin
@@ -102,10 +102,10 @@ type translation struct {
 // reads are the answers of a Translator that a Result was made of. Where one of
 // them is another, it is to be made anew.
 type reads struct {
-	services  map[serviceName]*corev1.Service
+	services  few[serviceName, *corev1.Service]
 	secrets   map[string]*corev1.Secret
 	counts    map[route.Backend]int
-	certified map[nginxHost]bool
+	certified few[nginxHost, bool]
 	pages     map[pageName]route.Backend
 }
 
@@ -143,7 +143,7 @@ func (t *translation) add(s route.Spec) { t.Specs = append(t.Specs, s) }
 // service returns a Service, nil where it does not exist.
 func (t *translation) service(b route.Backend) *corev1.Service {
 	name := serviceName{b.Namespace, b.Service}
-	return remember(&t.reads.services, name, t.of.index.object(name))
+	return t.reads.services.set(name, t.of.index.object(name))
 }
 
 // secret returns a Secret by "namespace/name", nil where it does not exist.

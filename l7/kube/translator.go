@@ -146,7 +146,7 @@ func (t *Translator) Policies() map[route.Backend]backend.Policy { return t.poli
 func (t *Translator) Result() Result {
 	r := Result{TLS: t.TLS(), CertRequests: t.CertRequests(), Problems: t.Problems(), Policies: t.Policies()}
 	for _, p := range sortedParts(t.parts) {
-		r.Specs = append(r.Specs, p.Specs...)
+		r.Specs = append(r.Specs, p.specs...)
 	}
 	return r
 }

@@ -7,6 +7,7 @@ import (
 
 	netv1 "k8s.io/api/networking/v1"
 
+	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/route"
 )
 
@@ -23,11 +24,13 @@ type entry struct {
 // A part is Ingresses that have hosts in common, the oldest one first, and what
 // they were translated to.
 type part struct {
-	entries []*entry
-	hosts   []string
-	Result
+	entries  []*entry
+	hosts    []string
+	specs    []route.Spec
+	problems []Problem
+	policies map[route.Backend]backend.Policy
 	reads    reads
-	owners   map[string]route.Origin
+	owners   few[string, route.Origin]
 	disowned map[claim]bool
 }
 
@@ -140,13 +143,13 @@ func (r *revision) dissolve(p *part, loose []*entry) []*entry {
 
 // forget notes that what p was translated to does not count any more.
 func (r *revision) forget(p *part) {
-	for i := range p.Specs {
-		r.hosts[p.Specs[i].Host] = nil
+	for i := range p.specs {
+		r.hosts[p.specs[i].Host] = nil
 	}
-	r.policies = r.policies || len(p.Policies) > 0
-	r.problems = r.problems || len(p.Problems) > 0
-	for host := range p.owners {
-		_, named := r.tls.owners[host]
+	r.policies = r.policies || len(p.policies) > 0
+	r.problems = r.problems || len(p.problems) > 0
+	for host := range p.owners.all() {
+		_, named := r.tls.owners.get(host)
 		r.certificates = r.certificates || named
 	}
 }
@@ -204,9 +207,10 @@ func (r *revision) translate(p *part) {
 		t.ingress(in)
 	}
 	t.dialect.finish(&t)
-	p.Result, p.reads, p.owners, p.disowned = t.Result, t.reads, t.owners, t.disowned
+	p.specs, p.problems, p.policies = t.Specs, t.Problems, t.Policies
+	p.reads, p.owners, p.disowned = t.reads, t.owners, t.disowned
 	r.forget(p)
-	for host, specs := range route.ByHost(p.Specs) {
+	for host, specs := range route.ByHost(p.specs) {
 		r.hosts[host] = specs
 	}
 }
@@ -214,7 +218,7 @@ func (r *revision) translate(p *part) {
 // finish puts together what is of all parts.
 func (r *revision) finish(secrets bool) Change {
 	t := r.Translator
-	certificates := r.certificates || secrets || t.tls.owners == nil
+	certificates := r.certificates || secrets || t.tls.owners.index == nil
 	if certificates {
 		before := t.tls
 		t.tls = t.readCertificates()
@@ -224,7 +228,7 @@ func (r *revision) finish(secrets bool) Change {
 	if r.policies {
 		t.policies = nil
 		for p := range t.parts {
-			for b, policy := range p.Policies {
+			for b, policy := range p.policies {
 				remember(&t.policies, b, policy)
 			}
 		}
@@ -240,7 +244,7 @@ func (r *revision) finish(secrets bool) Change {
 func (t *Translator) allProblems() []Problem {
 	faulty := make(map[*part]bool)
 	for p := range t.parts {
-		if len(p.Problems) > 0 {
+		if len(p.problems) > 0 {
 			faulty[p] = true
 		}
 	}
@@ -255,7 +259,7 @@ func (t *Translator) allProblems() []Problem {
 		}
 	}
 	for _, p := range sortedParts(faulty) {
-		tell(p.Problems)
+		tell(p.problems)
 	}
 	tell(t.tls.Problems)
 	return out

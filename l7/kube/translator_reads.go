@@ -54,7 +54,7 @@ func (r *revision) outdated(toggled map[nginxHost]bool, secrets map[string]bool,
 }
 
 func (r *reads) otherServices(touched map[serviceName]bool, x *EndpointIndex) bool {
-	for name, was := range r.services {
+	for name, was := range r.services.all() {
 		if touched[name] && !sameService(was, x.object(name)) {
 			return true
 		}
@@ -91,7 +91,7 @@ func (r *reads) otherSecrets(changed map[string]bool) bool {
 }
 
 func (r *reads) otherCertified(now map[nginxHost]int) bool {
-	for h, was := range r.certified {
+	for h, was := range r.certified.all() {
 		if was != (now[h] > 0) {
 			return true
 		}
