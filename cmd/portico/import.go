@@ -117,7 +117,7 @@ func writeSecret(path, text string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Cleanup() // of what was not renamed
+	defer func() { _ = f.Cleanup() }() // of what was not renamed
 	if _, err := f.WriteString(text); err != nil {
 		return err
 	}

@@ -152,12 +152,13 @@ func (p *plan) appendHeaders(e *encoder, dst []byte, prefix string, fields []Fie
 			continue
 		}
 		dst = append(appendCanonical(append(dst, prefix...), f.Name), `":`...)
-		if mode == Redact {
+		switch {
+		case mode == Redact:
 			dst = append(dst, `"`+redacted+`"`...)
-		} else if slices.Contains(withURL, string(e.scratch)) {
+		case slices.Contains(withURL, string(e.scratch)):
 			e.scratch = p.queries.appendURL(e.scratch[:0], f.Value)
 			dst = appendQuoted(dst, e.scratch)
-		} else {
+		default:
 			dst = appendQuoted(dst, f.Value)
 		}
 	}

@@ -233,7 +233,9 @@ func (x *EndpointIndex) removeSlice(slice *discoveryv1.EndpointSlice) {
 // touch notes that another slice has come or gone.
 func (x *EndpointIndex) touch(s *service) {
 	x.stale[s] = true
-	x.touched[s.name] = x.touched[s.name]
+	if !x.touched[s.name] {
+		x.touched[s.name] = false // it is there, the Service itself is as it was
+	}
 }
 
 // refresh looks at the stale Services again and returns what has changed.

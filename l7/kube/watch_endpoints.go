@@ -37,7 +37,7 @@ func followSlices(w *reader, k *kind[*discoveryv1.EndpointSlice], client rest.In
 			end()
 
 			turn, end = context.WithCancel(ctx)
-			lw = untilThere(w, old.source(w, s.reading), client, end)
+			lw = untilThere(old.source(w, s.reading), client, end)
 			//nolint:staticcheck // old API servers have nothing else
 			newReflector(old.what(), lw, &corev1.Endpoints{}, &endpointsStore{store: s}).RunWithContext(turn)
 			end()
@@ -79,7 +79,7 @@ func unlessMissing(w *reader, r *reading, lw *cache.ListWatch, end func()) *cach
 
 // untilThere lists and watches, and calls end where the API server has
 // EndpointSlices after all.
-func untilThere(w *reader, lw *cache.ListWatch, client rest.Interface, end func()) *cache.ListWatch {
+func untilThere(lw *cache.ListWatch, client rest.Interface, end func()) *cache.ListWatch {
 	there := func(ctx context.Context) bool {
 		ctx, cancel := context.WithTimeout(ctx, listTimeout)
 		defer cancel()

@@ -28,7 +28,7 @@ func (b *buffer) put(p []byte) {
 
 // fill reads once, making room first: what is held moves to the front, and a
 // full buffer grows up to most bytes.
-func (b *buffer) fill(r io.Reader, most int) (int, error) {
+func (b *buffer) fill(r io.Reader, most int) error {
 	switch {
 	case b.r == b.w:
 		b.clear()
@@ -37,7 +37,7 @@ func (b *buffer) fill(r io.Reader, most int) (int, error) {
 		b.r = b.base
 	case b.w == len(b.b):
 		if len(b.b) >= most {
-			return 0, io.ErrShortBuffer
+			return io.ErrShortBuffer
 		}
 		bigger := make([]byte, min(2*len(b.b), most))
 		copy(bigger, b.b)
@@ -46,9 +46,9 @@ func (b *buffer) fill(r io.Reader, most int) (int, error) {
 	n, err := r.Read(b.b[b.w:])
 	b.w += n
 	if n > 0 {
-		return n, nil // an error comes again
+		return nil // an error comes again
 	}
-	return n, err
+	return err
 }
 
 // Buffers come in two sizes: small ones wait with idle clients for a request,

@@ -48,7 +48,7 @@ func (c *conn) readIntroduction() error {
 			}
 			return nil
 		}
-		if _, err := c.in.fill(c.raw, proxyproto.Longest); err != nil {
+		if err := c.in.fill(c.raw, proxyproto.Longest); err != nil {
 			if c.in.len() == 0 && c.deadline.cut() == 0 {
 				return errEnded // somebody who looks whether the port is open
 			}

@@ -153,7 +153,7 @@ func (c *conn) readHead() ([]byte, error) {
 				return nil, errEnded
 			}
 		}
-		if _, err := c.in.fill(c.rw, c.bounds.Head.Head); err != nil {
+		if err := c.in.fill(c.rw, c.bounds.Head.Head); err != nil {
 			if searched > 0 || !c.reprieve() {
 				return nil, c.headError(searched)
 			}

@@ -221,7 +221,7 @@ func (l *leash) readResponse(c carrier, x *exchange, b *backend.Conn) (got bool,
 				return true, err
 			}
 			searched = x.in.len()
-			if _, err := x.in.fill(b.Conn, headroom+l.p.limits.Head); err != nil {
+			if err := x.in.fill(b.Conn, headroom+l.p.limits.Head); err != nil {
 				return got || searched > 0, err
 			}
 			continue

@@ -181,7 +181,7 @@ func (s *plainSource) held(x *exchange) ([]byte, error) {
 
 func (s *plainSource) next(x *exchange) ([]byte, error) {
 	x.in.clear()
-	_, err := x.in.fill(s.b, len(x.in.b))
+	err := x.in.fill(s.b, len(x.in.b))
 	if err == io.EOF && x.down.framing == http1.Close { //nolint:errorlint // as the connection gave it
 		x.down.done = true
 		return nil, nil

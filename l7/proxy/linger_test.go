@@ -120,7 +120,7 @@ func TestFarewell(t *testing.T) {
 		t.Run(front, func(t *testing.T) {
 			w := way{front, "HTTP/1.1"}
 			v := w.visit(t, proxy.Options{Drain: 10 * time.Second}, w.endpoint(t, tell))
-			nc := net.Conn(v.dial(t).Conn)
+			nc := v.dial(t).Conn
 			if v.entry.TLS != nil {
 				config := v.Transport.(*http.Transport).TLSClientConfig.Clone()
 				config.NextProtos = []string{"h2"}

@@ -152,7 +152,7 @@ func (c *conn) stream(x *exchange, b *backend.Conn, plain bool) error {
 		// What was held is sent: the buffer is empty, or holds what the
 		// endpoint sent too much.
 		x.in.clear()
-		_, err := x.in.fill(b.Conn, len(x.in.b))
+		err := x.in.fill(b.Conn, len(x.in.b))
 		if errors.Is(err, io.EOF) && x.down.framing == http1.Close {
 			x.down.done = true
 			return nil

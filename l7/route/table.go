@@ -202,12 +202,12 @@ func compareShown(a, b *Route) int {
 }
 
 // Compare orders backends by namespace, Service, port, and how they are used.
-func (a Backend) Compare(b Backend) int {
+func (b Backend) Compare(c Backend) int {
 	return cmp.Or(
-		strings.Compare(a.Namespace, b.Namespace),
-		strings.Compare(a.Service, b.Service),
-		strings.Compare(a.Port, b.Port),
-		strings.Compare(a.As, b.As),
+		strings.Compare(b.Namespace, c.Namespace),
+		strings.Compare(b.Service, c.Service),
+		strings.Compare(b.Port, c.Port),
+		strings.Compare(b.As, c.As),
 	)
 }
 

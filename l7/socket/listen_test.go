@@ -72,13 +72,13 @@ func TestListenerWaits(t *testing.T) {
 		return c, time.Since(start)
 	}
 	dial(t, l)
-	c, took := accept()
+	_, took := accept()
 	if took < 900*time.Millisecond || took > 10*time.Second {
 		t.Errorf("a silent client came after %v", took)
 	}
 	silent := dial(t, l)
 	dial(t, l).Close()
-	c, _ = accept()
+	c, _ := accept()
 	if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("of who only connects: %d, %v", n, err)
 	}

@@ -191,7 +191,7 @@ func (s *soak) eatMemory() {
 	if err := unix.Sysinfo(&info); err != nil {
 		s.Fatal(err)
 	}
-	eat := uint64(info.Freeram)*uint64(info.Unit)*9/10 + uint64(info.Bufferram)*uint64(info.Unit)
+	eat := (info.Freeram*9/10 + info.Bufferram) * uint64(info.Unit)
 	dir := s.TempDir()
 	if err := unix.Mount("none", dir, "tmpfs", 0, fmt.Sprintf("size=%d", eat)); err != nil {
 		s.Fatal(err)

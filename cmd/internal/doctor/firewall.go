@@ -32,11 +32,10 @@ func checkFirewall(ctx context.Context, n *Node) []Finding {
 // flowsOf is what must come in.
 func flowsOf(n *Node) []flow {
 	var out []flow
-	iface := ""
 	for _, g := range n.Config.VIP.Groups {
 		dst := g.Addresses[0].Addr()
-		if iface = g.Interface; g.Owner == vip.OwnerVRRP {
-			f := flow{name: "VRRP (IP protocol 112)", proto: 112, iface: iface, dst: vrrp.Multicast(dst)}
+		if g.Owner == vip.OwnerVRRP {
+			f := flow{name: "VRRP (IP protocol 112)", proto: 112, iface: g.Interface, dst: vrrp.Multicast(dst)}
 			if len(g.VRRP.Peers) > 0 {
 				f.dst = dst // unicast comes to an address of this node: any stands for it
 			}
@@ -44,7 +43,7 @@ func flowsOf(n *Node) []flow {
 		}
 		for _, e := range n.Config.L7.Entrypoints {
 			if a, err := netip.ParseAddrPort(listenAddr(e.Listen)); err == nil {
-				out = append(out, flow{name: fmt.Sprintf("TCP port %d of %s", a.Port(), dst), proto: 6, port: a.Port(), iface: iface, dst: dst})
+				out = append(out, flow{name: fmt.Sprintf("TCP port %d of %s", a.Port(), dst), proto: 6, port: a.Port(), iface: g.Interface, dst: dst})
 			}
 		}
 	}

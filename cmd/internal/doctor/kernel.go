@@ -73,7 +73,7 @@ func eachLine(files fs.FS, name string, do func(line string)) {
 	if err != nil {
 		return // no such facts: the judgement goes without
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was read alone
 	for s := bufio.NewScanner(f); s.Scan(); {
 		do(s.Text())
 	}

@@ -101,7 +101,7 @@ func (n *Node) unreadable(prefix string) string {
 			return f.Path
 		}
 		if err == nil {
-			file.Close()
+			_ = file.Close() // nothing was asked of it
 		}
 	}
 	return ""

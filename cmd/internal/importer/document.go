@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
 // An Origin is a line of a source.
@@ -161,19 +159,6 @@ func quote(s string) string {
 	}
 	b.WriteByte('"')
 	return b.String()
-}
-
-// bareKey is a key as it stands in a header or a table.
-func bareKey(s string) string {
-	for _, r := range s {
-		if !(r == '-' || r == '_' || r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r))) {
-			return quote(s)
-		}
-	}
-	if s == "" {
-		return `""`
-	}
-	return s
 }
 
 // oneLine makes a text fit into a comment: TOML allows no control character

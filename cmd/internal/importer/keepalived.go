@@ -42,7 +42,6 @@ type instance struct {
 	vrrp      *table
 	// what members of a sync group must share
 	priority, preempt, interval string
-	alerts                      bool
 }
 
 // A mail says where alerts go.

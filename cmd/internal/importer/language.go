@@ -264,7 +264,8 @@ func sequence(words []string) []string {
 		}
 		n = append(n, v)
 	}
-	first, step, last := 0, 1, 0
+	var first, last int
+	step := 1
 	switch len(n) {
 	case 2:
 		first, last = n[0], n[1]

@@ -17,7 +17,7 @@ func (k *keepalived) notifiers(n node, names []string) {
 		case isScript && len(d.words) > 1:
 			k.notifyScript(d, names, s)
 		case d.name() == "smtp_alert" && !slices.Contains([]string{"false", "off", "no"}, d.word(1)):
-			k.notifyMail(d, names)
+			k.notifyMail(d)
 		}
 	}
 }
@@ -48,7 +48,7 @@ func (k *keepalived) notifyScript(d node, names, states []string) {
 
 // notifyMail makes one [[notify]] of all smtp_alert: they go to the same
 // people.
-func (k *keepalived) notifyMail(d node, names []string) {
+func (k *keepalived) notifyMail(d node) {
 	if len(k.mail.to) == 0 || k.mail.server == "" {
 		k.doc.note(nil, Wrong, d.at, "smtp_alert without notification_email or smtp_server in global_defs sends nothing")
 		return

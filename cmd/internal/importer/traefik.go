@@ -16,8 +16,6 @@ type traefik struct {
 	folder  string
 	file    string
 	options []option
-	// entrypoints are in the order of the file.
-	entrypoints []string
 	// guards are middlewares of entrypoints, by their names in small letters.
 	guards map[string][]string
 	names  map[string]bool // of middlewares and routes

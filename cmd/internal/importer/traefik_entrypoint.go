@@ -69,7 +69,7 @@ func (t *traefik) entrypoint(name string) {
 			t.doc.note(e, Changed, o.at, "permanent of a redirect to an entrypoint: portico says how long by itself")
 		}
 	}
-	t.entrypointTLS(e, name)
+	t.entrypointTLS(name)
 	t.guards[strings.ToLower(name)] = t.guard("entrypoint-"+name, ep())
 	if o, has := t.get(ep("compress")...); has {
 		if o.truth() {
@@ -112,7 +112,7 @@ func (t *traefik) trusted(e *table, name string) {
 	}
 }
 
-func (t *traefik) entrypointTLS(e *table, name string) {
+func (t *traefik) entrypointTLS(name string) {
 	if !t.has("entryPoints", name, "tls") {
 		return
 	}
