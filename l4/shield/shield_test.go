@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,12 +21,21 @@ import (
 
 // A plane is who drops the packets.
 type plane struct {
+	mu   sync.Mutex
 	list map[netip.Prefix]time.Time
 	off  error
 }
 
-// String is the list, a network and the seconds it has left a word.
+func (p *plane) deny(list map[netip.Prefix]time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.list = list
+}
+
+// text is the list, a network and the seconds it has left a word.
 func (p *plane) text(now time.Time) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	var words []string
 	for _, n := range slices.SortedFunc(maps.Keys(p.list), netip.Prefix.Compare) {
 		word := n.String()
@@ -40,7 +50,7 @@ func (p *plane) text(now time.Time) string {
 func (p *plane) shield(path string) *Shield {
 	return New(Options{
 		Log: slog.New(slog.DiscardHandler), File: path,
-		Deny: func(list map[netip.Prefix]time.Time) { p.list = list },
+		Deny: p.deny,
 		Denied: func() map[netip.Prefix]uint64 {
 			return map[netip.Prefix]uint64{netip.MustParsePrefix("192.0.2.0/24"): 7}
 		},
