@@ -107,7 +107,7 @@ test-cluster: deps build bin/vm
 	PORTICO_CLUSTER=1 PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(TESTSUM) --packages='./test/scenario/nodes ./test/scenario/kubeproxy' -- -count=1 -timeout 20m -p 1 -exec '$(CURDIR)/bin/vm'
 
 test-package: deps package bin/vm
-	PORTICO_LAB=1 $(TESTSUM) --packages=./test/package -- -count=1 -timeout 20m
+	PORTICO_LAB=1 $(TESTSUM) --packages=./test/package -- -count=1 -timeout 40m
 
 lint: deps
 	test -z "$$(gofmt -l bpf cmd l4 l7 health vip test bpf packaging)"
