@@ -11,7 +11,7 @@ TESTSUM   = $(GO) run gotest.tools/gotestsum@v1.13.0 --format testname \
 # Packages whose tests need a kernel with ip_vs, and run inside the guest.
 KERNEL    = ./bpf ./l4/ipvs ./test/vm/guest ./test/lab ./test/scenario
 # Tests among them that compare more than they check: bench-detect has them.
-COMPARE   = FailureDetection|StreamsOutlive
+COMPARE   = FailureDetection|StreamsOutlive|WithAdvertsEach100ms
 # Packages whose tests need a real API server.
 CLUSTER   = ./test/cluster ./l7/kube ./test/scenario/apiserver ./test/scenario/acme ./test/scenario/podroutes
 # Packages that have a target of their own.
