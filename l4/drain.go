@@ -45,6 +45,9 @@ func means(target string, s Service, r Server) bool {
 	return target == r.Name || target == r.Addr.String()
 }
 
+// keptOrders is how many of the latest orders a status tells.
+const keptOrders = 32
+
 // ErrNoServer is returned by Drain for a target that no server is.
 var ErrNoServer = errors.New("no server is meant")
 
@@ -76,6 +79,12 @@ func (r *Reconciler) Drain(target string, off bool) error {
 		return fmt.Errorf("remember the drain: %w", err)
 	}
 	r.drains = drains
+	if stands == off {
+		r.orders = append(r.orders[max(0, len(r.orders)+1-keptOrders):], DrainOrder{
+			Seq: r.ordered + 1, At: time.Now(), Target: target, Drained: !off,
+		})
+		r.ordered++
+	}
 	r.opt.Log.Info("drain", "target", target, "on", !off)
 	r.Kick()
 	return nil

@@ -181,6 +181,10 @@ func TestDrainByCommand(t *testing.T) {
 		}
 		n.sync(t)
 		n.holds(t, target+" given back", full)
+		o := n.Status().DrainOrders
+		if last := o[len(o)-1]; last.Seq != uint64(len(o)) || last.Target != target || last.Drained || last.At.IsZero() {
+			t.Errorf("%s: orders %+v", target, o)
+		}
 	}
 	for _, target := range []string{"edge-1", "10.0.0.3", "10.0.0.2:81", "other/edge-2", "", "web/", "web"} {
 		if err := n.Drain(target, false); !errors.Is(err, l4.ErrNoServer) {

@@ -61,6 +61,10 @@ type Reconciler struct {
 	// drains are nil until they were read from the drain file, and then never
 	// changed in place.
 	drains Drains
+	// orders are the latest that changed drains, oldest first, and ordered how
+	// many there were.
+	orders  []DrainOrder
+	ordered uint64
 }
 
 // New returns a Reconciler that touches nothing until Run or Sync.

@@ -18,6 +18,8 @@ type Status struct {
 	Services      []ServiceStatus `json:"services"`
 	// Drains are the operator's, in order of their targets.
 	Drains []DrainStatus `json:"drains,omitempty"`
+	// DrainOrders are the latest since this director started, oldest first.
+	DrainOrders []DrainOrder `json:"drain_orders,omitempty"`
 	// Sync is there where sync daemons are configured.
 	Sync *SyncStatus `json:"sync,omitempty"`
 }
@@ -39,6 +41,15 @@ type DrainStatus struct {
 	Programmed  int `json:"programmed"`
 	Serving     int `json:"serving"`
 	Connections int `json:"connections"`
+}
+
+// A DrainOrder took a target out of service, or gave it back.
+type DrainOrder struct {
+	// Seq counts this director's orders from 1.
+	Seq     uint64    `json:"seq"`
+	At      time.Time `json:"at"`
+	Target  string    `json:"target"`
+	Drained bool      `json:"drained"`
 }
 
 // A ServiceStatus is one virtual service: a configured service has one for
@@ -111,12 +122,12 @@ type ServerStatus struct {
 // way, but not long, and then reports what the latest one found.
 func (r *Reconciler) Status() Status {
 	r.mu.Lock()
-	v, drains := r.view, r.drains
+	v, drains, orders := r.view, r.drains, r.orders
 	r.mu.Unlock()
 	if fresh, err := r.fresh(v); err == nil {
 		v.have = fresh
 	}
-	st := Status{LastReconcile: v.at, Services: []ServiceStatus{}}
+	st := Status{LastReconcile: v.at, Services: []ServiceStatus{}, DrainOrders: orders}
 	if v.err != nil {
 		st.LastError = v.err.Error()
 	}

@@ -109,7 +109,7 @@ func verdicts(a, b health.Status) (out []Event) {
 	}
 	for _, c := range b.Checks {
 		was, known := before[c.Name]
-		if !known || !c.Known || was.Known && was.Up == c.Up {
+		if !known || !c.Known || was.Known && was.Up == c.Up && was.Since.Equal(c.Since) {
 			continue
 		}
 		e := Event{At: c.Since, Level: Info, Part: "health", Object: c.Name, Text: "up"}
@@ -130,18 +130,18 @@ func kernel(a, b l4.Status, now time.Time) (out []Event) {
 	default:
 		out = append(out, Event{now, Warn, "l4", "dataplane", b.LastError})
 	}
-	before := map[string]bool{}
-	for _, d := range a.Drains {
-		before[d.Target] = true
+	var told uint64
+	if n := len(a.DrainOrders); n > 0 {
+		told = a.DrainOrders[n-1].Seq
 	}
-	for _, d := range b.Drains {
-		if !before[d.Target] {
-			out = append(out, Event{d.Since, Info, "l4", d.Target, "taken out of service"})
+	for _, o := range b.DrainOrders {
+		text := "given back to service"
+		if o.Drained {
+			text = "taken out of service"
 		}
-		delete(before, d.Target)
-	}
-	for _, target := range slices.Sorted(maps.Keys(before)) {
-		out = append(out, Event{now, Info, "l4", target, "given back to service"})
+		if o.Seq > told {
+			out = append(out, Event{o.At, Info, "l4", o.Target, text})
+		}
 	}
 	return out
 }

@@ -85,13 +85,17 @@ func TestEvents(t *testing.T) {
 		}
 		return &vip.Status{Groups: []vip.GroupStatus{g}}
 	}
+	since := func(n int) *health.Status {
+		return &health.Status{Checks: []health.CheckStatus{{Name: "c", State: health.State{Known: true, Up: true, Since: after(n)}}}}
+	}
 	check := func(known, up bool) *health.Status {
 		return &health.Status{Checks: []health.CheckStatus{{Name: "c", State: health.State{Known: known, Up: up, Since: after(9), Reason: "refused"}}}}
 	}
-	drains := func(targets ...string) *l4.Status {
+	orders := func(targets ...string) *l4.Status {
 		var s l4.Status
-		for _, d := range targets {
-			s.Drains = append(s.Drains, l4.DrainStatus{Target: d, Since: after(1)})
+		for i, d := range targets {
+			target, back := strings.CutPrefix(d, "-")
+			s.DrainOrders = append(s.DrainOrders, l4.DrainOrder{Seq: uint64(i + 1), At: after(i), Target: target, Drained: !back})
 		}
 		return &s
 	}
@@ -107,9 +111,11 @@ func TestEvents(t *testing.T) {
 			"12:00:06 info vip edge: Active, was Backup: reason 3; 12:00:04 info vip edge: Active, was Backup: reason 2"},
 		{"a server fell", history.Snapshot{Health: check(true, true)}, history.Snapshot{Health: check(true, false)}, "12:00:18 warn health c: down: refused"},
 		{"first answer", history.Snapshot{Health: check(false, false)}, history.Snapshot{Health: check(true, true)}, "12:00:18 info health c: up"},
+		{"down and up between two looks", history.Snapshot{Health: since(9)}, history.Snapshot{Health: since(12)}, "12:00:24 info health c: up"},
 		{"a check that is not known yet", history.Snapshot{Health: &health.Status{}}, history.Snapshot{Health: check(true, true)}, ""},
-		{"drained", history.Snapshot{L4: drains("a")}, history.Snapshot{L4: drains("a", "b")}, "12:00:02 info l4 b: taken out of service"},
-		{"given back", history.Snapshot{L4: drains("a")}, history.Snapshot{L4: drains()}, "12:01:00 info l4 a: given back to service"},
+		{"drained", history.Snapshot{L4: orders("a")}, history.Snapshot{L4: orders("a", "b")}, "12:00:02 info l4 b: taken out of service"},
+		{"drained and given back at once", history.Snapshot{L4: orders("a")}, history.Snapshot{L4: orders("a", "b", "-b")},
+			"12:00:04 info l4 b: given back to service; 12:00:02 info l4 b: taken out of service"},
 		{"the kernel refuses", history.Snapshot{L4: &l4.Status{}}, history.Snapshot{L4: &l4.Status{LastError: "no"}}, "12:01:00 warn l4 dataplane: no"},
 		{"and takes again", history.Snapshot{L4: &l4.Status{LastError: "no"}}, history.Snapshot{L4: &l4.Status{}}, "12:01:00 info l4 dataplane: in step again"},
 		{"the proxy dies", history.Snapshot{L7: ready(true)}, history.Snapshot{Missing: "gone"}, "12:01:00 warn l7 proxy: does not answer: gone"},
