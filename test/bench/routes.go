@@ -42,6 +42,9 @@ func (s site) backends() int {
 	return 1
 }
 
+// settling is how long a proxy has to give back what it needed to start.
+const settling = 5 * time.Second
+
 // routes measures what many hosts cost: the time until the last is served, the
 // memory then, and a request for any of them beside requests for one.
 func routes(t lab.T, o options) {
@@ -50,12 +53,14 @@ func routes(t lab.T, o options) {
 	cert := writeCertificate(t, node)
 	startOrigin(t, node)
 	all := site{cert: cert, hosts: o.hosts, apart: true}
-	t.Logf("%d hosts and backends: until the last is served, and memory (PSS) then", o.hosts)
+	t.Logf("%d hosts and backends: until the last is served, memory (PSS) then, and when settled %v later", o.hosts, settling)
 	for _, start := range starters(t, node, o) {
 		begin := time.Now()
 		p := start(all)
 		took := time.Since(begin)
-		t.Logf("%-10s %8d ms %8d MB", p.name, took.Milliseconds(), pss(t, p.proc.Pid())>>20)
+		then := pss(t, p.proc.Pid())
+		time.Sleep(settling)
+		t.Logf("%-10s %8d ms %8d MB %8d MB", p.name, took.Milliseconds(), then>>20, pss(t, p.proc.Pid())>>20)
 		_ = p.proc.Stop() // how it ends is no matter
 	}
 	var proxies []*proxy
