@@ -16,6 +16,7 @@ const module = "github.com/portico-lb/portico/"
 // beside what stands below itself. Patterns are path.Match's. The picture is
 // in packaging/doc/architecture.md; what is not drawn there is a mistake.
 var allowed = map[string][]string{
+	"internal/rtnl":        {}, // the kernel's words, for whoever reads them
 	"health":               {"health/*"},
 	"health/command":       {},
 	"health/drpath":        {},
@@ -33,10 +34,10 @@ var allowed = map[string][]string{
 	"l4":                   {"health"},
 	"l4/l4test":            {"l4"},
 	"l4/nodes":             {"l4"},
-	"l4/guard":             {"l4", "test/lab"},
+	"l4/guard":             {"l4", "internal/rtnl", "test/lab"},
 	"l4/ipvs":              {"l4"},
 	"l4/shield":            {"l4"},
-	"l4/xdp":               {"l4", "l4/l4test", "l4/xdp/mh", "bpf", "test/lab"},
+	"l4/xdp":               {"l4", "internal/rtnl", "l4/l4test", "l4/xdp/mh", "bpf", "test/lab"},
 	"l4/xdp/mh":            {}, // the kernel's arithmetic
 	"l7":                   {"l7/*"},
 	"l7/route":             {},
@@ -48,7 +49,7 @@ var allowed = map[string][]string{
 	"l7/certs":             {},
 	"l7/acme":              {},
 	"l7/kube":              {"l7/route", "l7/middleware", "l7/value", "l7/backend", "health"}, // annotations become steps and policies
-	"l7/podroutes":         {},
+	"l7/podroutes":         {"internal/rtnl"},
 	"l7/socket":            {},
 	"l7/backend":           {"l7/route", "l7/socket", "l7/proxyproto"},
 	"l7/accesslog":         {"l7/route", "l7/value"},

@@ -10,6 +10,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/portico-lb/portico/internal/rtnl"
 	"github.com/portico-lb/portico/l4"
 )
 
@@ -46,7 +47,7 @@ func (p *Plane) follow(cfg Config, before l4.State, o *outcome) error {
 	if err := p.release(); err != nil {
 		return err
 	}
-	links, err := dump("interfaces", netlink.LinkList)
+	links, err := rtnl.Dump("interfaces", netlink.LinkList)
 	if err != nil {
 		return err
 	}
@@ -107,7 +108,7 @@ func (p *Plane) fill(on map[int]MAC, before l4.State, o *outcome) error {
 	}
 	hops, unsure := host.hops(on)
 	for _, n := range unsure {
-		if err := ask(n); err != nil {
+		if err := rtnl.Ask(n.Link, n.Addr); err != nil {
 			p.opt.Log.Debug("neighbour", "err", err)
 		}
 	}

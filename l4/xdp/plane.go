@@ -7,6 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/portico-lb/portico/internal/rtnl"
 	"github.com/portico-lb/portico/l4"
 )
 
@@ -119,12 +122,13 @@ func (p *Plane) Run(ctx context.Context, ready func()) error {
 	news := make(chan struct{}, 1)
 	failed := make(chan error, 1)
 	wg.Go(func() {
-		failed <- watch(ctx, func() {
+		failed <- rtnl.Watch(ctx, func() {
 			select {
 			case news <- struct{}{}:
 			default:
 			}
-		})
+		}, unix.RTNLGRP_NEIGH, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
+			unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE)
 	})
 	tick := time.NewTicker(every)
 	defer tick.Stop()

@@ -7,7 +7,10 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/portico-lb/portico/internal/rtnl"
 )
 
 const (
@@ -118,7 +121,8 @@ func (k *Keeper) config() Config {
 // listen rings when the kernel's routes change.
 func (k *Keeper) listen(ctx context.Context, bell chan struct{}) {
 	for ctx.Err() == nil {
-		if err := watch(ctx, func() { ring(bell) }); err != nil {
+		if err := rtnl.Watch(ctx, func() { ring(bell) }, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE,
+			unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR); err != nil {
 			k.log.Warn("changes of routes go unnoticed for a while", "err", err)
 		}
 		select {

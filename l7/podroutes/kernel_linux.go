@@ -1,7 +1,6 @@
 package podroutes
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,21 +8,23 @@ import (
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"github.com/portico-lb/portico/internal/rtnl"
 )
 
 // Read returns the routes of the main table that lead to a network.
 func Read() ([]Found, error) {
-	routes, err := netlink.RouteListFiltered(unix.AF_UNSPEC, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
+	routes, err := rtnl.Dump("routes", func() ([]netlink.Route, error) {
+		return netlink.RouteListFiltered(unix.AF_UNSPEC, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
+	})
 	if err != nil {
-		return nil, fmt.Errorf("read routes: %w", err)
+		return nil, err
 	}
 	var out []Found
 	for _, r := range routes {
 		if p, ok := prefix(r.Dst); ok {
-			via, _ := netip.AddrFromSlice(r.Gw)
-			out = append(out, Found{Pods: p, Via: via.Unmap(), Ours: r.Protocol == Mark})
+			out = append(out, Found{Pods: p, Via: rtnl.Addr(r.Gw), Ours: r.Protocol == Mark})
 		}
 	}
 	return out, nil
@@ -76,27 +77,5 @@ func Apply(o Op) error {
 		return fmt.Errorf("%v: %w: the Node must stand on a network of this machine", o, err)
 	default:
 		return fmt.Errorf("%v: %w", o, err)
-	}
-}
-
-// watch rings once it listens, and for every change of routes and addresses
-// from then on, until ctx ends.
-func watch(ctx context.Context, ring func()) error {
-	s, err := nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE,
-		unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR)
-	if err != nil {
-		return fmt.Errorf("subscribe to routes: %w", err)
-	}
-	defer s.Close()
-	defer context.AfterFunc(ctx, s.Close)()
-	for {
-		ring()
-		_, _, err := s.Receive()
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil && !errors.Is(err, unix.ENOBUFS): // messages were lost
-			return fmt.Errorf("receive routes: %w", err)
-		}
 	}
 }
