@@ -12,7 +12,9 @@ import (
 type checkDefaults struct {
 	interval, timeout float64
 	fall              int
-	host              string
+	// retried says that the source says how often, rather than keepalived.
+	retried bool
+	host    string
 }
 
 func (c *checkDefaults) directive(d node) {
@@ -29,7 +31,7 @@ func (c *checkDefaults) directive(d node) {
 		}
 	case "retry", "nb_get_retry":
 		if n, ok := number(d.word(1), 0, 99); ok {
-			c.fall = n + 1
+			c.fall, c.retried = n+1, true
 		}
 	case "virtualhost":
 		c.host = d.word(1)
@@ -57,7 +59,9 @@ func (c *check) note(kind Kind, at Origin, format string, args ...any) {
 
 // text tells checks apart.
 func (c *check) text() string {
-	parts := []string{c.kind, fmt.Sprint(c.port, c.defaults)}
+	d := c.defaults
+	d.retried = false // it says who said, not what
+	parts := []string{c.kind, fmt.Sprint(c.port, d)}
 	for _, k := range c.keys {
 		parts = append(parts, k.name+k.value)
 	}
@@ -107,7 +111,7 @@ func (s *serviceReader) readCheck(d node, defaults checkDefaults, port int) *che
 		return nil
 	}
 	c.kind, c.strength = k.kind, k.strength
-	if defaults.fall == 2 { // nobody has said otherwise
+	if !defaults.retried {
 		c.defaults.fall = k.fall
 	}
 	for _, o := range d.body {
@@ -200,11 +204,16 @@ func (c *check) http(d node) {
 			case "virtualhost":
 				c.defaults.host = o.word(1)
 			case "regex":
+				if u.has("regex_no_match") {
+					c.note(Lost, o.at, "regex with regex_no_match: body says what the answer must hold, not what it must not")
+					continue
+				}
 				if _, err := regexp.Compile(o.word(1)); err != nil {
 					c.note(Lost, o.at, "regex %s is none of Go's: %v", o.word(1), err)
 					continue
 				}
 				c.set(o.at, "body", o.word(1))
+			case "regex_no_match": // told with the expression
 			case "digest":
 				c.note(Lost, o.at, "digest: body is a regular expression of what the answer holds")
 			default:

@@ -53,6 +53,7 @@ func TestGolden(t *testing.T) {
 		"language": {Keepalived: "testdata/language.conf", Sources: Sources{ID: "left"}},
 		"services": {Keepalived: "testdata/services.conf"},
 		"wrong":    {Keepalived: "testdata/wrong.conf"},
+		"odd":      {Keepalived: "testdata/odd.conf"},
 		"options":  {Traefik: "testdata/options.toml"},
 		"edge":     {Keepalived: "testdata/vrrp.conf", Traefik: "testdata/edge.toml"},
 		"strings":  {Traefik: "testdata/strings.toml"},

@@ -44,6 +44,8 @@ func (s *serviceReader) write(t target) {
 		common.write(k.doc, k.doc.table("[l4.service.check]", common.at), t.port)
 	} else if t.mark != 0 || s.protocol != "tcp" {
 		s.writePing(t)
+	} else {
+		k.doc.note(table, Changed, t.at, "nothing checks these servers in the source, which has them up always: here one is up while it accepts connections")
 	}
 	s.writeServers(table, t, common)
 	if s.forward == "dr" {

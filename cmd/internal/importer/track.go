@@ -2,6 +2,7 @@ package importer
 
 import (
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,7 +17,10 @@ func (k *keepalived) rule(t *table, kind string, l node) string {
 		k.doc.note(t, Wrong, l.at, "%s %s is defined nowhere", kind, name)
 		return ""
 	}
-	weight, given := k.weight(t, l, def)
+	weight, given, ok := k.weight(t, kind, l, def)
+	if !ok {
+		return ""
+	}
 	var parts []string
 	add := func(key string, value any) { parts = append(parts, key+" = "+toTOML(value)) }
 	switch kind {
@@ -31,6 +35,7 @@ func (k *keepalived) rule(t *table, kind string, l node) string {
 		for _, d := range def.body {
 			k.scriptOption(t, d, add)
 		}
+		keepalivedPace(def, add)
 	case "track_process":
 		process, _ := def.first("process")
 		if process.word(1) == "" {
@@ -38,13 +43,16 @@ func (k *keepalived) rule(t *table, kind string, l node) string {
 			return ""
 		}
 		k.doc.note(t, Changed, def.at, "process %s is looked for every second by pgrep, of the package procps", process.word(1))
-		add("command", []string{"/usr/bin/pgrep", "-x", path.Base(process.word(1))})
+		k.lostTrack(t, def, "process")
+		add("command", []string{"/usr/bin/pgrep", "-x", pattern(process.word(1))})
+		keepalivedPace(def, add)
 	case "track_file":
 		file, _ := def.first("file")
 		if file.word(1) == "" || !path.IsAbs(file.word(1)) {
 			k.doc.note(t, Wrong, def.at, "file of %s is no absolute path", name)
 			return ""
 		}
+		k.lostTrack(t, def, "file")
 		add("file", file.word(1))
 	}
 	if given {
@@ -53,33 +61,91 @@ func (k *keepalived) rule(t *table, kind string, l node) string {
 	return "{ " + strings.Join(parts, ", ") + " }"
 }
 
-// weight is that of the line or of the definition; none makes a failure a
-// fault. 0, which has no effect on the priority, is the same as none.
-func (k *keepalived) weight(t *table, l, def node) (int, bool) {
-	text, at := "", l.at
-	if d, has := def.first("weight"); has {
-		text, at = d.word(1), d.at
-	}
-	if i := slices.Index(l.words, "weight"); i > 0 && i+1 < len(l.words) {
-		text = l.words[i+1]
-	}
-	for _, d := range l.body {
-		if d.name() == "weight" {
-			text = d.word(1)
+// maxName is how much of a process's name the kernel keeps (TASK_COMM_LEN in
+// include/linux/sched.h, without the last byte).
+const maxName = 15
+
+// pattern is what pgrep finds a program by.
+func pattern(program string) string {
+	name := path.Base(program)
+	return regexp.QuoteMeta(name[:min(len(name), maxName)])
+}
+
+// lostTrack tells of what else stands in the definition of a process or a file,
+// where kind is the directive that names it.
+func (k *keepalived) lostTrack(t *table, def node, kind string) {
+	for _, d := range def.body {
+		switch d.name() {
+		case "weight":
+		case kind:
+			if len(d.words) > 2 {
+				k.doc.note(t, Lost, d.at, "%s: a process is known by its name, its arguments are not looked at", strings.Join(d.words[2:], " "))
+			}
+		case "init_file":
+			k.doc.note(t, Lost, d.at, "init_file: a file that is missing holds 0; tmpfiles.d writes files at a boot")
+		default:
+			k.doc.note(t, Lost, d.at, "%s of %s: one process of the name is enough, at once", d.name(), def.word(1))
 		}
 	}
-	if text == "" {
-		return 0, false
+}
+
+// weight is that of the line or of the definition. One that is not given makes
+// a failure a fault, and so does 0, which has no effect on the priority; but of
+// files and processes it is 1 (keepalived.conf(5)). ok says that the rule has a
+// counterpart.
+func (k *keepalived) weight(t *table, kind string, l, def node) (weight int, given, ok bool) {
+	text, at, reverse := "", l.at, false
+	take := func(words []string, from Origin) {
+		i := slices.Index(words, "weight")
+		if i >= 0 && i+1 < len(words) {
+			text, at, reverse = words[i+1], from, false
+		}
+		if slices.Contains(words, "reverse") {
+			reverse = true
+		}
+		if slices.Contains(words, "noreverse") || slices.Contains(words, "no_reverse") {
+			reverse = false
+		}
 	}
-	n, err := strconv.Atoi(text)
-	if err == nil && n == 0 {
-		return 0, false
+	if d, has := def.first("weight"); has {
+		take(d.words, d.at)
 	}
-	if err != nil || n < -253 || n > 253 {
-		k.doc.note(t, Wrong, at, "weight %s is not within -253 to 253", text)
-		return 0, false
+	take(l.words[min(1, len(l.words)):], l.at)
+	for _, d := range l.body {
+		take(d.words, d.at)
 	}
-	return n, true
+	if text == "" && (kind == "track_file" || kind == "track_process") {
+		text = "1"
+	}
+	n := 0
+	if text != "" {
+		var err error
+		if n, err = strconv.Atoi(text); err != nil || n < -253 || n > 253 {
+			k.doc.note(t, Wrong, at, "weight %s is not within -253 to 253", text)
+			return 0, false, true
+		}
+	}
+	switch {
+	case reverse && kind == "track_file" && n != 0:
+		n = -n // its number is subtracted
+	case reverse:
+		k.doc.note(t, Lost, at, "%s %s with reverse: a rule takes away while it fails or adds while it holds, not the other way round: it is left out", kind, l.word(0))
+		return 0, false, false
+	}
+	return n, n != 0, true
+}
+
+// keepalivedPace adds what keepalived takes where a script says nothing, and
+// portico is slower: every second, and one result is enough.
+func keepalivedPace(def node, add func(string, any)) {
+	for _, d := range []struct {
+		name  string
+		value any
+	}{{"interval", "1s"}, {"fall", 1}, {"rise", 1}} {
+		if !def.has(d.name) {
+			add(d.name, d.value)
+		}
+	}
 }
 
 func (k *keepalived) script(t *table, def node) []string {
@@ -105,7 +171,7 @@ func (k *keepalived) scriptOption(t *table, d node, add func(string, any)) {
 		add("user", d.word(1))
 	case "script", "weight":
 	case "init_fail":
-		k.doc.note(t, Lost, d.at, "init_fail: a command counts as failed until it has been run")
+		k.doc.note(t, Lost, d.at, "init_fail: a rule is taken to hold until its first result, which a node that does not hold the addresses waits for")
 	default:
 		k.doc.note(t, Wrong, d.at, "%s is no directive of a vrrp_script", name)
 	}

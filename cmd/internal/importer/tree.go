@@ -34,6 +34,12 @@ func (n node) first(names ...string) (node, bool) {
 	return node{}, false
 }
 
+// has reports whether a directive of the name is in a block.
+func (n node) has(name string) bool {
+	_, has := n.first(name)
+	return has
+}
+
 // parseTree makes directives of lines.
 func parseTree(lines []line, doc *document) []node {
 	root := &node{}

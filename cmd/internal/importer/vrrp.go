@@ -53,15 +53,18 @@ type vrrpReader struct {
 	versionAt Origin
 	addresses []string
 	addressAt Origin
-	preempt   bool
-	preemptAt Origin
-	delay     node
-	master    node
-	auth      node
-	track     []string
-	trackAt   Origin
-	peers     []string
-	peersAt   Origin
+	// excluded are addresses that the source does not advertise.
+	excluded   []string
+	excludedAt Origin
+	preempt    bool
+	preemptAt  Origin
+	delay      node
+	master     node
+	auth       node
+	track      []string
+	trackAt    Origin
+	peers      []string
+	peersAt    Origin
 }
 
 // lostInstance are directives of vrrp_instance without a counterpart.
@@ -185,9 +188,14 @@ func onlyNumber(s string) string {
 	return strconv.Itoa(n)
 }
 
-// virtual reads the lines of virtual_ipaddress.
+// virtual reads the lines of virtual_ipaddress, and of
+// virtual_ipaddress_excluded.
 func (v *vrrpReader) virtual(d node) {
-	v.addressAt = d.at
+	list, at := &v.addresses, &v.addressAt
+	if d.name() == "virtual_ipaddress_excluded" {
+		list, at = &v.excluded, &v.excludedAt
+	}
+	*at = d.at
 	lines := d.body
 	if len(d.words) > 1 {
 		lines = append([]node{{words: d.words[1:], at: d.at}}, lines...)
@@ -207,7 +215,7 @@ func (v *vrrpReader) virtual(d node) {
 			continue
 		}
 		v.in.addresses = append(v.in.addresses, p.Addr())
-		v.addresses = append(v.addresses, text)
+		*list = append(*list, text)
 		for i := 1; i+1 < len(l.words); i += 2 {
 			switch word, arg := l.words[i], l.words[i+1]; word {
 			case "dev":
@@ -240,11 +248,9 @@ func (v *vrrpReader) tracked(d node) {
 // finish writes what depends on more than one directive.
 func (v *vrrpReader) finish(n node) {
 	k, in := v.k, v.in
-	if len(v.addresses) > 0 {
-		in.table.set(v.addressAt, "addresses", v.addresses)
-		if !in.addresses[0].Is4() {
-			v.version = 3 // there is no other over IPv6
-		}
+	v.allAddresses()
+	if len(in.addresses) > 0 && !in.addresses[0].Is4() {
+		v.version = 3 // there is no other over IPv6
 	}
 	in.vrrp.set(v.versionAt, "version", v.version)
 	if !in.vrrp.has("router_id") || in.routerID == 0 {
@@ -264,6 +270,33 @@ func (v *vrrpReader) finish(n node) {
 		k.doc.note(in.table, Changed, v.versionAt, "version 2 is what keepalived speaks by default: write 3 once no keepalived is left in the group")
 	}
 	v.authentication()
+}
+
+// allAddresses writes the group's, those that were advertised first: their
+// family is the one that is spoken, and whose addresses are advertised here.
+func (v *vrrpReader) allAddresses() {
+	in := v.in
+	in.addresses = nil
+	var unheard []string
+	for i, text := range slices.Concat(v.addresses, v.excluded) {
+		host, _, _ := strings.Cut(text, "/")
+		a := netip.MustParseAddr(host) // as it was when it was listed
+		in.addresses = append(in.addresses, a)
+		if i >= len(v.addresses) && a.Is4() == in.addresses[0].Is4() {
+			unheard = append(unheard, text)
+		}
+	}
+	if len(in.addresses) == 0 {
+		return
+	}
+	at := v.addressAt
+	if at == (Origin{}) {
+		at = v.excludedAt
+	}
+	in.table.set(at, "addresses", slices.Concat(v.addresses, v.excluded))
+	if len(unheard) > 0 {
+		v.k.doc.note(in.table, Todo, v.excludedAt, "virtual_ipaddress_excluded: %s is advertised here with the others. A keepalived refuses adverts with other addresses than those of its virtual_ipaddress, and both would own the group: move it there on every node that still runs keepalived, before portico starts", strings.Join(unheard, ", "))
+	}
 }
 
 // preemption: the source's default is to preempt, portico's is not.
