@@ -34,12 +34,21 @@ func load(s Sizes) (*ebpf.CollectionSpec, error) {
 	if err := spec.Variables[bpf.L4VarTableRows].Set(uint32(s.Rows)); err != nil {
 		return nil, fmt.Errorf("set %s: %w", bpf.L4VarTableRows, err)
 	}
-	spec.Maps[bpf.L4MapFlows].MaxEntries = uint32(s.Flows)
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return nil, err
+	}
+	spec.Maps[bpf.L4MapFlows].MaxEntries = uint32(evenly(s.Flows, cpus))
 	spec.Maps[bpf.L4MapTables].InnerMap.MaxEntries = uint32(s.Rows)
 	spec.Maps[mapTenants] = &ebpf.MapSpec{Name: mapTenants, Type: ebpf.Hash, KeySize: 4, ValueSize: 32, MaxEntries: maxBackends}
 	spec.Maps[mapBuilds] = &ebpf.MapSpec{Name: mapBuilds, Type: ebpf.Hash, KeySize: 4, ValueSize: 8, MaxEntries: maxServices + 1}
 	return spec, nil
 }
+
+// evenly rounds the number of flows up to where each CPU has as many. So does
+// the kernel (kernel/bpf/hashtab.c, htab_map_alloc), and a map that has been
+// made is adopted by who would make just such a one.
+func evenly(flows, cpus int) int { return (flows + cpus - 1) / cpus * cpus }
 
 // layout tells whether one program's maps may be another's: it stands for
 // everything that both must agree on.

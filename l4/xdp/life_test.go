@@ -151,6 +151,18 @@ func TestLife(t *testing.T) {
 		}
 	})
 
+	t.Run("flows that the CPUs share unevenly are adopted", func(t *testing.T) {
+		const uneven = 1<<12 + 1 // which no even number of CPUs divides
+		for range 2 {
+			d.restart()
+			d.configure(l4.ByXDP, uneven)
+			d.follow(t)
+		}
+		if got := strings.Count(d.log.String(), "maps of another layout"); got != 2 {
+			t.Errorf("maps made anew %d times, want 2:\n%s", got, d.log)
+		}
+	})
+
 	t.Run("IPVS is chosen, and XDP again", func(t *testing.T) {
 		d.configure(l4.ByIPVS, 1<<11)
 		d.Do(func() {
