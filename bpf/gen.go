@@ -8,14 +8,16 @@
 // the last the verifier forbids what parsing headers of several lengths takes.
 // Linux 6.1 is the oldest kernel that it is tested with.
 //
-// There are no SYN cookies. The kernel would make them here with a secret of
-// its own, which no backend shares; and whoever answers a SYN in place of the
-// backend has to shift the sequence numbers of all that follows, of which in
-// direct routing the director sees one half. The limit of SYNs for each source,
-// and the flow cache's own limit of new flows, stand in their place; cookies
-// are the backends' (net.ipv4.tcp_syncookies).
+// SYN cookies are the business of the node that has the connection, whoever owns
+// the address: whoever answers a SYN for another would have to shift the sequence
+// numbers of all that follows, of which in direct routing the director sees one
+// half. portico_l4_cookies is portico_l4, and shows the SYNs that stay here to
+// portico_answer; portico_admit has a socket take who answers (cookie.bpf.c).
+// The first runs wherever portico_l4 does; portico_answer needs Linux 6.0, and
+// portico_admit 6.8.
 package bpf
 
 // One compiler, so that the object is the same wherever it is made; it belongs
 // to Debian 12 and 13.
 //go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-19 -strip llvm-strip-19 -target bpfel L4 l4.bpf.c -- -mcpu=v3 -Wall -Wextra -Werror
+//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-19 -strip llvm-strip-19 -target bpfel -no-global-types Cookie cookie.bpf.c -- -mcpu=v3 -Wall -Wextra -Werror

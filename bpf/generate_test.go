@@ -16,12 +16,12 @@ func TestGenerated(t *testing.T) {
 	}
 	dir := t.TempDir()
 	var generated []string
-	for _, pattern := range []string{"*.c", "*.h", "gen.go", "l4_bpfel.*", "../go.mod", "../go.sum"} {
+	for _, pattern := range []string{"*.c", "*.h", "gen.go", "*_bpfel.*", "../go.mod", "../go.sum"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatal(pattern, files, err)
 		}
-		if pattern == "l4_bpfel.*" {
+		if pattern == "*_bpfel.*" {
 			generated = files
 			continue
 		}

@@ -10,6 +10,7 @@
 #include "flow.h"
 #include "fragment.h"
 #include "guard.h"
+#include "listeners.h"
 
 static __always_inline struct service *get_service(const struct packet *p)
 {
@@ -147,6 +148,20 @@ int portico_l4(struct xdp_md *ctx)
 	struct packet p = {};
 
 	return finish(balance(ctx, &p), p.out);
+}
+
+/* portico_l4_cookies shows SYNs that may be for this node to who answers them
+ * with cookies: a program of its own, since others do not pay for it. */
+SEC("xdp")
+int portico_l4_cookies(struct xdp_md *ctx)
+{
+	struct packet p = {};
+	enum verdict v = balance(ctx, &p);
+	int action = finish(v, p.out);
+
+	if ((v == PASS_LOCAL || v == PASS_PEER || v == PASS_NO_SERVICE) && opens(&p))
+		bpf_tail_call(ctx, &answerers, v == PASS_NO_SERVICE ? ANSWER_RELAYED : ANSWER);
+	return action; /* nobody answers */
 }
 
 /* No helper that it calls asks for another. */

@@ -65,7 +65,12 @@ const (
 	L4EventFLOW_FALLBACK  L4Event = 3
 	L4EventFRAGMENT_KNOWN L4Event = 4
 	L4EventICMP_RELATED   L4Event = 5
-	L4EventEVENTS         L4Event = 6
+	L4EventCOOKIE_SENT    L4Event = 6
+	L4EventCOOKIE_NONE    L4Event = 7
+	L4EventCOOKIE_GOOD    L4Event = 8
+	L4EventCOOKIE_BAD     L4Event = 9
+	L4EventCOOKIE_REFUSED L4Event = 10
+	L4EventEVENTS         L4Event = 11
 )
 
 type L4Fence struct {
@@ -105,6 +110,13 @@ type L4FragmentKey struct {
 	Dst      L4Address
 	Id       uint32
 	Protocol uint32
+}
+
+type L4Listener struct {
+	_       structs.HostLayout
+	DueNs   uint64
+	SentNs  uint64
+	Refused uint64
 }
 
 type L4Mac struct {
@@ -155,27 +167,30 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	L4MapBackendCounters = "backend_counters"
-	L4MapBackends        = "backends"
-	L4MapCpus            = "cpus"
-	L4MapDenied          = "denied"
-	L4MapEvents          = "events"
-	L4MapFence           = "fence"
-	L4MapFlows           = "flows"
-	L4MapFragments       = "fragments"
-	L4MapInterfaces      = "interfaces"
-	L4MapPeers           = "peers"
-	L4MapServiceCounters = "service_counters"
-	L4MapServices        = "services"
-	L4MapSyns            = "syns"
-	L4MapTables          = "tables"
-	L4MapVerdicts        = "verdicts"
-	L4ProgPorticoL4      = "portico_l4"
-	L4VarFloodRate       = "flood_rate"
-	L4VarSynBurstNs      = "syn_burst_ns"
-	L4VarSynIntervalNs   = "syn_interval_ns"
-	L4VarTableRows       = "table_rows"
-	L4VarUdpIdleNs       = "udp_idle_ns"
+	L4MapAnswerers         = "answerers"
+	L4MapBackendCounters   = "backend_counters"
+	L4MapBackends          = "backends"
+	L4MapCpus              = "cpus"
+	L4MapDenied            = "denied"
+	L4MapEvents            = "events"
+	L4MapFence             = "fence"
+	L4MapFlows             = "flows"
+	L4MapFragments         = "fragments"
+	L4MapInterfaces        = "interfaces"
+	L4MapListeners         = "listeners"
+	L4MapPeers             = "peers"
+	L4MapServiceCounters   = "service_counters"
+	L4MapServices          = "services"
+	L4MapSyns              = "syns"
+	L4MapTables            = "tables"
+	L4MapVerdicts          = "verdicts"
+	L4ProgPorticoL4        = "portico_l4"
+	L4ProgPorticoL4Cookies = "portico_l4_cookies"
+	L4VarFloodRate         = "flood_rate"
+	L4VarSynBurstNs        = "syn_burst_ns"
+	L4VarSynIntervalNs     = "syn_interval_ns"
+	L4VarTableRows         = "table_rows"
+	L4VarUdpIdleNs         = "udp_idle_ns"
 )
 
 // LoadL4 returns the embedded CollectionSpec for L4.
@@ -220,13 +235,15 @@ type L4Specs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type L4ProgramSpecs struct {
-	PorticoL4 *ebpf.ProgramSpec `ebpf:"portico_l4"`
+	PorticoL4        *ebpf.ProgramSpec `ebpf:"portico_l4"`
+	PorticoL4Cookies *ebpf.ProgramSpec `ebpf:"portico_l4_cookies"`
 }
 
 // L4MapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type L4MapSpecs struct {
+	Answerers       *ebpf.MapSpec `ebpf:"answerers"`
 	BackendCounters *ebpf.MapSpec `ebpf:"backend_counters"`
 	Backends        *ebpf.MapSpec `ebpf:"backends"`
 	Cpus            *ebpf.MapSpec `ebpf:"cpus"`
@@ -236,6 +253,7 @@ type L4MapSpecs struct {
 	Flows           *ebpf.MapSpec `ebpf:"flows"`
 	Fragments       *ebpf.MapSpec `ebpf:"fragments"`
 	Interfaces      *ebpf.MapSpec `ebpf:"interfaces"`
+	Listeners       *ebpf.MapSpec `ebpf:"listeners"`
 	Peers           *ebpf.MapSpec `ebpf:"peers"`
 	ServiceCounters *ebpf.MapSpec `ebpf:"service_counters"`
 	Services        *ebpf.MapSpec `ebpf:"services"`
@@ -275,6 +293,7 @@ func (o *L4Objects) Close() error {
 //
 // It can be passed to LoadL4Objects or ebpf.CollectionSpec.LoadAndAssign.
 type L4Maps struct {
+	Answerers       *ebpf.Map `ebpf:"answerers"`
 	BackendCounters *ebpf.Map `ebpf:"backend_counters"`
 	Backends        *ebpf.Map `ebpf:"backends"`
 	Cpus            *ebpf.Map `ebpf:"cpus"`
@@ -284,6 +303,7 @@ type L4Maps struct {
 	Flows           *ebpf.Map `ebpf:"flows"`
 	Fragments       *ebpf.Map `ebpf:"fragments"`
 	Interfaces      *ebpf.Map `ebpf:"interfaces"`
+	Listeners       *ebpf.Map `ebpf:"listeners"`
 	Peers           *ebpf.Map `ebpf:"peers"`
 	ServiceCounters *ebpf.Map `ebpf:"service_counters"`
 	Services        *ebpf.Map `ebpf:"services"`
@@ -294,6 +314,7 @@ type L4Maps struct {
 
 func (m *L4Maps) Close() error {
 	return _L4Close(
+		m.Answerers,
 		m.BackendCounters,
 		m.Backends,
 		m.Cpus,
@@ -303,6 +324,7 @@ func (m *L4Maps) Close() error {
 		m.Flows,
 		m.Fragments,
 		m.Interfaces,
+		m.Listeners,
 		m.Peers,
 		m.ServiceCounters,
 		m.Services,
@@ -327,12 +349,14 @@ type L4Variables struct {
 //
 // It can be passed to LoadL4Objects or ebpf.CollectionSpec.LoadAndAssign.
 type L4Programs struct {
-	PorticoL4 *ebpf.Program `ebpf:"portico_l4"`
+	PorticoL4        *ebpf.Program `ebpf:"portico_l4"`
+	PorticoL4Cookies *ebpf.Program `ebpf:"portico_l4_cookies"`
 }
 
 func (p *L4Programs) Close() error {
 	return _L4Close(
 		p.PorticoL4,
+		p.PorticoL4Cookies,
 	)
 }
 

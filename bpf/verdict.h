@@ -36,5 +36,10 @@ enum event {
 	FLOW_FALLBACK,  /* its own row's backend takes nothing new, and another was found */
 	FRAGMENT_KNOWN, /* a later fragment followed its first */
 	ICMP_RELATED,   /* an ICMP error followed the flow that it is about */
+	COOKIE_SENT,    /* a SYN that passed was answered with a cookie instead */
+	COOKIE_NONE,    /* one was to be, and is the kernel's to answer: see reply() in cookie.bpf.c */
+	COOKIE_GOOD,    /* a connection began by a cookie */
+	COOKIE_BAD,     /* no cookie, in a segment of no connection */
+	COOKIE_REFUSED, /* a good one that the port's socket did not take */
 	EVENTS,         /* how many there are */
 };

@@ -23,9 +23,10 @@ const (
 // A world is the loaded program, and what user space says in its maps.
 type world struct {
 	testing.TB
-	bpf.L4Objects
-	names []string // of the verdicts
-	rows  int      // of each table
+	bpf.L4Maps
+	PorticoL4 *ebpf.Program
+	names     []string // of the verdicts
+	rows      int      // of each table
 }
 
 // load loads the program after change, if there is one, had its way with it.
@@ -43,7 +44,12 @@ func load(t testing.TB, change func(*ebpf.CollectionSpec)) *world {
 	if w.names, err = bpf.Names(spec, "verdict"); err != nil {
 		t.Fatal(err)
 	}
-	err = spec.LoadAndAssign(&w.L4Objects, nil)
+	objects := struct {
+		*bpf.L4Maps
+		PorticoL4 *ebpf.Program `ebpf:"portico_l4"`
+	}{L4Maps: &w.L4Maps}
+	err = spec.LoadAndAssign(&objects, nil)
+	w.PorticoL4 = objects.PorticoL4
 	var refused *ebpf.VerifierError
 	switch {
 	case errors.Is(err, unix.EPERM) && os.Getenv("PORTICO_LAB") == "":
@@ -53,7 +59,7 @@ func load(t testing.TB, change func(*ebpf.CollectionSpec)) *world {
 	case err != nil:
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { w.Close() })
+	t.Cleanup(func() { w.PorticoL4.Close(); w.L4Maps.Close() })
 	w.live()
 	return w
 }

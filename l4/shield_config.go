@@ -22,6 +22,10 @@ type Shield struct {
 	// those above go by the table, which leads them to the same server unless
 	// it changes. 0 is the program's own number.
 	NewFlows int
+	// SYNCookies is how many TCP connections a second a port may be asked for
+	// before others are answered with cookies on the node that serves them, in
+	// place of the kernel; 0 is never.
+	SYNCookies int
 }
 
 // A ShieldSection is the [l4.shield] table.
@@ -31,6 +35,7 @@ type ShieldSection struct {
 	SYNRate  *int     `toml:"syn_rate"`
 	SYNBurst *int     `toml:"syn_burst"`
 	NewFlows *int     `toml:"new_flows"`
+	Cookies  *int     `toml:"syn_cookies"`
 }
 
 // MaxDenied is how many networks may be denied at once (bpf/maps.h).
@@ -53,6 +58,8 @@ func (p *parser) shield(key string, choice Choice, s *ShieldSection) Shield {
 	c := Shield{
 		SYNRate:  p.number(key+".syn_rate", s.SYNRate, 0, 0, 1e6),
 		NewFlows: p.number(key+".new_flows", s.NewFlows, usualNewFlows, 100, 1e8),
+
+		SYNCookies: p.number(key+".syn_cookies", s.Cookies, 0, 0, 1e6),
 	}
 	if s.SYNBurst != nil && c.SYNRate == 0 {
 		p.fault(key+".syn_burst", "stands without syn_rate, which it is the reserve of")

@@ -11,8 +11,6 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
-
-	"github.com/portico-lb/portico/bpf"
 )
 
 // Below the directory of the pins stands one for each layout, with a pin for
@@ -116,7 +114,9 @@ func (p Pins) open(spec *ebpf.CollectionSpec, tag string) (k *kernel, prog *ebpf
 			return nil, nil, err
 		}
 	}
-	prog = c.DetachProgram(bpf.L4ProgPorticoL4)
+	for name := range spec.Programs { // there is one
+		prog = c.DetachProgram(name)
+	}
 	k, err = newKernel(c, spec)
 	return k, prog, err
 }

@@ -16,13 +16,15 @@ import (
 type tunables struct {
 	synInterval, synBurst time.Duration
 	newFlows              int // 0: as the program has it
+	// cookies says that SYNs are shown to who answers them with cookies.
+	cookies bool
 }
 
 // tune returns what a Shield means to the program: who may open rate
 // connections a second, and burst at once, runs ahead of one every 1/rate by
 // burst - 1 of them.
 func tune(s l4.Shield) tunables {
-	t := tunables{newFlows: s.NewFlows}
+	t := tunables{newFlows: s.NewFlows, cookies: s.SYNCookies > 0}
 	if s.SYNRate > 0 {
 		t.synInterval = time.Second / time.Duration(s.SYNRate)
 		t.synBurst = time.Duration(s.SYNBurst-1) * t.synInterval
@@ -30,8 +32,13 @@ func tune(s l4.Shield) tunables {
 	return t
 }
 
-// set sets the variables of a program that is to be loaded.
+// set leaves one program to be loaded, and sets its variables.
 func (t tunables) set(spec *ebpf.CollectionSpec) error {
+	other := bpf.L4ProgPorticoL4Cookies
+	if t.cookies {
+		other = bpf.L4ProgPorticoL4
+	}
+	delete(spec.Programs, other)
 	values := map[string]uint64{bpf.L4VarSynIntervalNs: uint64(t.synInterval), bpf.L4VarSynBurstNs: uint64(t.synBurst)}
 	if t.newFlows > 0 {
 		values[bpf.L4VarFloodRate] = uint64(t.newFlows)
