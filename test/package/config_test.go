@@ -64,5 +64,5 @@ func example(t *testing.T, page string) string {
 
 // TestManual lets mandoc find what is wrong with the pages.
 func TestManual(t *testing.T) {
-	run(t, "mandoc", "-T", "lint", "-W", "warning", "../../packaging/man/portico.8", "../../packaging/man/portico.toml.5")
+	run(t, "mandoc", "-T", "lint", "-W", "warning", "../../packaging/man/portico.1", "../../packaging/man/portico.toml.5")
 }
