@@ -32,8 +32,8 @@ type op struct {
 	service Service
 	id      uint32
 	backend Backend
-	// fresh says that a backend's id has just been given: it has carried
-	// nothing yet.
+	// fresh says that the id, a backend's or a service's, has just been given:
+	// it has carried nothing yet.
 	fresh  bool
 	places []place
 	build  Build
@@ -102,7 +102,7 @@ func diff(have Holding, p plan) []op {
 	}
 	for _, k := range services {
 		if s := p.Services[k]; have.Services[k] != s {
-			ops = append(ops, op{kind: setService, key: k, service: s})
+			ops = append(ops, op{kind: setService, key: k, service: s, fresh: have.Services[k].ID != s.ID})
 		}
 	}
 	return append(ops, leave(have, p)...)

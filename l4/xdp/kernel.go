@@ -128,7 +128,7 @@ func (k *kernel) apply(o op) error {
 	case setTable:
 		return k.setTable(o)
 	case setService:
-		return k.Services.Put(toKey(o.key), toService(o.service))
+		return k.setService(o)
 	case delTable:
 		return errors.Join(gone(k.Tables.Delete(o.id)), gone(k.builds.Delete(o.id)))
 	case delBackend:
@@ -163,6 +163,15 @@ func (k *kernel) setBackend(o op) error {
 		return err
 	}
 	return k.L4Maps.Backends.Put(o.id, toBackend(o.backend))
+}
+
+func (k *kernel) setService(o op) error {
+	if o.fresh {
+		if err := zero(k.ServiceCounters, o.service.ID); err != nil {
+			return err
+		}
+	}
+	return k.Services.Put(toKey(o.key), toService(o.service))
 }
 
 // setTable makes a table beside the one that stands, and puts it in its place.

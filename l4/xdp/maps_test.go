@@ -11,6 +11,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/portico-lb/portico/bpf"
 )
 
 // fake keeps what the maps keep, and refuses what would hurt: to point at
@@ -84,7 +86,11 @@ func (f *fake) apply(o op) error {
 func TestFake(t *testing.T) { suite(t, newFake()) }
 
 // TestKernel runs the suite against the kernel's maps.
-func TestKernel(t *testing.T) {
+func TestKernel(t *testing.T) { suite(t, kernelMaps(t)) }
+
+// kernelMaps returns maps of the kernel that nobody else has.
+func kernelMaps(t *testing.T) *kernel {
+	t.Helper()
 	spec, err := load(Sizes{Rows: 251, Flows: 1 << 10})
 	if err != nil {
 		t.Fatal(err)
@@ -101,8 +107,47 @@ func TestKernel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer k.close()
-	suite(t, k)
+	t.Cleanup(func() { k.close() })
+	return k
+}
+
+// TestCountersOfAnID begin at nothing for each service that gets it, and go on
+// as long as that one stands.
+func TestCountersOfAnID(t *testing.T) {
+	k := kernelMaps(t)
+	follow := func(want string) (packets uint64) {
+		t.Helper()
+		have, err := k.read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := k.applyAll(diff(have, newPlan(state(t, want), have, World{Rows: 251}))); err != nil {
+			t.Fatal(err)
+		}
+		c, err := sum(k.ServiceCounters, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Packets
+	}
+	const first, second = "-A -t 192.0.2.10:80 -s mh\n", "-A -u 192.0.2.10:53 -s mh\n"
+	follow(first)
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := make([]bpf.L4Counters, cpus)
+	counted[0].Packets = 7
+	if err := k.ServiceCounters.Put(uint32(1), counted); err != nil {
+		t.Fatal(err)
+	}
+	if got := follow("-A -t 192.0.2.10:80 -s mh -b mh-port\n"); got != 7 {
+		t.Errorf("a service that is changed: %d packets, want 7", got)
+	}
+	follow("")
+	if got := follow(second); got != 0 {
+		t.Errorf("the next service of the id: %d packets, want 0", got)
+	}
 }
 
 // suite brings a keeper from state to state and looks at each.
