@@ -46,6 +46,15 @@ type keeper struct {
 type kept struct {
 	objects  *Objects
 	backends func() []route.Backend
+	at       time.Time // when the API server vouched for it last; zero: never
+}
+
+// vouched is k as of now, if the API server vouches for it.
+func (k kept) vouched(confirmed func() bool) kept {
+	if confirmed() {
+		k.at = time.Now()
+	}
+	return k
 }
 
 // keep has o written soon, in place of what waits for that. It does not block.
@@ -55,11 +64,13 @@ func (k *keeper) keep(o *Objects, backends func() []route.Backend) {
 	case <-k.latest:
 	default: // nothing waits
 	}
-	k.latest <- kept{o, backends}
+	k.latest <- kept{objects: o, backends: backends}
 }
 
 // run writes until ctx ends, and what waits then. confirmed says whether the API
-// server vouches for what there is: nothing else may look new on the disk.
+// server vouches for what there is: nothing else may look new on the disk. What
+// it vouched for before it went away is written as of then, for what it said
+// last is better than what it said half a minute before.
 func (k *keeper) run(ctx context.Context, confirmed func() bool) {
 	tick := time.NewTicker(touchEvery)
 	defer tick.Stop()
@@ -74,9 +85,7 @@ func (k *keeper) run(ctx context.Context, confirmed func() bool) {
 		case <-ctx.Done():
 		case <-tick.C:
 		case <-again:
-			if confirmed() {
-				owed = k.write(*owed)
-			}
+			owed = k.write(owed.vouched(confirmed))
 			continue
 		case next := <-k.latest:
 			wait := max(settle, writeEvery-time.Since(written))
@@ -92,29 +101,36 @@ func (k *keeper) run(ctx context.Context, confirmed func() bool) {
 	}
 	select {
 	case next := <-k.latest:
-		owed = &next
+		if next = next.vouched(confirmed); !next.at.IsZero() {
+			owed = &next
+		}
 	default: // nothing waits
 	}
-	if owed != nil && confirmed() {
-		k.write(*owed)
+	if owed != nil {
+		k.write(owed.vouched(confirmed))
 	}
 }
 
-// newest returns the last that was given to keep once wait is over and it is
-// confirmed. Where it is not when ctx ends, it is lost.
+// newest returns the last that was given to keep once wait is over and the API
+// server has vouched for it. Where it has not when ctx ends, it is lost.
 func (k *keeper) newest(ctx context.Context, next kept, wait time.Duration, confirmed func() bool) (kept, bool) {
 	due := time.NewTimer(wait)
 	defer due.Stop()
-	for {
+	for next = next.vouched(confirmed); ; next = next.vouched(confirmed) {
 		select {
-		case next = <-k.latest:
+		case newer := <-k.latest:
+			if !next.at.IsZero() && !confirmed() {
+				k.write(next) // nobody may ever vouch for what comes behind it
+			}
+			next = newer
 		case <-due.C:
-			if confirmed() {
+			if next = next.vouched(confirmed); !next.at.IsZero() {
 				return next, true
 			}
 			due.Reset(settle)
 		case <-ctx.Done():
-			return next, confirmed()
+			next = next.vouched(confirmed)
+			return next, !next.at.IsZero()
 		}
 	}
 }
@@ -127,6 +143,9 @@ func (k *keeper) write(next kept) (owed *kept) {
 	}
 	if err == nil {
 		err = renameio.WriteFile(k.path, b, 0o600)
+	}
+	if err == nil {
+		err = os.Chtimes(k.path, next.at, next.at)
 	}
 	k.note(err)
 	if err != nil {

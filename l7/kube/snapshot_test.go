@@ -222,6 +222,53 @@ func TestKeeperSparesTheDisk(t *testing.T) {
 	})
 }
 
+// TestKeeperSavesWhatWasSaidLast is about an API server that goes away before
+// its latest news are on the disk: they get there as of then, by the next time
+// it is written or by the stop, and nothing that it did not vouch for.
+func TestKeeperSavesWhatWasSaidLast(t *testing.T) {
+	for name, stop := range map[string]bool{"by the stop": true, "in time": false} {
+		path := filepath.Join(t.TempDir(), "snapshot")
+		synctest.Test(t, func(t *testing.T) {
+			k := startKeeping(t, path)
+			defer func() { k.stop() }()
+			k.keep(withIngresses(1), noBackends)
+			time.Sleep(settle)
+			k.keep(withIngresses(2), noBackends)
+			synctest.Wait()
+			k.confirmed.Store(false)
+			if stop {
+				time.Sleep(writeEvery / 2)
+				k.stop()
+			} else {
+				time.Sleep(writeEvery)
+			}
+			if got := k.ingresses(t); got != 2 {
+				t.Errorf("%s: the file has %d, want the 2 it said last", name, got)
+			}
+			if _, at, err := k.read(); err != nil || time.Since(at) < writeEvery/2 {
+				t.Errorf("%s: it looks %v old, %v", name, time.Since(at), err)
+			}
+		})
+	}
+	path := filepath.Join(t.TempDir(), "snapshot")
+	synctest.Test(t, func(t *testing.T) {
+		k := startKeeping(t, path)
+		k.keep(withIngresses(1), noBackends)
+		time.Sleep(settle)
+		k.keep(withIngresses(2), noBackends)
+		synctest.Wait()
+		k.confirmed.Store(false)
+		k.keep(withIngresses(3), noBackends)
+		if got := k.ingresses(t); got != 2 {
+			t.Errorf("with more that nobody vouches for, the file has %d, want 2", got)
+		}
+		k.stop()
+		if got := k.ingresses(t); got != 2 {
+			t.Errorf("after the stop the file has %d, want 2", got)
+		}
+	})
+}
+
 // TestKeeperTriesAgain has a disk that takes nothing for a while.
 func TestKeeperTriesAgain(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "l7")
