@@ -118,10 +118,10 @@ lint: deps
 fuzz: deps
 	@test/fuzz $(FUZZTIME)
 
-# Without GUEST=1 it has this machine's kernel and XDP alone; with it IPVS, and a
-# clock and a memory that may be played with.
+# Without GUEST=1 it has this machine's kernel, XDP and a real API server; with it
+# IPVS, a folder of manifests, and a clock and a memory that may be played with.
 soak: deps build bin/vm
-	PORTICO_LAB=1 PORTICO_SOAK=$(SOAKTIME) PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -timeout 24h $(if $(GUEST),-exec '$(CURDIR)/bin/vm -timeout 24h') ./test/soak
+	PORTICO_LAB=1 PORTICO_SOAK=$(SOAKTIME) PORTICO_SEED=$(SEED) PORTICO_FAULTS='$(FAULTS)' PORTICO_ROUTES=$(ROUTES) PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v -timeout 24h $(if $(GUEST),-exec '$(CURDIR)/bin/vm -mem 4096 -timeout 24h') ./test/soak
 
 package: build
 	packaging/build $(VERSION)

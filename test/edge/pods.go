@@ -45,7 +45,8 @@ type Pod struct {
 // StartPod starts a Pod. No node knows of it before Publish.
 func (e *Edge) StartPod(name string) *Pod {
 	e.t.Helper()
-	p := &Pod{Name: name, Addr: fmt.Sprintf("10.244.1.%d", len(e.pods)+1), edge: e}
+	i := len(e.pods) // also of Pods that have ended
+	p := &Pod{Name: name, Addr: fmt.Sprintf("10.244.%d.%d", 1+i/250, 1+i%250), edge: e}
 	e.Worker.AddAddr("lo", p.Addr+"/32")
 	p.server = e.Worker.Serve(fmt.Sprintf("%s:%d", p.Addr, podPort), p)
 	e.pods[name] = p

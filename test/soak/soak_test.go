@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,22 +15,21 @@ import (
 	"github.com/portico-lb/portico/test/lab"
 )
 
-const (
-	// patience is for what takes moments, on a machine that emulates another.
-	patience = 60 * time.Second
-	// probeEvery is how often the client makes a request.
-	probeEvery = 20 * time.Millisecond
-)
-
 // A soak is one run.
 type soak struct {
 	*testing.T
+	scale
 	edge *edge.Edge
 	rand *rand.Rand
 	// guest says that the whole machine is ours: its clock and its memory too.
-	guest bool
-	// idle and slow are how many connections a crowd has.
-	idle, slow int
+	guest  bool
+	folder bool // routes come from manifests, not from an API server
+	source source
+	news   *news
+	owners *owners
+	record record
+	// spared is the node whose processes are never ended.
+	spared *edge.Node
 	// pods counts those that were ever started.
 	pods int
 }
@@ -44,80 +45,167 @@ func TestSoak(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := &soak{T: t, rand: rand.New(rand.NewPCG(seed, 0)), guest: os.Getenv("PORTICO_VM") == "1", idle: 10000, slow: 1000, pods: 3}
-	o := edge.Options{Dataplane: "xdp"}
-	if s.guest { // emulated, with 2 GiB of memory
-		o.Dataplane, s.idle, s.slow = "", 500, 50
+	only, err := regexp.Compile(os.Getenv("PORTICO_FAULTS"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Logf("%v with PORTICO_SEED=%d, dataplane %q", length, seed, o.Dataplane)
-	s.run(o, length)
+	s := &soak{T: t, scale: native, rand: rand.New(rand.NewPCG(seed, 0)), guest: os.Getenv("PORTICO_VM") == "1", pods: 3}
+	s.folder = s.guest || os.Getenv("PORTICO_ROUTES") == "folder" // an emulated API server is too slow
+	o := edge.Options{Dataplane: "xdp"}
+	if s.guest {
+		s.scale, o.Dataplane = guest, ""
+	}
+	s.build(o)
+	t.Logf("%v with PORTICO_SEED=%d: dataplane %q, a folder of manifests %v, %d idle and %d slow connections, %s is spared",
+		length, seed, o.Dataplane, s.folder, s.idle, s.slow, s.spared)
+	s.run(length, only)
 }
 
-// run brings fault after fault over an edge until the time is over.
-func (s *soak) run(o edge.Options, length time.Duration) {
+// build starts the edge and what feeds it.
+func (s *soak) build(o edge.Options) {
 	s.edge = edge.New(s.T, lab.New(s.T), o)
+	s.spared = s.edge.Nodes[s.rand.IntN(len(s.edge.Nodes))]
+	if s.folder {
+		s.source = folder{s.edge}
+	} else {
+		s.source = s.startAPIServer()
+	}
+	if err := s.source.apply("service-web", edge.ServiceManifest("web", s.edge.Pod("web-1"), s.edge.Pod("web-2"), s.edge.Pod("web-3"))); err != nil {
+		s.Fatal(err)
+	}
 	for _, n := range s.edge.Nodes {
 		s.smallDisk(n)
 		n.RewriteConfig(observed)
 	}
 	s.edge.Start()
-	s.edge.WaitReady(patience)
-	owners := s.watchOwners()
-	defer owners.stop()
+	s.edge.WaitReady(s.patience)
+}
 
-	before := s.held()
-	faults := s.faults()
-	begun := time.Now()
-	counts := map[string]int{}
-	for round := 1; time.Since(begun) < length && !s.Failed(); round++ {
+// run brings fault after fault over an edge until the time is over.
+func (s *soak) run(length time.Duration, only *regexp.Regexp) {
+	faults := s.faults(only)
+	s.record.faults = map[string]*tally{}
+	s.record.begun = time.Now()
+	s.owners, s.news = s.watchOwners(), s.makeNews()
+	s.suffer(&fault{name: "nothing", come: func(*edge.Node) { wait(held) }}, s.spared) // fills pools
+	before, err := s.held()
+	if err != nil {
+		s.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	end := make(chan struct{})
+	wg.Go(func() { s.progress(end) })
+	stop := sync.OnceFunc(func() {
+		close(end)
+		wg.Wait()
+		s.news.stop()
+		s.owners.stop()
+	})
+	defer stop()
+
+	for round := 0; time.Since(s.record.begun) < length; round++ {
 		// All of them, in an order drawn anew each time.
-		f := faults[(round-1)%len(faults)]
-		if (round-1)%len(faults) == 0 {
+		if round%len(faults) == 0 {
 			s.rand.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
-			f = faults[0]
 		}
-		n := s.edge.Nodes[s.rand.IntN(len(s.edge.Nodes))]
-		s.Logf("%v: %d: %s on %s, owner %v", time.Since(begun).Round(time.Second), round, f.name, n, s.edge.Holders())
-		s.suffer(f, n, owners)
-		counts[f.name]++
+		f := faults[round%len(faults)]
+		nodes := s.edge.Nodes
+		if f.ends {
+			nodes = without(nodes, s.spared)
+		}
+		s.suffer(f, nodes[s.rand.IntN(len(nodes))])
 	}
-	s.Logf("faults: %v", counts)
-	if !s.Failed() {
-		s.unchanged(before)
-	}
+	stop()
+	s.report()
+	s.unchanged(before)
 }
 
 // suffer has one fault come and go under load, and judges what a client saw.
-func (s *soak) suffer(f fault, n *edge.Node, owners *owners) {
-	probe := s.edge.Client.Probe(probeEvery, s.edge.Request())
+func (s *soak) suffer(f *fault, n *edge.Node) {
+	s.record.mu.Lock()
+	s.record.current = f.name
+	s.record.mu.Unlock()
+	request := s.edge.Request()
+	request.Timeout = s.timeout
+	probe := s.edge.Client.Probe(s.every, request)
 	begun := time.Now()
-	s.answers(probe, 20)
-	var costs []lab.Gap // when requests may fail
-	for _, step := range []func(*edge.Node){f.come, f.back} {
-		from := time.Since(begun)
-		owners.excuse(f, n)
-		step(n)
-		costs = append(costs, lab.Gap{From: from - f.costs, To: time.Since(begun) + f.costs})
-		if f.costs > 0 {
-			wait(f.costs)
-		}
-		s.answers(probe, 20)
+	owner := s.edge.Holders()
+	s.answers(probe)
+	var gaps []lab.Gap // when requests may fail
+	if f.twoOwners {
+		s.owners.excuse(n)
 	}
-	s.edge.WaitReady(2 * patience)
-	owners.excuse(fault{}, nil)
-	s.answers(probe, 20)
-	tl := probe.Stop()
+	for i, step := range []func(*edge.Node){f.come, f.back} {
+		if step == nil {
+			continue
+		}
+		from := time.Since(begun)
+		step(n)
+		if f.why != "" {
+			s.inCharge(f, n, i == 0)
+			gaps = append(gaps, lab.Gap{From: from, To: time.Since(begun)})
+		}
+		s.answers(probe)
+		if i == 0 && f.back != nil {
+			wait(held)
+		}
+	}
+	s.edge.WaitReady(s.patience)
+	s.owners.excuse(nil)
+	s.news.known()
+	s.answers(probe)
+	s.judge(f, n, probe.Stop(), gaps, fmt.Sprintf("%s on %s, owner %v", f.name, n, owner))
+}
+
+// inCharge waits until the nodes that are left do without n, or all are back.
+func (s *soak) inCharge(f *fault, n *edge.Node, away bool) {
+	if !away {
+		s.edge.WaitReady(s.patience)
+		return
+	}
+	lab.Eventually(s.T, s.patience, fmt.Sprintf("%s: the others do without %s", f.name, n), func() error {
+		holders := s.edge.Holders()
+		if f.directorAway {
+			holders = without(holders, n)
+		}
+		if len(holders) != 1 {
+			return fmt.Errorf("%v have the address", holders)
+		}
+		for _, m := range s.edge.Nodes {
+			w := holders[0].Weight(m)
+			if m == n && f.proxyAway {
+				w = 1 - max(w, 0)
+			}
+			if w != 1 {
+				return fmt.Errorf("%s does not serve as it should, says %s", m, holders[0])
+			}
+		}
+		return nil
+	})
+}
+
+// judge compares what a client saw with what a fault may cost, and looks
+// whether all is alive.
+func (s *soak) judge(f *fault, n *edge.Node, tl lab.Timeline, gaps []lab.Gap, what string) {
+	var longest time.Duration
+	for _, g := range gaps {
+		longest = max(longest, g.Length())
+	}
+	s.record.note(f, tl, longest)
+	s.Logf("%4.0fs %s: gaps %v; %v", time.Since(s.record.begun).Seconds(), what, gaps, tl.Tally())
+	if longest > s.gap {
+		s.breach("%s: the others needed %v to do without it", what, longest)
+	}
 	for _, a := range tl.Failed() {
 		excused := false
-		for _, c := range costs {
-			excused = excused || f.costs > 0 && a.Sent >= c.From && a.Sent <= c.To
+		for _, g := range gaps {
+			excused = excused || a.Sent >= g.From-s.flight && a.Sent <= g.To+s.flight
 		}
 		if !excused {
-			s.Errorf("%s on %s (from %v): a request sent at %v failed: %v", f.name, n, costs, a.Sent, a.Err)
-			return
+			s.breach("%s: a request sent at %v failed: %v\n%v", what, a.Sent, a.Err, tl)
+			break
 		}
 	}
-	s.Logf("    %v", tl)
 	for _, n := range s.edge.Nodes {
 		for _, p := range []*edge.Process{n.Director, n.Proxy} {
 			if !p.Running() {
@@ -131,20 +219,20 @@ func (s *soak) suffer(f fault, n *edge.Node, owners *owners) {
 }
 
 // answers waits until a prober has had more answers.
-func (s *soak) answers(p *lab.Prober, more int) {
+func (s *soak) answers(p *lab.Prober) {
 	s.Helper()
 	from := p.OK()
-	lab.Eventually(s.T, patience, "more answers", func() error {
-		if got := p.OK() - from; got < more {
-			return fmt.Errorf("%d of %d", got, more)
+	lab.Eventually(s.T, s.patience, "more answers", func() error {
+		if got := p.OK() - from; got < s.scale.answers {
+			return fmt.Errorf("%d of %d", got, s.scale.answers)
 		}
 		return nil
 	})
 }
 
-// observed adds to a configuration what can fill a disk.
+// observed adds to a configuration what can fill a disk, and what tells of a leak.
 func observed(text string) string {
-	return text + "\n[l7.access_log]\nfile = \"" + stateDir(text) + "/access.log\"\nrotate = { size = \"1MB\", keep = 2 }\n"
+	return strings.Replace(text, "[admin]\n", "[admin]\ndebug = true\n", 1) + "\n[l7.access_log]\nfile = \"" + stateDir(text) + "/access.log\"\nrotate = { size = \"1MB\", keep = 2 }\n"
 }
 
 // stateDir is where a configuration says that the proxy writes.

@@ -1,0 +1,101 @@
+package soak
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"text/tabwriter"
+	"time"
+
+	"github.com/portico-lb/portico/test/lab"
+)
+
+// A tally is what faults of one kind did.
+type tally struct {
+	times, requests, failed int
+	gap                     time.Duration // the longest
+	why                     string        // requests may fail
+}
+
+// A record is what happened so far.
+type record struct {
+	mu      sync.Mutex
+	begun   time.Time
+	faults  map[string]*tally
+	broken  int    // invariants
+	current string // fault
+}
+
+// note adds what a client saw of a fault.
+func (r *record) note(f *fault, tl lab.Timeline, gap time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := r.faults[f.name]
+	if t == nil {
+		t = &tally{why: f.why}
+		r.faults[f.name] = t
+	}
+	t.times++
+	t.requests += len(tl.Attempts)
+	t.failed += len(tl.Failed())
+	t.gap = max(t.gap, gap)
+}
+
+func (r *record) sum() (all tally) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, t := range r.faults {
+		all.times += t.times
+		all.requests += t.requests
+		all.failed += t.failed
+		all.gap = max(all.gap, t.gap)
+	}
+	return all
+}
+
+// breach reports that something did not hold. The run goes on: what comes
+// behind may tell why.
+func (s *soak) breach(format string, args ...any) {
+	s.record.mu.Lock()
+	s.record.broken++
+	s.record.mu.Unlock()
+	s.Errorf("BROKEN: "+format, args...)
+}
+
+// progress writes a line a minute.
+func (s *soak) progress(end <-chan struct{}) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-end:
+			return
+		case <-tick.C:
+		}
+		sum := s.record.sum()
+		s.record.mu.Lock()
+		current, broken := s.record.current, s.record.broken
+		s.record.mu.Unlock()
+		s.Logf("%v: %d faults, now %q; %d requests, %d failed and excused, %d invariants broken; %d news of routes; %s: director %v, proxy %v",
+			time.Since(s.record.begun).Round(time.Second), sum.times, current, sum.requests, sum.failed, broken,
+			s.news.latest.Load(), s.spared, ofProcess(s.spared.Director.Pid()), ofProcess(s.spared.Proxy.Pid()))
+	}
+}
+
+// report is the table at the end.
+func (s *soak) report() {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "\nfault\ttimes\trequests\tfailed, excused\tlongest gap\texcuse")
+	for _, name := range slices.Sorted(maps.Keys(s.record.faults)) {
+		t := s.record.faults[name]
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%v\t%s\n", name, t.times, t.requests, t.failed, t.gap.Round(time.Millisecond), t.why)
+	}
+	sum := s.record.sum()
+	fmt.Fprintf(w, "together\t%d\t%d\t%d\t%v\n", sum.times, sum.requests, sum.failed, sum.gap.Round(time.Millisecond))
+	w.Flush()
+	s.Logf("%s%d news of routes, all nodes had the latest after %v at most; two owners for %v at most, none for %v",
+		&b, s.news.latest.Load(), s.news.slow.Round(time.Millisecond), s.owners.two.Round(time.Millisecond), s.owners.none.Round(time.Millisecond))
+}
