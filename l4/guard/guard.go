@@ -131,7 +131,7 @@ func (g *Guard) reconcile(cfg l4.Config) (Status, error) {
 	have, err := read()
 	if err != nil {
 		if table.empty() {
-			return Status{}, nil // a kernel without nf_tables is fine, then
+			return Status{Peers: peers}, nil // a kernel without nf_tables is fine, then
 		}
 		return Status{Peers: peers}, err
 	}

@@ -56,19 +56,20 @@ func behind(gateway netip.Addr) string {
 // A service is guarded where this node is among its servers, since a packet
 // that a peer balanced to a machine which is none was meant for another. One by
 // firewall mark is not: its rule, and not we, say which packets it takes.
+//
+// Peers there are without a table as well, where the configuration wants none:
+// XDP goes by them too, and what it sends on never grows old on the way.
 func want(cfg l4.Config, also []netip.Addr, host Host, latest map[netip.Addr]Neighbor) (Table, []Peer) {
 	var t Table
 	others := map[netip.Addr]bool{}
-	if cfg.Guard {
-		for _, s := range cfg.Services {
-			for _, a := range s.Addrs {
-				if s.Forward != l4.DirectRoute || s.Mark != 0 || !serves(s, a, host) {
-					continue
-				}
-				t.Services = append(t.Services, Service{s.Protocol, netip.AddrPortFrom(a, s.Port)})
-				for _, r := range s.Servers {
-					others[r.Addr.Addr()] = true
-				}
+	for _, s := range cfg.Services {
+		for _, a := range s.Addrs {
+			if s.Forward != l4.DirectRoute || s.Mark != 0 || !serves(s, a, host) {
+				continue
+			}
+			t.Services = append(t.Services, Service{s.Protocol, netip.AddrPortFrom(a, s.Port)})
+			for _, r := range s.Servers {
+				others[r.Addr.Addr()] = true
 			}
 		}
 	}
@@ -82,6 +83,9 @@ func want(cfg l4.Config, also []netip.Addr, host Host, latest map[netip.Addr]Nei
 	var peers []Peer
 	for _, a := range slices.SortedFunc(maps.Keys(others), netip.Addr.Compare) {
 		peers = append(peers, host.peers(a, others, latest)...)
+	}
+	if !cfg.Guard {
+		return Table{}, peers
 	}
 	for _, p := range peers {
 		if p.LeftOut == "" {

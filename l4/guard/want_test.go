@@ -52,7 +52,8 @@ func TestWant(t *testing.T) {
 
 		macs  string
 		left  peers
-		empty bool
+		off   bool // no table
+		empty bool // and no peers
 	}{
 		"servers beside this one": {
 			neighbors: []string{"192.0.2.2 1 02", "192.0.2.9 1 09", "2001:db8::2 1 02", "192.0.2.3 1 03"},
@@ -105,8 +106,13 @@ func TestWant(t *testing.T) {
 			macs:      "02 03",
 			left:      peers{"192.0.2.2 02": "", "192.0.2.3 03": "", "2001:db8::2 02": ""},
 		},
-		"a pure director":  {own: "192.0.2.8", empty: true},
-		"switched off":     {change: func(c *l4.Config) { c.Guard = false }, empty: true},
+		"a pure director": {own: "192.0.2.8", empty: true},
+		"switched off, XDP goes by the peers nonetheless": {
+			change:    func(c *l4.Config) { c.Guard = false },
+			neighbors: []string{"192.0.2.2 1 02"},
+			left:      peers{"192.0.2.2 02": "", "192.0.2.3 00": unknown, "2001:db8::2 00": unknown},
+			off:       true,
+		},
 		"by firewall mark": {change: func(c *l4.Config) { c.Services[0].Mark = 7 }, empty: true},
 		"another way":      {change: func(c *l4.Config) { c.Services[0].Forward = l4.Tunnel }, empty: true},
 	}
@@ -144,8 +150,8 @@ func TestWant(t *testing.T) {
 			for _, m := range strings.Fields(tt.macs) {
 				wanted.Peers = append(wanted.Peers, mac(m))
 			}
-			if tt.empty {
-				wanted, tt.left = Table{}, peers{}
+			if tt.off || tt.empty {
+				wanted = Table{}
 			}
 			if diff := cmp.Diff(wanted, table, comparable); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
