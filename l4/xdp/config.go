@@ -16,6 +16,8 @@ type Config struct {
 	Shield l4.Shield
 	// Services says whether there is anything to balance.
 	Services bool
+	// Ports are those of TCP services, on which this node is perhaps a server.
+	Ports []netip.AddrPort
 	// Of tells by which interface the packets of a virtual address come.
 	Of map[netip.Addr]string
 }

@@ -44,7 +44,8 @@ type life struct {
 	log  *slog.Logger
 	// held are the links of the interfaces that have a program of ours, by name;
 	// nil until they were looked for.
-	held map[string]*held
+	held    map[string]*held
+	cookies cookies
 	// clean says that no other layout stands beside.
 	clean bool
 
@@ -56,6 +57,8 @@ type life struct {
 	// refused are the interfaces that took no program, by index: that of one
 	// which is made anew is another.
 	refused map[int]error
+	// forgiven says that cookies are to be asked for once more.
+	forgiven bool
 	// requests are those to who loads beside; nil where nobody does. answer is
 	// what came of the latest, until a pass has it.
 	requests chan<- request
@@ -75,7 +78,7 @@ type held struct {
 func (l *life) forgive() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.broken, l.refused = nil, map[int]error{}
+	l.broken, l.refused, l.forgiven = nil, map[int]error{}, true
 }
 
 // beat says that the director lives. It may be called at any time.
@@ -323,6 +326,20 @@ func (l *life) exchange() error {
 	return err
 }
 
+// setCookies has SYNs answered with cookies, or no more.
+func (l *life) setCookies(o cookieOrder) error {
+	l.mu.Lock()
+	forgiven := l.forgiven
+	l.forgiven = false
+	l.mu.Unlock()
+	if forgiven {
+		if err := l.cookies.retry(l.open); err != nil {
+			return err
+		}
+	}
+	return l.cookies.follow(o, l.open, l.held)
+}
+
 // drop takes the program off every interface and forgets the maps.
 func (l *life) drop() error {
 	l.mu.Lock()
@@ -332,6 +349,7 @@ func (l *life) drop() error {
 		l.log.Info("XDP leaves an interface", "interface", h.ifname)
 		errs = append(errs, h.detach())
 	}
+	errs = append(errs, l.cookies.close())
 	l.held, l.clean = map[string]*held{}, false
 	if l.open != nil {
 		errs = append(errs, l.open.close(), l.open.prog.Close())

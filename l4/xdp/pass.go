@@ -39,6 +39,8 @@ type outcome struct {
 	modes   map[string]string
 	refused map[string]error
 	plan    plan
+	// cookies is why SYNs are not answered with cookies, or not all.
+	cookies error
 	err     error
 }
 
@@ -78,7 +80,11 @@ func (p *Plane) follow(cfg Config, before l4.State, o *outcome) error {
 	if err := p.fill(on, before, o); err != nil {
 		return err
 	}
-	return errors.Join(shield, p.life.exchange(), o.demanded())
+	if err := p.life.exchange(); err != nil {
+		return errors.Join(shield, err, o.demanded())
+	}
+	o.cookies = p.life.setCookies(cfg.cookies())
+	return errors.Join(shield, o.demanded())
 }
 
 // release takes the services from the program that are not wanted any more.

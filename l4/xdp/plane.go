@@ -67,7 +67,7 @@ var _ l4.Accelerator = (*Plane)(nil)
 
 // New returns a Plane that touches nothing until Follow.
 func New(o Options) *Plane {
-	return &Plane{opt: o, bell: make(chan struct{}, 1), life: life{pins: o.Pins, log: o.Log}, edition: 1}
+	return &Plane{opt: o, bell: make(chan struct{}, 1), life: life{pins: o.Pins, log: o.Log, cookies: cookies{pins: o.Pins, log: o.Log}}, edition: 1}
 }
 
 // Set replaces the configuration. It may be called before and during Run.

@@ -24,9 +24,22 @@ type Status struct {
 	// Verdicts count frames by what became of them, Events what else was seen.
 	Verdicts map[string]uint64 `json:"verdicts,omitempty"`
 	Events   map[string]uint64 `json:"events,omitempty"`
+	// Cookies is how SYNs are answered with cookies; nil where that is not wanted.
+	Cookies *CookieStatus `json:"cookies,omitempty"`
 	// LastError is why the latest pass did not come to its end; empty when it
 	// did.
 	LastError string `json:"last_error,omitempty"`
+}
+
+// A CookieStatus is about SYN cookies. Events count them.
+type CookieStatus struct {
+	// Above is how many SYNs a second a port gets before others are answered so.
+	Above int `json:"above"`
+	// Fault is why they are not, or not for all; empty where they are.
+	Fault string `json:"fault,omitempty"`
+	// Refusing are the ports whose sockets did not take a connection that began
+	// by a cookie: they get no cookies until the configuration is read again.
+	Refusing []string `json:"refusing,omitempty"`
 }
 
 // An InterfaceStatus is one interface.
@@ -48,6 +61,7 @@ func (p *Plane) publish(o outcome) {
 	if o.err != nil {
 		st.LastError = o.err.Error()
 	}
+	st.Cookies = o.cookieStatus()
 	for _, name := range slices.Sorted(maps.Keys(o.modes)) {
 		st.Interfaces = append(st.Interfaces, InterfaceStatus{Name: name, Mode: o.modes[name]})
 	}
@@ -59,12 +73,29 @@ func (p *Plane) publish(o outcome) {
 	before := p.status
 	p.status, p.carriers = st, carriers
 	p.mu.Unlock()
+	if c := st.Cookies; c != nil && c.Fault != "" && (before.Cookies == nil || before.Cookies.Fault != c.Fault) {
+		p.opt.Log.Warn("no SYN cookies", "reason", c.Fault)
+	}
 	for _, i := range st.Interfaces {
 		if i.Reason != "" && i.Reason != errLoading.Error() && !slices.Contains(before.Interfaces, i) {
 			p.opt.Log.Warn("no XDP on an interface, its services stay with IPVS", "interface", i.Name, "reason", i.Reason)
 		}
 	}
 }
+
+func (o *outcome) cookieStatus() *CookieStatus {
+	if o.cfg.Shield.SYNCookies == 0 || len(o.modes) == 0 {
+		return nil // where nothing runs, that is the fault to tell of
+	}
+	st := CookieStatus{Above: o.cfg.Shield.SYNCookies}
+	if o.cookies != nil {
+		st.Fault = oneLine(o.cookies)
+	}
+	return &st
+}
+
+// oneLine is an error in one line.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // carrier tells who carries a service after a pass.
 func (o *outcome) carrier(k l4.Key) l4.Carrier {
@@ -101,6 +132,11 @@ func (p *Plane) Status() Status {
 	if k := p.life.open; k != nil {
 		st.Layout = k.tag
 		st.Verdicts, st.Events = k.frames()
+		if st.Cookies != nil {
+			c := *st.Cookies
+			c.Refusing = k.refusing()
+			st.Cookies = &c
+		}
 	}
 	return st
 }

@@ -33,6 +33,9 @@ func xdpConfig(c config.Config) xdp.Config {
 	for _, s := range c.L4.Services {
 		for _, a := range s.Addrs {
 			x.Of[a] = interfaces[a]
+			if s.Mark == 0 && s.Protocol == l4.TCP {
+				x.Ports = append(x.Ports, netip.AddrPortFrom(a, s.Port))
+			}
 		}
 	}
 	return x
