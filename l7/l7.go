@@ -142,7 +142,11 @@ func (c Config) listens() []string {
 }
 
 func listen(addr string) (net.Listener, error) {
-	s, err := net.Listen("tcp", addr)
+	// No MPTCP: a path beside the first would be balanced to another node, and
+	// its sockets take nobody whom XDP has answered with a SYN cookie.
+	var config net.ListenConfig
+	config.SetMultipathTCP(false)
+	s, err := config.Listen(context.Background(), "tcp", addr)
 	if errors.Is(err, os.ErrPermission) {
 		return nil, fmt.Errorf("%w: the process needs CAP_NET_BIND_SERVICE for a port below 1024", err)
 	}
