@@ -86,8 +86,11 @@ func (q *Queries) Append(dst, query []byte) []byte {
 	return dst
 }
 
-// appendURL appends a URL, whose query and fragment may hold credentials.
+// appendURL appends a URL, whose user, query and fragment may hold credentials.
 func (q *Queries) appendURL(dst, url []byte) []byte {
+	if user, host, ok := cutUser(url); ok {
+		dst, url = append(append(dst, user...), redacted...), host
+	}
 	for len(url) > 0 {
 		n := bytes.IndexAny(url[1:], "?#") + 1
 		if n == 0 {
@@ -101,6 +104,21 @@ func (q *Queries) appendURL(dst, url []byte) []byte {
 		url = url[n:]
 	}
 	return dst
+}
+
+// cutUser splits a URL that names a user (RFC 3986, section 3.2.1) around that.
+func cutUser(url []byte) (before, after []byte, ok bool) {
+	begin := bytes.Index(url, []byte("//"))
+	if begin < 0 || bytes.ContainsAny(url[:begin], "/?#") {
+		return nil, nil, false
+	}
+	begin += 2
+	authority := url[begin:]
+	if end := bytes.IndexAny(authority, "/?#"); end >= 0 {
+		authority = authority[:end]
+	}
+	at := bytes.LastIndexByte(authority, '@')
+	return url[:begin], url[begin+max(at, 0):], at >= 0
 }
 
 // mode is what becomes of the value of a parameter, whose name may have been
@@ -118,8 +136,9 @@ func (q *Queries) mode(name []byte) Mode {
 }
 
 // secretParameters are names of credentials in URLs beside those that have a part
-// which says so: of signed links, and of those who write short.
-var secretParameters = []string{"sig", "auth", "pass", "pwd", "key", "hmac", "assertion", "saml", "samlresponse", "awsaccesskeyid", "otp", "pin"}
+// which says so: of signed links, of those who write short, and the code of OAuth
+// (RFC 6749, section 4.1.2), that a client may not have used up yet.
+var secretParameters = []string{"code", "sig", "auth", "pass", "pwd", "key", "hmac", "assertion", "saml", "samlresponse", "awsaccesskeyid", "otp", "pin"}
 
 // appendDecoded appends a name in lower case without its escapes.
 func appendDecoded(dst, name []byte) []byte {

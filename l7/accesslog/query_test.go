@@ -18,6 +18,7 @@ func TestQueries(t *testing.T) {
 		{"", "?sig=x&sight=y", "?sig=REDACTED&sight=y"},
 		{"", "?api_key=x&apikey=y&api-key=z&key=w&keyboard=v", "?api_key=REDACTED&apikey=REDACTED&api-key=REDACTED&key=REDACTED&keyboard=v"},
 		{"", "?t%6Fken=x&%74oken%=y&%zz=z", "?t%6Fken=REDACTED&%74oken%=REDACTED&%zz=z"},
+		{"", "?code=x&state=y&scope=z", "?code=REDACTED&state=y&scope=z"},
 		{"", "?token", "?token"},
 		{"", "?token=", "?token=REDACTED"},
 		{"", "?to=/cb?token=x&a=b", "?to=/cb?token=REDACTED&a=b"},
@@ -35,6 +36,11 @@ func TestQueries(t *testing.T) {
 	q := parse(t, "").Queries
 	for in, want := range map[string]string{
 		"https://x/a?token=1#access_token=2&a=3": "https://x/a?token=REDACTED#access_token=REDACTED&a=3",
+		"https://ann:pw@x/a?b=c":                 "https://REDACTED@x/a?b=c",
+		"//ann:p@w@x":                            "//REDACTED@x",
+		"https://x/@ann:pw@y//z@":                "https://x/@ann:pw@y//z@",
+		"https://x?to=//ann@y":                   "https://x?to=//ann@y",
+		"/a//ann@x":                              "/a//ann@x",
 		"https://x/a":                            "https://x/a",
 		"":                                       "",
 		"?":                                      "?",
@@ -50,12 +56,12 @@ func TestQueries(t *testing.T) {
 func TestSecretsStayOut(t *testing.T) {
 	r := record()
 	r.Query = []byte("?page=3&token=s3cret")
-	r.Request = []Field{{[]byte("Referer"), []byte("https://x/?code=1&access_token=s3cret")}}
+	r.Request = []Field{{[]byte("Referer"), []byte("https://ann:s3cret@x/?state=1&code=s3cret&access_token=s3cret")}}
 	r.Downstream = []Field{{[]byte("Location"), []byte("/in#id_token=s3cret")}}
 	for _, section := range []string{"", "headers.default = 'keep'", "format = 'common'"} {
 		c := parse(t, section)
 		line := string(newEncoder().encode(newPlan(c), r))
-		if strings.Contains(line, "s3cret") || !strings.Contains(line, "page=3") || !strings.Contains(line, "code=1") {
+		if strings.Contains(line, "s3cret") || !strings.Contains(line, "page=3") || !strings.Contains(line, "state=1") {
 			t.Errorf("%s: %s", section, line)
 		}
 	}
