@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"time"
 
 	"github.com/portico-lb/portico/l4"
 )
@@ -25,10 +26,14 @@ var _ l4.Dataplane = (*Alone)(nil)
 
 // NewAlone returns the dataplane.
 func NewAlone(p *Plane) *Alone {
-	// XDP does by nature what IPVS needs these for.
-	return &Alone{plane: p, sysctls: map[string]int{
-		"expire_nodest_conn": 1, "expire_quiescent_template": 1, "sloppy_tcp": 1, "sloppy_sctp": 1,
-	}}
+	return &Alone{
+		plane: p,
+		// XDP does by nature what IPVS needs these for.
+		sysctls: map[string]int{"expire_nodest_conn": 1, "expire_quiescent_template": 1, "sloppy_tcp": 1, "sloppy_sctp": 1},
+		// IPVS's own (net/netfilter/ipvs/ip_vs_proto_tcp.c, ip_vs_proto_udp.c): the
+		// connections of who leaves are counted by them.
+		timeouts: l4.Timeouts{TCP: 15 * time.Minute, TCPFin: 2 * time.Minute, UDP: 5 * time.Minute},
+	}
 }
 
 // Read returns what the program carries.

@@ -62,6 +62,7 @@ type Service struct {
 	Servers           []struct {
 		Address        netip.AddrPort
 		Wanted, Weight int
+		Active         int
 		Health, Reason string
 	}
 }

@@ -1,6 +1,7 @@
 package xdp
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -66,7 +67,8 @@ func whole(t *testing.T, what string, tl lab.Timeline, held *edge.Held) {
 	}
 }
 
-// TestDrainedServerKeepsItsConnections leaves the old ones where they are.
+// TestDrainedServerKeepsItsConnections leaves the old ones where they are, when
+// the server leaves the configuration as well.
 func TestDrainedServerKeepsItsConnections(t *testing.T) {
 	e, owner := start(t, edge.Options{})
 	held := e.Hold(30)
@@ -84,6 +86,26 @@ func TestDrainedServerKeepsItsConnections(t *testing.T) {
 	if tally.Answered != 100 || tally.By[server.Name()] != 0 {
 		t.Errorf("after the drain of %s: %v", server, tally)
 	}
+	held.WaitUsed(t)
+	owner.RewriteConfig(func(text string) string {
+		entry := fmt.Sprintf("{ address = %q }", server.Addr)
+		return strings.NewReplacer(entry+", ", "", ", "+entry, "").Replace(text)
+	})
+	owner.Director.Reload()
+	lab.Eventually(t, patience, "connections of the server that leaves", func() error {
+		st := owner.Status()
+		if st.Director == nil {
+			return fmt.Errorf("no director: %v", st.Missing)
+		}
+		for _, v := range st.Director.L4.Services {
+			for _, r := range v.Servers {
+				if r.Health == "draining" && r.Active > 0 {
+					return nil
+				}
+			}
+		}
+		return errors.New("none is counted")
+	})
 	held.WaitUsed(t)
 	if len(held.Broken()) > 0 || held.Alive()[server.Name()] == 0 {
 		t.Errorf("alive %v, broken %v", held.Alive(), held.Broken())
