@@ -15,19 +15,17 @@ import (
 // A build is what the last objects were turned into. One change after another
 // costs what has changed; a new configuration begins with all of it again.
 type build struct {
-	translator *kube.Translator // nil before the first source
+	translator *kube.Translator // nil before the first configuration
 	endpoints  *kube.EndpointIndex
 	// own are the rules of the configuration, by host.
 	own       map[string][]route.Spec
 	table     *route.Table
 	conflicts []route.Conflict
-	// demand is for the backends of table, and for mirrors, which get copies by
-	// policies.
-	demand   demand
-	mirrors  []route.Backend
-	policies map[route.Backend]backend.Policy
-	// served are the Ingresses whose routes and certificates are live.
-	served []*netv1.Ingress
+	demand    demand // of table
+	policies  map[route.Backend]backend.Policy
+	// served are the Ingresses whose routes are live; those of uncertified have
+	// a host without a certificate.
+	served, uncertified []*netv1.Ingress
 	// unreached are the problems of the backends' endpoints, problems those of
 	// everything.
 	unreached, problems []kube.Problem
@@ -56,13 +54,14 @@ func (r *runner) rebuild() {
 	r.tellState(o)
 }
 
-// rebuildAll builds routes, certificates and endpoints anew.
+// rebuildAll builds routes, certificates and endpoints anew. Before the first
+// source has been read, what the configuration itself says is served.
 func (r *runner) rebuildAll() {
-	if r.source == nil {
-		r.setCertificates(r.pairs())
-		return
+	b, o, k := &r.build, &kube.Objects{}, r.config.Kubernetes
+	if r.source != nil {
+		o, k = r.source.Objects(), r.source.config
 	}
-	b, o, options := &r.build, r.source.Objects(), r.config.options(r.source.config)
+	options := r.config.options(k)
 	b.endpoints.SetZone(r.config.Zone)
 	specs, static, _ := r.config.static()
 	r.l.publish(func(s *state) { s.options, s.own = options, specs })
@@ -91,36 +90,49 @@ func (r *runner) follow(o *kube.Objects, base *route.Table, change kube.Change) 
 	table := base.With(change.Hosts)
 	r.l.publish(func(s *state) { s.table = table })
 	if change.Certificates {
-		r.acme.want(b.translator.TLS(), b.translator.CertRequests(), r.filePairs())
+		if r.source != nil { // else nobody has said yet what is wanted
+			r.acme.want(b.translator.TLS(), b.translator.CertRequests(), r.filePairs())
+		}
 		r.setCertificates(r.pairs())
 	}
-	copies := b.mirrors
 	if change.Policies {
 		_, _, b.policies = r.config.static()
 		maps.Copy(b.policies, b.translator.Policies())
 		r.l.engine.SetPolicies(r.config.Backend, b.policies)
-		copies = mirrors(r.config.Backend, b.policies)
 	}
 	// A backend's endpoints stand before its first route and leave after its
 	// last, so that no request falls between the two.
 	left, added := table.Changed(b.table)
-	come, gone := b.demand.follow(append(leadTo(added), copies...), append(leadTo(left), b.mirrors...))
+	come, gone := b.demand.follow(leadTo(added), leadTo(left))
 	b.endpoints.Want(come, nil)
 	r.l.engine.UpdateEndpoints(b.endpoints.Update(o))
-	if r.source.config.None() && table.Rules() == 0 {
+	switch {
+	case table.Rules() == 0 && (r.source == nil || r.source.config.None()):
 		r.l.engine.SetRoutes(nil) // nobody has said what there is
-	} else {
+	case r.source == nil:
+		r.l.engine.SetFirstRoutes(table)
+	default:
 		r.l.engine.SetRoutes(table)
 	}
 	b.endpoints.Want(nil, gone)
 	b.endpoints.Update(o)
 	r.l.engine.DropEndpoints(gone)
-	b.table, b.mirrors, b.conflicts = table, copies, table.Conflicts()
+	b.table, b.conflicts = table, table.Conflicts()
 	b.served = b.translator.Served()
+	if change.Certificates || change.Served {
+		b.uncertified = b.translator.Uncertified(r.l.certs.Known)
+	}
 }
 
 // tellState tells everybody what is served now.
 func (r *runner) tellState(o *kube.Objects) {
+	r.l.publish(func(s *state) {
+		s.endpoints = r.build.endpoints
+		s.conflicts = r.build.conflicts
+	})
+	if r.source == nil {
+		return
+	}
 	r.source.keep(o, r.build.backends())
 	r.build.unreached = r.build.endpoints.Problems()
 	r.wantNames()
@@ -132,8 +144,6 @@ func (r *runner) tellState(o *kube.Objects) {
 			s.configured = s.configured || s.rules() > len(r.config.Routes)
 		}
 		s.source = r.source.Source
-		s.endpoints = r.build.endpoints
-		s.conflicts = r.build.conflicts
 		s.publisher = r.source.publisher
 	})
 	r.tellAPI(o)
@@ -142,9 +152,9 @@ func (r *runner) tellState(o *kube.Objects) {
 // backends returns what lists the backends whose endpoints are needed now, at
 // any later time.
 func (b *build) backends() func() []route.Backend {
-	table, mirrors := b.table, b.mirrors
+	table := b.table
 	return func() []route.Backend {
-		return slices.DeleteFunc(slices.Concat(table.Backends(), mirrors), func(b route.Backend) bool { return b.Namespace == staticNamespace })
+		return slices.DeleteFunc(table.Backends(), func(b route.Backend) bool { return b.Namespace == route.StaticNamespace })
 	}
 }
 
@@ -181,10 +191,8 @@ func (r *runner) setCertificates(pairs []certs.Pair) {
 // the CA. Where two name a host the first has it.
 func (r *runner) pairs() []certs.Pair {
 	out := r.filePairs()
-	if r.build.translator != nil {
-		for _, t := range r.build.translator.TLS() {
-			out = append(out, certs.Pair{Name: t.Secret, Hosts: t.Hosts, CertPEM: t.Cert, KeyPEM: t.Key})
-		}
+	for _, t := range r.build.translator.TLS() {
+		out = append(out, certs.Pair{Name: t.Secret, Hosts: t.Hosts, CertPEM: t.Cert, KeyPEM: t.Key})
 	}
 	return append(out, r.acme.pairs()...)
 }

@@ -116,7 +116,7 @@ func Parse(s Section, readFile func(string) ([]byte, error), bad func(key, probl
 		OCSP:        s.TLS.OCSP == nil || *s.TLS.OCSP,
 		Client:      parseClient(s.Client, bad),
 		Backend:     parseBackend(s.Backend, backend.Default(), value.Parser{ReadFile: readFile, Bad: bad}.In("l7.backend")),
-		Middlewares: parseMiddlewares(s.Middleware, value.Parser{ReadFile: readFile, Bad: bad}.In("l7")),
+		Middlewares: parseMiddlewares(s.Middleware, s.Route, value.Parser{ReadFile: readFile, Bad: bad}.In("l7")),
 		Kubernetes:  s.Kubernetes.Parse(bad),
 	}
 	c.AccessLog, c.Trace = parseObservers(s, value.Parser{ReadFile: readFile, Bad: bad}.In("l7"))

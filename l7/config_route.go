@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/portico-lb/portico/l7/backend"
+	"github.com/portico-lb/portico/l7/middleware"
 	"github.com/portico-lb/portico/l7/route"
 	"github.com/portico-lb/portico/l7/value"
 )
@@ -21,7 +22,8 @@ type RouteSection struct {
 	Middlewares []string          `toml:"middlewares"`
 	Endpoint    []EndpointSection `toml:"endpoint"`
 	Backend     *BackendSection   `toml:"backend"`
-	Mirror      *MirrorSection    `toml:"mirror"`
+	// Mirror is that middleware for this route alone, behind the others.
+	Mirror *middleware.MirrorSection `toml:"mirror"`
 }
 
 // An EndpointSection is one address that serves a [[l7.route]].
@@ -41,10 +43,6 @@ type Route struct {
 // staticKind is the Kind of the Origin of a [[l7.route]].
 const staticKind = "route"
 
-// staticNamespace stands where a backend of Kubernetes has its namespace, whose
-// names have no dots.
-const staticNamespace = "l7.route"
-
 // parseRoutes checks [[l7.route]]. c has everything that a route can name.
 func (c *Config) parseRoutes(sections []RouteSection, p value.Parser) {
 	for i := range sections {
@@ -59,17 +57,39 @@ func (c *Config) parseRoutes(sections []RouteSection, p value.Parser) {
 		}
 		r := Route{Policy: c.Backend, Endpoints: parseEndpoints(s, in)}
 		r.Spec = route.Spec{
-			Backend: staticBackend(s.Name),
-			Origin:  route.Origin{Kind: staticKind, Namespace: staticNamespace, Name: s.Name},
+			Backend: route.Static(s.Name),
+			Origin:  route.Origin{Kind: staticKind, Namespace: route.StaticNamespace, Name: s.Name},
 		}
 		if s.Backend != nil {
 			r.Policy = parseBackend(*s.Backend, c.Backend, in.In("backend"))
 		}
-		if s.Mirror != nil {
-			r.Policy.Mirror = parseMirror(s.Mirror, s.Name, sections, in.In("mirror"))
-		}
 		c.parseRule(s, &r.Spec, in)
+		if s.Mirror != nil {
+			parseMirror(s, &r.Spec, sections, in.In("mirror"))
+		}
 		c.Routes = append(c.Routes, r)
+	}
+}
+
+// parseMirror reads the mirror of s, which stands beside all sections.
+func parseMirror(s *RouteSection, spec *route.Spec, sections []RouteSection, p value.Parser) {
+	step := s.Mirror.Parse(p)
+	checkMirror(step, sections, p)
+	if m, ok := step.(middleware.Mirror); ok && m.To == spec.Backend {
+		p.Bad("route", fmt.Sprintf("%q is this route itself: want another one", s.Name))
+	}
+	spec.Steps = append(spec.Steps, step)
+}
+
+// checkMirror checks that a Mirror leads to one of routes, if it leads to such a
+// route at all.
+func checkMirror(step route.Step, routes []RouteSection, p value.Parser) {
+	m, ok := step.(middleware.Mirror)
+	if !ok || m.To.Namespace != route.StaticNamespace {
+		return
+	}
+	if !slices.ContainsFunc(routes, func(r RouteSection) bool { return r.Name == m.To.Service }) {
+		p.Bad("route", fmt.Sprintf("there is no [[l7.route]] %q", m.To.Service))
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/middleware"
 	"github.com/portico-lb/portico/l7/route"
 )
@@ -43,11 +42,11 @@ func TestParseMirror(t *testing.T) {
 	if faults != "" || len(c.Routes) != 2 {
 		t.Fatal(faults, c.Routes)
 	}
-	for i, want := range []backend.Mirror{
+	for i, want := range []middleware.Mirror{
 		{To: route.Backend{Namespace: "shop", Service: "copy", Port: "80"}, Percent: 100, Body: 1 << 20},
 		{To: c.Routes[0].Spec.Backend, Percent: 12.5},
 	} {
-		if got := c.Routes[i].Policy.Mirror; got != want {
+		if got := c.Routes[i].Spec.Steps; len(got) != 1 || got[0] != want {
 			t.Errorf("route %d: got %+v, want %+v", i, got, want)
 		}
 	}
@@ -60,19 +59,20 @@ func TestParseRouteFaults(t *testing.T) {
 			`l7.route[1].endpoint[1].address: "192.0.2.1:80" stands here twice` + "\n" +
 			`l7.route[1].endpoint[2].address: "mill:80" is no endpoint: want ADDRESS:PORT, or [ADDRESS]:PORT of IPv6` + "\n" +
 			`l7.route[1].endpoint[3].address: "0.0.0.0:80" is no endpoint: want ADDRESS:PORT, or [ADDRESS]:PORT of IPv6`,
-		mill + "host = '192.0.2.1:80'":                                  `l7.route[0].host: "192.0.2.1:80" is no host: want a DNS name, one whose first label is *, or none for all`,
-		mill + "path = 'a'":                                             `l7.route[0].path: "a" is no path: path does not start with a slash`,
-		mill + "match = 'regexp'\npath = '/(a'":                         "l7.route[0].path: \"/(a\" is no regular expression: error parsing regexp: missing closing ): `/(a`",
-		mill + "match = 'suffix'":                                       `l7.route[0].match: "suffix" is not allowed: want one of prefix, exact, regexp`,
-		mill + "entrypoints = ['https']":                                `l7.route[0].entrypoints[0]: there is no entrypoint "https"`,
-		mill + "middlewares = ['many']":                                 `l7.route[0].middlewares[0]: there is no [[l7.middleware]] "many"`,
-		mill + "mirror = {}":                                            "l7.route[0].mirror: want one of service and route: who gets the copies",
-		mill + "mirror = { service = 'shop/copy:80', route = 'mill' }":  "l7.route[0].mirror: want one of service and route: who gets the copies",
-		mill + "mirror = { service = 'copy' }":                          `l7.route[0].mirror.service: "copy" is no port of a Service: want such as "shop/pages:80"`,
-		mill + "mirror = { route = 'mill' }":                            `l7.route[0].mirror.route: "mill" is this route itself: want another one`,
-		mill + "mirror = { route = 'hill' }":                            `l7.route[0].mirror.route: there is no [[l7.route]] "hill"`,
-		mill + "mirror = { service = 'shop/copy:80', percent = 101.0 }": `l7.route[0].mirror.percent: 101 is out of range: allowed are 0 to 100`,
-		mill + "backend = { balance = 'first' }":                        `l7.route[0].backend.balance: "first" is not allowed: want one of round_robin, least_requests, hash`,
+		mill + "host = '192.0.2.1:80'":                                        `l7.route[0].host: "192.0.2.1:80" is no host: want a DNS name, one whose first label is *, or none for all`,
+		mill + "path = 'a'":                                                   `l7.route[0].path: "a" is no path: path does not start with a slash`,
+		mill + "match = 'regexp'\npath = '/(a'":                               "l7.route[0].path: \"/(a\" is no regular expression: error parsing regexp: missing closing ): `/(a`",
+		mill + "match = 'suffix'":                                             `l7.route[0].match: "suffix" is not allowed: want one of prefix, exact, regexp`,
+		mill + "entrypoints = ['https']":                                      `l7.route[0].entrypoints[0]: there is no entrypoint "https"`,
+		mill + "middlewares = ['many']":                                       `l7.route[0].middlewares[0]: there is no [[l7.middleware]] "many"`,
+		mill + "mirror = {}":                                                  "l7.route[0].mirror: want one of service, url and route: who gets the copies",
+		mill + "mirror = { service = 'shop/copy:80', route = 'mill' }":        "l7.route[0].mirror: want one of service, url and route: who gets the copies",
+		mill + "mirror = { service = 'copy' }":                                `l7.route[0].mirror.service: "copy" is no port of a Service: want such as "shop/pages:80"`,
+		mill + "mirror = { route = 'mill' }":                                  `l7.route[0].mirror.route: "mill" is this route itself: want another one`,
+		mill + "mirror = { route = 'hill' }":                                  `l7.route[0].mirror.route: there is no [[l7.route]] "hill"`,
+		mill + "[[middleware]]\nname = 'copies'\nmirror = { route = 'hill' }": `l7.middleware[1].mirror.route: there is no [[l7.route]] "hill"`,
+		mill + "mirror = { service = 'shop/copy:80', percent = 101.0 }":       `l7.route[0].mirror.percent: 101 is out of range: allowed are 0 to 100`,
+		mill + "backend = { balance = 'first' }":                              `l7.route[0].backend.balance: "first" is not allowed: want one of round_robin, least_requests, hash`,
 	} {
 		if _, got := parse(t, in); got != want {
 			t.Errorf("%s: got\n%s\nwant\n%s", in, got, want)

@@ -51,7 +51,7 @@ type Change struct {
 // Diff says what p would change. Nothing is changed.
 func (l *L7) Diff(p Proposal) (Difference, error) {
 	s := l.state.Load()
-	if s.table == nil || s.source == nil || s.source.Objects() == nil {
+	if s.table == nil || s.objects() == nil {
 		return Difference{}, cmp.Or(s.ready(), errors.New("no objects are known yet"))
 	}
 	apply := kube.Apply{Files: p.Files, Whole: p.Whole}
@@ -66,7 +66,7 @@ func (l *L7) Diff(p Proposal) (Difference, error) {
 	result := kube.Routes(objects, s.options)
 	table, conflicts := route.NewTable(slices.Concat(s.own, result.Specs))
 	index := s.endpoints.Another()
-	index.Want(slices.DeleteFunc(table.Backends(), func(b route.Backend) bool { return b.Namespace == staticNamespace }), nil)
+	index.Want(slices.DeleteFunc(table.Backends(), func(b route.Backend) bool { return b.Namespace == route.StaticNamespace }), nil)
 	index.Update(objects)
 	endpoints := index.All()
 

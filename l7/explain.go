@@ -105,10 +105,13 @@ func (l *L7) Explain(q Question) (Explanation, error) {
 		out.Certificate = shown(l.certs.Status(), string(host))
 	}
 	matches := s.table.At(entry.Name).Matches(host, path)
-	if len(matches) == 0 {
-		out.Answer = "404: no route for this host and path"
-	} else {
+	switch {
+	case len(matches) > 0:
 		l.explainRoute(&out, s, matches, q.Header)
+	case s.objects() == nil:
+		out.Answer = "503: no [[l7.route]] for this host and path, and what Kubernetes says is not known yet"
+	default:
+		out.Answer = "404: no route for this host and path"
 	}
 	out.Dialects = s.dialects(entry.Name, host, path, out.Route)
 	return out, nil
@@ -194,7 +197,8 @@ func shown(all []certs.Certificate, host string) *certs.Certificate {
 
 // dialects says which route each other dialect would have.
 func (s *state) dialects(entrypoint string, host, path []byte, now *route.Spec) []DialectAnswer {
-	if s.source == nil {
+	objects := s.objects()
+	if objects == nil {
 		return nil
 	}
 	var out []DialectAnswer
@@ -203,7 +207,7 @@ func (s *state) dialects(entrypoint string, host, path []byte, now *route.Spec) 
 		if opt.Dialect = kube.Dialect(i); opt.Dialect == s.options.Dialect {
 			continue
 		}
-		table, _ := route.NewTable(slices.Concat(s.own, kube.Routes(s.source.Objects(), opt).Specs))
+		table, _ := route.NewTable(slices.Concat(s.own, kube.Routes(objects, opt).Specs))
 		a := DialectAnswer{Dialect: name}
 		if r := table.At(entrypoint).Lookup(host, path); r != nil {
 			a.Route = r.Spec

@@ -11,8 +11,8 @@ import (
 func TestDialectsHaveTheConfigurationsRoutes(t *testing.T) {
 	own := route.Spec{
 		Host: "mill.example", Path: "/", Match: route.Prefix,
-		Backend: route.Backend{Namespace: staticNamespace, Service: "mill", Port: "endpoint"},
-		Origin:  route.Origin{Kind: staticKind, Namespace: staticNamespace, Name: "mill"},
+		Backend: route.Backend{Namespace: route.StaticNamespace, Service: "mill", Port: "endpoint"},
+		Origin:  route.Origin{Kind: staticKind, Namespace: route.StaticNamespace, Name: "mill"},
 	}
 	s := &state{source: &folder{objects: &kube.Objects{}}, own: []route.Spec{own}}
 	answers := s.dialects("http", []byte("mill.example"), []byte("/wheel"), &own)

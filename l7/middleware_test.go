@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +24,7 @@ kind: Ingress
 metadata:
   name: web
   namespace: shop
-  annotations: {portico.io/middlewares: "once, below, fields"}
+  annotations: {portico.io/middlewares: "once, below, fields, copies"}
 spec:
   ingressClassName: portico
   rules:
@@ -71,6 +72,21 @@ rewrite = { strip_prefix = ["/app"], redirect_to_slash = true }
 [[middleware]]
 name    = "fields"
 headers = { request = { set = { X-Team = "edge" } }, response = { remove = ["Server"] } }
+
+[[middleware]]
+name   = "copies"
+mirror = { route = "copy" }
+
+[[route]]
+name     = "copy"
+host     = "copy.example"
+endpoint = [ { address = %[3]q } ]
+
+[[route]]
+name        = "mill"
+host        = "mill.example"
+middlewares = ["copies"]
+endpoint    = [ { address = %[3]q } ]
 `
 
 // TestMiddlewaresByName: what an Ingress names is done to its requests and to
@@ -82,12 +98,17 @@ func TestMiddlewaresByName(t *testing.T) {
 		fmt.Fprint(w, r.URL.Path, " ", r.Header.Get("X-Forwarded-Prefix"), " ", r.Header.Get("X-Team"))
 	}))
 	defer endpoint.Close()
+	copies := make(chan string, 9)
+	mirror := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		copies <- fmt.Sprint(r.Host, r.URL.Path, " ", r.Header.Get("X-Team"))
+	}))
+	defer mirror.Close()
 	dir, addr := t.TempDir(), freeAddr(t)
 	manifests := fmt.Sprintf(withMiddlewares, endpoint.Listener.Addr().(*net.TCPAddr).Port)
 	if err := os.WriteFile(filepath.Join(dir, "shop.yaml"), []byte(manifests), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	config := fmt.Sprintf(middlewares, dir, addr)
+	config := fmt.Sprintf(middlewares, dir, addr, mirror.Listener.Addr())
 	reload := runL7(t, valid(t, config))
 	for first := time.Now(); ask(t, addr, "nowhere.example/", "") != "404"; {
 		if time.Since(first) > 10*time.Second {
@@ -96,6 +117,12 @@ func TestMiddlewaresByName(t *testing.T) {
 	}
 
 	asks(t, addr, "shop.example/app/x", "a", "200 /x /app edge")
+	asks(t, addr, "mill.example/", "a", "200 ")
+	got := []string{<-copies, <-copies, <-copies}
+	slices.Sort(got)
+	if want := []string{"mill.example/ ", "mill.example/ ", "shop.example/x edge"}; !slices.Equal(got, want) {
+		t.Errorf("the mirror got %q, want %q: a request of its own, and two copies", got, want)
+	}
 	asks(t, addr, "shop.example/app", "b", "302 /app/")
 	asks(t, addr, "shop.example/app/x", "a", "429")
 	asks(t, addr, "typo.example/", "a", "503")

@@ -32,7 +32,7 @@ func logged(t *testing.T, addr string, endpoint http.HandlerFunc) (config string
 	if err := os.WriteFile(filepath.Join(dir, "shop.yaml"), []byte(manifests), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	config = fmt.Sprintf(middlewares, dir, addr)
+	config = fmt.Sprintf(middlewares, dir, addr, "127.0.0.1:1") // where no mirror is
 	return regexp.MustCompile("(?m)^rate_limit.*$").ReplaceAllString(config, "in_flight = { most = 1000 }")
 }
 

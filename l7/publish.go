@@ -24,11 +24,13 @@ func (k Kubernetes) publisher(w *kube.Watcher, o kube.PublishOptions) *kube.Publ
 // tellAPI has what is live here, and what is wrong with it, told to those who
 // wrote the objects.
 func (r *runner) tellAPI(o *kube.Objects) {
-	p := r.source.publisher
-	if p == nil {
+	if r.source.publisher == nil {
 		return
 	}
-	p.Set(kube.Report{Objects: o, Served: r.build.served, Problems: append(r.build.faulty(), r.build.problems...)})
+	r.source.publisher.Set(kube.Report{
+		Objects: o, Served: r.build.served, Uncertified: r.build.uncertified,
+		Problems: append(r.build.faulty(), r.build.problems...),
+	})
 }
 
 // faulty are what is wrong with Ingresses beside their own problems: rules that

@@ -2,7 +2,11 @@ package l7_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -77,4 +81,77 @@ func TestSourceThatDoesNotAnswer(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestStaticRoutesNeedNoCluster: what the configuration itself says is served from
+// the start, whatever becomes of the source beside it; what else there may be is
+// not known until that has been read, and the node is not ready before.
+func TestStaticRoutesNeedNoCluster(t *testing.T) {
+	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Path) }))
+	defer endpoint.Close()
+	manifests := filepath.Join(t.TempDir(), "manifests")
+	for name, source := range map[string]string{
+		"an API server that does not answer": `endpoints = ["https://127.0.0.1:1"]`,
+		"a folder that is not there":         fmt.Sprintf("manifests = %q", manifests),
+	} {
+		t.Run(name, func(t *testing.T) {
+			addr, ready := freeAddr(t), freeAddr(t)
+			p := startL7(t, valid(t, fmt.Sprintf(`
+ready_listen = %q
+stop_delay   = "0s"
+[kubernetes]
+%s
+[[entrypoint]]
+name   = "http"
+listen = %q
+[[middleware]]
+name    = "below"
+rewrite = { strip_prefix = ["/app"] }
+[[route]]
+name        = "mill"
+host        = "mill.example"
+path        = "/app"
+middlewares = ["below"]
+endpoint    = [ { address = %q } ]
+`, ready, source, addr, endpoint.Listener.Addr())))
+			asks(t, addr, "mill.example/app/x", "", "200 /x")
+			asks(t, addr, "mill.example/", "", "503")
+			asks(t, addr, "shop.example/app", "", "503")
+			asks(t, ready, "this.node/ready", "", "503")
+			if s := p.Status(); s.Ready || s.Routes != 1 {
+				t.Errorf("ready %v with %d routes", s.Ready, s.Routes)
+			}
+			if all := p.Routes(); len(all) != 1 || all[0].Endpoints != 1 {
+				t.Errorf("the routes are %+v", all)
+			}
+			for url, want := range map[string]string{"http://mill.example/app": "", "http://shop.example/": "503: "} {
+				if x, err := p.Explain(l7.Question{URL: url}); err != nil || !strings.HasPrefix(x.Answer, want) || (x.Answer == "") != (want == "") {
+					t.Errorf("%s: %q, %v", url, x.Answer, err)
+				}
+			}
+			if _, err := p.Diff(l7.Proposal{}); err == nil {
+				t.Error("there is a difference to what is not known")
+			}
+			if !strings.HasPrefix(source, "manifests") {
+				return
+			}
+
+			text := fmt.Sprintf(withMiddlewares, endpoint.Listener.Addr().(*net.TCPAddr).Port)
+			if err := os.Mkdir(manifests, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(manifests, "shop.yaml"), []byte(strings.ReplaceAll(text, "portico.io/middlewares", "note")), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			for first := time.Now(); ask(t, ready, "this.node/ready", "") != "200 ready\n"; time.Sleep(10 * time.Millisecond) {
+				asks(t, addr, "mill.example/app/x", "", "200 /x")
+				if time.Since(first) > 30*time.Second {
+					t.Fatalf("not ready: %+v", p.Status())
+				}
+			}
+			asks(t, addr, "mill.example/app/x", "", "200 /x")
+			asks(t, addr, "shop.example/app", "", "200 /app")
+			asks(t, addr, "nowhere.example/", "", "404")
+		})
+	}
 }

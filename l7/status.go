@@ -118,6 +118,14 @@ func (l *L7) Status() Status {
 	return out
 }
 
+// objects are those of the source, nil before they have been read.
+func (s *state) objects() *kube.Objects {
+	if s.source == nil {
+		return nil
+	}
+	return s.source.Objects()
+}
+
 // rules is how many there are.
 func (s *state) rules() int {
 	if s.table == nil {

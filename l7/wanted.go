@@ -1,15 +1,13 @@
 package l7
 
 import (
-	"maps"
 	"slices"
 
-	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/route"
 )
 
 // A demand counts the uses of each backend whose endpoints are needed: by routes
-// that lead there, by their middlewares that ask it, and by who sends it copies.
+// that lead there, and by their middlewares that ask it or send it copies.
 type demand map[route.Backend]int
 
 // follow counts what comes and what goes, and returns the backends that have come
@@ -18,7 +16,7 @@ func (d demand) follow(come, gone []route.Backend) (fresh, idle []route.Backend)
 	used := make(map[route.Backend]bool) // before
 	count := func(backends []route.Backend, n int) {
 		for _, b := range backends {
-			if b == (route.Backend{}) || b.Namespace == staticNamespace {
+			if b == (route.Backend{}) || b.Namespace == route.StaticNamespace {
 				continue
 			}
 			if _, seen := used[b]; !seen {
@@ -48,19 +46,6 @@ func (d demand) follow(come, gone []route.Backend) (fresh, idle []route.Backend)
 func leadTo(routes []*route.Route) (out []route.Backend) {
 	for _, r := range routes {
 		out = slices.AppendSeq(out, r.Backends())
-	}
-	return out
-}
-
-// mirrors returns the backends that get copies by these policies.
-func mirrors(common backend.Policy, own map[route.Backend]backend.Policy) (out []route.Backend) {
-	for p := range maps.Values(own) {
-		if p.Mirror.Percent > 0 {
-			out = append(out, p.Mirror.To)
-		}
-	}
-	if common.Mirror.Percent > 0 {
-		out = append(out, common.Mirror.To)
 	}
 	return out
 }

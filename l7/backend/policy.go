@@ -28,8 +28,6 @@ type Policy struct {
 	SlowStart time.Duration
 	Breaker   Breaker
 	Limit     Limit
-	// Mirror is off where its share is 0.
-	Mirror Mirror
 }
 
 // Default is the policy of a backend of which nothing is said.

@@ -29,17 +29,17 @@ type Options struct {
 
 // A Pool holds the endpoints of one backend.
 type Pool struct {
-	backend   route.Backend
-	log       *slog.Logger
-	now       func() int64
-	random    []byte // a secret of its own, once it is needed
-	plan      atomic.Pointer[plan]
-	cursor    atomic.Uint32 // counts requests, and each attempt again
-	retries   atomic.Uint64
-	queued    atomic.Int32 // len(waiting)
-	mirroring mirroring
-	reaper    *Reaper
-	keeps     atomic.Bool // reaper knows that there may be something to reap
+	backend route.Backend
+	log     *slog.Logger
+	now     func() int64
+	random  []byte // a secret of its own, once it is needed
+	plan    atomic.Pointer[plan]
+	cursor  atomic.Uint32 // counts requests, and each attempt again
+	retries atomic.Uint64
+	queued  atomic.Int32 // len(waiting)
+	copying copying
+	reaper  *Reaper
+	keeps   atomic.Bool // reaper knows that there may be something to reap
 
 	mu       sync.Mutex
 	waiting  []*waiter // who came first first

@@ -20,9 +20,11 @@ type Status struct {
 	Breaker string `json:"breaker"`
 	// Queued is how many requests wait for an endpoint that has room, now;
 	// Rejected counts those for whom there was none in time.
-	Queued   int           `json:"queued"`
-	Rejected uint64        `json:"rejected,omitempty"`
-	Mirror   *MirrorStatus `json:"mirror,omitempty"`
+	Queued   int    `json:"queued"`
+	Rejected uint64 `json:"rejected,omitempty"`
+	// Copies are those of requests that it gets as a mirror, nil where there
+	// was none.
+	Copies *CopyStatus `json:"copies,omitempty"`
 }
 
 // An EndpointStatus tells of one endpoint.
@@ -58,7 +60,7 @@ func (p *Pool) Status() Status {
 	}
 	p.mu.Unlock()
 	pl := p.plan.Load()
-	s.Mirror = p.mirroring.status(pl.policy.Mirror)
+	s.Copies = p.copying.status()
 	for i, e := range pl.all() {
 		es := e.status(p.now())
 		es.Leaving = i >= len(pl.endpoints)

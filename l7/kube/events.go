@@ -32,8 +32,9 @@ const (
 // A told is a problem and what is known of its Event.
 type told struct {
 	problem Problem
-	since   time.Time // when it was first seen
-	written time.Time // when its Event was, the zero time before
+	since   time.Time                // when it was first seen
+	written time.Time                // when its Event was, the zero time before
+	about   []corev1.ObjectReference // who got it
 }
 
 // A report is an Event to write.
@@ -85,13 +86,41 @@ func (l *ledger) due(problems []Problem, now time.Time) (out []report) {
 	return out
 }
 
-// done notes that r was written, or need not be any more.
-func (l *ledger) done(r report, now time.Time) {
+// done notes that r was written for all, or need not be any more.
+func (l *ledger) done(r report, all []corev1.ObjectReference, now time.Time) {
 	if r.resolved {
 		delete(l.told, r.problem)
 	} else if t := l.told[r.problem]; t != nil {
-		t.written = now
+		t.written, t.about = now, all
 	}
+}
+
+// concerned returns the objects of o that r is for. That a problem is none any
+// more concerns those who were told of it as well: the Ingresses that led to a
+// Service which did not exist.
+func (l *ledger) concerned(r report, o *Objects) []corev1.ObjectReference {
+	out := o.references(r.problem)
+	if t := l.told[r.problem]; r.resolved && t != nil {
+		for _, about := range t.about {
+			if !slices.ContainsFunc(out, sameObject(about)) && o.has(about) {
+				out = append(out, about)
+			}
+		}
+	}
+	return out
+}
+
+func sameObject(a corev1.ObjectReference) func(corev1.ObjectReference) bool {
+	return func(b corev1.ObjectReference) bool { return a.UID == b.UID }
+}
+
+// has reports whether the very object is still there.
+func (o *Objects) has(about corev1.ObjectReference) bool {
+	name := about.Name
+	if about.Namespace != "" {
+		name = about.Namespace + "/" + name
+	}
+	return slices.ContainsFunc(o.references(Problem{Object: about.Kind + " " + name}), sameObject(about))
 }
 
 // event is what r says about an object. Its name depends on that alone, so that

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,18 +14,19 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// tell writes the Events that are due.
-func (p *Publisher) tell(ctx context.Context, l *ledger) error {
+// tell writes the Events that are due, those of more problems among them.
+func (p *Publisher) tell(ctx context.Context, l *ledger, more []Problem) error {
 	if !p.opt.Events {
 		return nil
 	}
 	r := p.report.Load()
-	due := l.due(r.Problems, time.Now())
+	due := l.due(slices.Concat(r.Problems, more), time.Now())
 	if len(due) > 0 {
 		l.err = nil
 	}
 	for _, d := range due {
-		for _, about := range r.Objects.references(d.problem) {
+		all := l.concerned(d, r.Objects)
+		for _, about := range all {
 			err := p.say(ctx, d, about, time.Now())
 			if err != nil {
 				l.err = fmt.Errorf("event of %s: %w", d.problem.Object, err)
@@ -34,7 +36,7 @@ func (p *Publisher) tell(ctx context.Context, l *ledger) error {
 				return l.err
 			}
 		}
-		l.done(d, time.Now()) // what one object does not take must not hold up the others
+		l.done(d, all, time.Now()) // what one object does not take must not hold up the others
 	}
 	return l.err
 }

@@ -87,7 +87,7 @@ func (d *nginx) ingress(t *translation, o *object) ruleReader {
 	i.www = n.flag("from-to-www-redirect", false)
 	i.guards = slices.Concat(n.nginxAllow(), n.nginxLimits(), n.nginxClientCA())
 	i.asks = slices.Concat(n.nginxAuth(), n.nginxAuthURL())
-	i.last = slices.Concat(n.nginxBody(), n.nginxFields(), n.nginxRestore())
+	i.last = slices.Concat(n.nginxBody(), n.nginxFields(), n.nginxRestore(), n.nginxMirror())
 	i.protected = len(i.guards)+len(i.asks) > 0 || t.refused
 	for _, s := range i.asks {
 		if f, ok := s.(middleware.ForwardAuth); ok {

@@ -49,7 +49,6 @@ func (n notes) nginxPolicy() nginxPolicy {
 	n.nginxSticky(&p)
 	n.nginxBalance(&p)
 	n.nginxRetries(&p)
-	n.nginxMirror(&p)
 	return p
 }
 
@@ -238,26 +237,23 @@ func (n notes) nginxRetries(policy *nginxPolicy) {
 	}
 }
 
-// mirrorBody is the longest body that is copied, in bytes.
-const mirrorBody = 1 << 20
-
 // nginxMirror reads mirror-target, which may be a Service of the same namespace.
-func (n notes) nginxMirror(policy *nginxPolicy) {
+func (n notes) nginxMirror() []route.Step {
 	target := n.text("mirror-target")
 	if target == "" {
-		return
+		return nil
 	}
 	to, ok := middleware.ServiceURL(strings.TrimSuffix(target, "$request_uri"))
 	if !ok || to.Namespace != n.o.Namespace || n.t.service(to) == nil {
 		n.bad("mirror-target", "%q is no Service of namespace %s, nothing is copied: write http://NAME.%s.svc$request_uri", target, n.o.Namespace, n.o.Namespace)
-		return
+		return nil
 	}
 	if n.has("mirror-host") {
 		n.bad("mirror-host", "is left out, copies have the Host of the request: remove it")
 	}
-	m, bodies := backend.Mirror{To: to, Percent: 100, Body: mirrorBody}, ""
+	m := middleware.Mirror{To: to, Percent: 100, Body: middleware.DefaultMirrorBody}
 	if n.text("mirror-request-body") == "off" {
-		m.Body, bodies = 0, "without bodies"
+		m.Body = 0
 	}
-	policy.add(func(b *backend.Policy) { b.Mirror = m }, "copies to %s %s", to, bodies)
+	return []route.Step{m}
 }

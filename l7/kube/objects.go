@@ -55,7 +55,7 @@ type SourceStatus struct {
 	// Changed is when Objects last changed.
 	Changed time.Time `json:"changed"`
 	// Err is why the source cannot be read now; empty when it can. What was
-	// read before is still served.
+	// read before, if anything, is still served.
 	Err string `json:"error,omitempty"`
 	// ErrSince is when Err began.
 	ErrSince time.Time `json:"error_since,omitzero"`

@@ -77,8 +77,11 @@ type writeFault struct {
 type Report struct {
 	// Objects are those that were built from.
 	Objects *Objects
-	// Served are the Ingresses whose routes and certificates are live here.
+	// Served are the Ingresses whose routes are live here.
 	Served []*netv1.Ingress
+	// Uncertified are those of Served that wait for a certificate: they keep the
+	// addresses that they have, and get none.
+	Uncertified []*netv1.Ingress
 	// Problems are the faults in Objects.
 	Problems []Problem
 }
@@ -89,8 +92,10 @@ type PublisherStatus struct {
 	// that it is this one.
 	Writer  string `json:"writer"`
 	Elected bool   `json:"elected"`
-	// Published is how many Ingresses have our addresses, while Elected.
+	// Published is how many Ingresses have our addresses, while Elected;
+	// Withheld is how many get none before they have their certificates.
 	Published int `json:"published"`
+	Withheld  int `json:"withheld,omitempty"`
 	// Err is why something could not be written, since ErrSince.
 	Err      string    `json:"error,omitempty"`
 	ErrSince time.Time `json:"error_since,omitzero"`
@@ -162,7 +167,7 @@ func (p *Publisher) elected(holder string) {
 	defer p.mu.Unlock()
 	p.status.Writer, p.status.Elected = holder, holder == p.identity
 	if !p.status.Elected {
-		p.status.Published = 0
+		p.status.Published, p.status.Withheld = 0, 0
 	}
 	p.log.Info("edge that writes to the kubernetes API", "writer", holder, "this", p.status.Elected)
 }
@@ -173,7 +178,7 @@ func (p *Publisher) lead(term context.Context, s *statuses) {
 	tick := time.NewTicker(passIdle)
 	defer tick.Stop()
 	for {
-		p.note(writing, errors.Join(p.publish(term, s), p.tell(term, events)))
+		p.note(writing, errors.Join(p.publish(term, s), p.tell(term, events, s.problems())))
 		if !sleep(term, passEvery) {
 			return
 		}
@@ -201,13 +206,13 @@ func (p *Publisher) publish(ctx context.Context, s *statuses) error {
 	if len(s.want) == 0 {
 		return nil
 	}
-	writes := s.diff(p.report.Load().Served, p.watcher.ingressesNow(), time.Now())
+	writes := s.diff(p.report.Load(), p.watcher.ingressesNow(), time.Now())
 	if n := p.apply(ctx, s, writes); n > 0 {
 		p.log.Info("addresses published", "addresses", p.opt.Addresses, "ingresses", n)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.status.Published = len(s.ours)
+	p.status.Published, p.status.Withheld = len(s.ours), len(s.withheld)
 	return s.err()
 }
 

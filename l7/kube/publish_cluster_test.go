@@ -152,6 +152,13 @@ func TestPublisher(t *testing.T) {
 	if got := published(t, c, "other"); got != "" {
 		t.Errorf("before it is live, an Ingress has %q", got)
 	}
+	objects := two.Objects()
+	served := kube.Served(objects, kube.Options{IngressClass: "portico"})
+	two.Set(kube.Report{Objects: objects, Served: served, Uncertified: served}) // one has its address already
+	two.awaitWriter(t, "one withheld", func(s kube.PublisherStatus) bool { return s.Withheld == 1 && s.Published == 1 })
+	if got := published(t, c, "other") + published(t, c, "shop"); got != ours {
+		t.Errorf("before it has its certificates, the Ingresses have %q", got)
+	}
 	two.live()
 	eventually(t, "addresses of the new one", func() bool { return published(t, c, "other") == ours })
 	eventually(t, "an Event that all is well", func() bool {

@@ -87,20 +87,28 @@ type statuses struct {
 	// at is when one was last tried, failed why that has failed.
 	at     map[types.UID]time.Time
 	failed map[types.UID]error
+	// withheld are the Ingresses that get none before they have their
+	// certificates.
+	withheld []*netv1.Ingress
 }
 
 func newStatuses(want []netv1.IngressLoadBalancerIngress) *statuses {
 	return &statuses{want: want, ours: map[types.UID]bool{}, at: map[types.UID]time.Time{}, failed: map[types.UID]error{}}
 }
 
-// diff returns what to write. served are the Ingresses whose routes and
-// certificates are live here, current all Ingresses as they are now. One that
-// is not served any more loses our addresses if it still bears them.
-func (s *statuses) diff(served, current []*netv1.Ingress, now time.Time) (writes []write) {
-	live := make(map[types.UID]bool, len(served))
-	for _, in := range served {
+// diff returns what to write. current are all Ingresses as they are now. One
+// that is not served any more loses our addresses if it still bears them. One that
+// waits for a certificate is not told of to anybody; whoever knows its address
+// already does not have to forget it.
+func (s *statuses) diff(r *Report, current []*netv1.Ingress, now time.Time) (writes []write) {
+	live, waits := make(map[types.UID]bool, len(r.Served)), make(map[types.UID]bool, len(r.Uncertified))
+	for _, in := range r.Served {
 		live[in.UID] = true
 	}
+	for _, in := range r.Uncertified {
+		waits[in.UID] = true
+	}
+	s.withheld = nil
 	known := make(map[types.UID]bool, len(current))
 	for _, in := range current {
 		known[in.UID] = true
@@ -110,6 +118,8 @@ func (s *statuses) diff(served, current []*netv1.Ingress, now time.Time) (writes
 		case live[in.UID] && same:
 			s.ours[in.UID] = true
 			delete(s.failed, in.UID)
+		case live[in.UID] && waits[in.UID]:
+			s.withheld = append(s.withheld, in)
 		case now.Sub(s.at[in.UID]) < rewriteEvery:
 		case live[in.UID]:
 			writes = append(writes, write{in, s.want})
@@ -141,6 +151,18 @@ func (s *statuses) done(w write, err error, now time.Time) {
 	default:
 		s.ours[uid] = true
 	}
+}
+
+// problems tells the Ingresses that get no address why.
+func (s *statuses) problems() (out []Problem) {
+	for _, in := range s.withheld {
+		out = append(out, Problem{
+			Object: originOf(in).String(),
+			Field:  "status.loadBalancer",
+			Text:   "gets no address of ours yet, as a host of its tls has no certificate: give it the Secret that it names",
+		})
+	}
+	return out
 }
 
 // err returns one of the reasons why not all is written.

@@ -31,9 +31,11 @@ func TestStatuses(t *testing.T) {
 	for _, round := range []struct {
 		name            string
 		served, current []*netv1.Ingress
+		waiting         []*netv1.Ingress // for a certificate
 		after           time.Duration
 		want            string
-		fails, held     bool // err stands after it
+		fails, held     bool   // err stands after it
+		none            string // who gets none yet
 	}{
 		{
 			name:   "what has none, or others, gets ours; what is not served is left alone",
@@ -80,10 +82,24 @@ func TestStatuses(t *testing.T) {
 			served: nil, current: []*netv1.Ingress{at("b", ours...)},
 			after: rewriteEvery,
 		},
+		{
+			name:   "what waits for its certificate keeps what it has, ours or not",
+			served: []*netv1.Ingress{at("e"), at("f"), at("g"), at("h")}, waiting: []*netv1.Ingress{at("e"), at("f"), at("g")},
+			current: []*netv1.Ingress{at("e"), at("f", "192.0.2.9"), at("g", ours...), at("h")},
+			want:    "h=192.0.2.1,edge.example",
+			none:    "e f",
+		},
+		{
+			name:   "until that is there, or it is served no more",
+			served: []*netv1.Ingress{at("e"), at("f"), at("h")}, waiting: []*netv1.Ingress{at("f")},
+			current: []*netv1.Ingress{at("e"), at("f", "192.0.2.9"), at("g", ours...), at("h", ours...)},
+			want:    "e=192.0.2.1,edge.example g=",
+			none:    "f",
+		},
 	} {
 		now = now.Add(round.after)
-		var got []string
-		for _, w := range s.diff(round.served, round.current, now) {
+		var got, none []string
+		for _, w := range s.diff(&Report{Served: round.served, Uncertified: round.waiting}, round.current, now) {
 			var to []string
 			for _, a := range w.to {
 				to = append(to, a.IP+a.Hostname)
@@ -98,6 +114,12 @@ func TestStatuses(t *testing.T) {
 		if got := strings.Join(got, " "); got != round.want {
 			t.Errorf("%s: got %q, want %q", round.name, got, round.want)
 		}
+		for _, p := range s.problems() {
+			none = append(none, strings.TrimPrefix(p.Object, "Ingress shop/"))
+		}
+		if none := strings.Join(none, " "); none != round.none {
+			t.Errorf("%s: got none: %q, want %q", round.name, none, round.none)
+		}
 		if failed := s.err() != nil; failed != (round.fails || round.held) {
 			t.Errorf("%s: the error is %v", round.name, s.err())
 		}
@@ -107,7 +129,7 @@ func TestStatuses(t *testing.T) {
 func TestLastEdgeClearsItsOwn(t *testing.T) {
 	s := newStatuses(addresses([]string{"192.0.2.1"}))
 	current := []*netv1.Ingress{at("a", "192.0.2.1"), at("b", "192.0.2.1"), at("c", "192.0.2.1")}
-	s.diff(current[:2], current, time.Unix(0, 0))
+	s.diff(&Report{Served: current[:2]}, current, time.Unix(0, 0))
 	writes := s.clear([]*netv1.Ingress{current[0], at("b", "192.0.2.9"), current[2]})
 	if len(writes) != 1 || writes[0].ingress.Name != "a" || writes[0].to != nil {
 		t.Errorf("got %v", writes)
@@ -149,7 +171,7 @@ func TestLedger(t *testing.T) {
 				sign = "-"
 			}
 			got = append(got, sign+strings.TrimPrefix(r.problem.Object, "Ingress shop/"))
-			l.done(r, now)
+			l.done(r, nil, now)
 		}
 		if got := strings.Join(got, " "); got != round.want {
 			t.Errorf("%s: got %q, want %q", round.name, got, round.want)
@@ -237,5 +259,24 @@ func TestEventOfWhatIsMissing(t *testing.T) {
 	o.Services = []*corev1.Service{{ObjectMeta: meta("shop", "cart")}}
 	if about := o.references(p); len(about) != 1 || about[0].Kind != "Service" || (report{problem: p}).event(about[0], "edge-1", time.Unix(0, 0)).Note != "does not exist" {
 		t.Errorf("of a Service that exists: %+v", about)
+	}
+
+	// Who was told of it hears that it is none any more, and so does the Service.
+	l := &ledger{told: map[Problem]*told{}}
+	l.due([]Problem{p}, time.Unix(0, 0))
+	for i, in := range o.Ingresses {
+		in.UID = types.UID(fmt.Sprint("in-", i))
+	}
+	o.Services[0].UID = "cart"
+	without := *o
+	without.Services = nil
+	l.done(report{problem: p}, l.concerned(report{problem: p}, &without), time.Unix(0, 0))
+	o.Ingresses = o.Ingresses[1:] // one is gone by then
+	got = nil
+	for _, about := range l.concerned(report{problem: p, resolved: true}, o) {
+		got = append(got, about.Kind+" "+about.Name)
+	}
+	if want := []string{"Service cart", "Ingress a", "Ingress b"}; !slices.Equal(got, want) {
+		t.Errorf("resolved: got %q, want %q", got, want)
 	}
 }

@@ -176,6 +176,44 @@ func (t *certifier) certain(i int, entry *tlsEntry) []string {
 	return entry.hosts
 }
 
+// Uncertified returns the Ingresses that are ours of which a host has no
+// certificate, though a Secret is named for it; known says which hosts have one,
+// from wherever. Those for which a CA is asked, by us or by cert-manager, do not
+// count: it looks for them where the published addresses lead.
+func (t *Translator) Uncertified(known func(host string) bool) (out []*netv1.Ingress) {
+	for in, e := range t.entries {
+		if !asksCA(in) && slices.ContainsFunc(e.tls, func(entry tlsEntry) bool { return t.lacks(e, &entry, known) }) {
+			out = append(out, in)
+		}
+	}
+	return out
+}
+
+// asksCA reports whether cert-manager is to make the Secrets of an Ingress.
+func asksCA(in *netv1.Ingress) bool {
+	for _, name := range [...]string{"cert-manager.io/issuer", "cert-manager.io/cluster-issuer", "kubernetes.io/tls-acme"} {
+		if in.Annotations[name] != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// lacks reports whether a host of an entry of e's has no certificate. Of one that
+// names no hosts, it is the Secret that is to be there.
+func (t *Translator) lacks(e *entry, entry *tlsEntry, known func(host string) bool) bool {
+	switch {
+	case entry.secret == "":
+		return false
+	case len(entry.hosts) == 0:
+		s := t.secrets[entry.secret]
+		return s == nil || len(s.Data[corev1.TLSCertKey]) == 0 || len(s.Data[corev1.TLSPrivateKeyKey]) == 0
+	}
+	return slices.ContainsFunc(entry.hosts, func(host string) bool {
+		return host != "" && !known(host) && !e.part.disowned[claim{originOf(e.Ingress), host}]
+	})
+}
+
 // requests asks for a certificate for each host of an entry.
 func (t *certifier) requests(i int, entry *tlsEntry) {
 	for j, host := range entry.hosts {

@@ -95,6 +95,8 @@ type Request struct {
 	User string
 	// Body is how the request's body is taken.
 	Body Body
+	// Copies are to be made of the request.
+	Copies []Copy
 
 	// askedPath and askedQuery are what they were before the first Rewrite; no
 	// path where there was none.
@@ -141,7 +143,7 @@ func (r *Request) OnDone(f func(Outcome)) { r.onDone = append(r.onDone, f) }
 func (r *Request) Reset() {
 	clear(r.onResponse)
 	clear(r.onDone)
-	*r = Request{Header: r.Header[:0], Hops: r.Hops[:0], onResponse: r.onResponse[:0], onDone: r.onDone[:0]}
+	*r = Request{Header: r.Header[:0], Hops: r.Hops[:0], Copies: r.Copies[:0], onResponse: r.onResponse[:0], onDone: r.onDone[:0]}
 }
 
 // An Outcome is how a request ended.

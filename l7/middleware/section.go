@@ -23,6 +23,7 @@ type Section struct {
 	ForwardAuth    *ForwardAuthSection       `toml:"forward_auth"`
 	Headers        *HeadersSection           `toml:"headers"`
 	InFlight       *InFlightSection          `toml:"in_flight"`
+	Mirror         *MirrorSection            `toml:"mirror"`
 	RateLimit      *RateLimitSection         `toml:"rate_limit"`
 	Redirect       *RedirectSection          `toml:"redirect"`
 	Rewrite        *RewriteSection           `toml:"rewrite"`
@@ -44,6 +45,7 @@ func (s *Section) kinds() []kind {
 		kindOf("forward_auth", s.ForwardAuth),
 		kindOf("headers", s.Headers),
 		kindOf("in_flight", s.InFlight),
+		kindOf("mirror", s.Mirror),
 		kindOf("rate_limit", s.RateLimit),
 		kindOf("redirect", s.Redirect),
 		kindOf("rewrite", s.Rewrite),

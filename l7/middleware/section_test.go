@@ -26,6 +26,8 @@ func TestSection(t *testing.T) {
 		{"cors = { origins = ['https://a.example'], origin_patterns = ['b'], methods = ['GET'], headers = ['X-A'], expose = ['X-B'], credentials = true, max_age = '1h' }", "cors", ""},
 		{"headers = { request = { set = { X-A = '1' }, add = { X-B = '2' }, remove = ['X-C'] }, response = { remove = ['Server'] } }", "headers", ""},
 		{"in_flight = { most = 3, key = 'client', depth = 1 }", "in_flight", ""},
+		{"mirror = { service = 'shop/copy:80', percent = 1.5, max_body = '1KiB' }", "mirror", ""},
+		{"mirror = {}", "mirror", "m.mirror: want one of service, url and route: who gets the copies"},
 		{"rate_limit = { key = 'header:X-Key', rates = [ { average = 1, period = '1s', burst = 2 } ] }", "rate_limit", ""},
 		{"redirect = { scheme = 'https', port = 8443, permanent = true }", "redirect", ""},
 		{"redirect = { host = 'a', status = 308 }", "redirect", ""},

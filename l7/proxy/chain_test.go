@@ -32,12 +32,17 @@ func (changes) Bodily()                                    {}
 // through leads example.com to web by way of steps.
 func (v *visitor) through(steps ...route.Step) *visitor {
 	v.t.Helper()
+	v.edge.through(v.t, steps...)
+	return v
+}
+
+func (e *edge) through(t *testing.T, steps ...route.Step) {
+	t.Helper()
 	table, conflicts := route.NewTable([]route.Spec{{Host: "example.com", Path: "/", Backend: web, Steps: steps}})
 	if conflicts != nil {
-		v.t.Fatal(conflicts)
+		t.Fatal(conflicts)
 	}
-	v.SetRoutes(table)
-	return v
+	e.SetRoutes(table)
 }
 
 // tell answers with what the endpoint was told.

@@ -31,7 +31,7 @@ type exchange struct {
 	fields []field // of the response, for clients that get fields
 	text   []byte  // of those that did not come from an endpoint so
 	call   backend.Call
-	// replica is the copy for a mirror where the body is still to come.
+	// replica is the copy for mirrors where the body is still to come.
 	replica *replica
 	policy  *backend.Policy
 	account

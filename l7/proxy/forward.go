@@ -44,7 +44,7 @@ type carrier interface {
 // reports whether the client's connection may go on.
 func (l *leash) forward(c carrier, x *exchange, pl *backend.Pool) bool {
 	x.asks(pl)
-	l.mirror(x, pl)
+	l.mirror(x)
 	x.pack()
 	goesOn := l.attempts(c, x, pl)
 	if x.replica != nil {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/http1"
-	"github.com/portico-lb/portico/l7/route"
 )
 
 // copyTime is how long a copy may take as a whole: an answer that nobody waits
@@ -21,27 +20,41 @@ const copyAnswerMost = 256 << 10
 
 // A replica is the copy of a request that is in the making.
 type replica struct {
-	pl         *backend.Pool // whose request it is
-	to         route.Backend
+	to         []recipient
 	head, body []byte
 	chunks     http1.ChunkReader
-	most       int64
-	unfit      bool // it was given up
+	most       int64 // of the body that anybody wants
+	unfit      bool  // it was given up
 }
 
-// mirror copies x's request, which was composed, to pl's mirror if it is its
-// turn. Where the body is still to come, x.replica gathers what passes, and
+// A recipient is who gets a replica.
+type recipient struct {
+	pool *backend.Pool
+	most int64 // of the body, in bytes
+}
+
+// mirror copies x's request, which was composed, to those that its middlewares
+// have named. Where the body is still to come, x.replica gathers what passes, and
 // mirrored sends it.
-func (l *leash) mirror(x *exchange, pl *backend.Pool) {
-	m := &x.policy.Mirror
-	if m.Percent == 0 || !pl.CopyDue() || !pl.BeginCopy() {
+func (l *leash) mirror(x *exchange) {
+	if x.pass.chain == nil || len(x.pass.req.Copies) == 0 {
 		return
 	}
-	if x.upgrade || x.req.Length > m.Body || x.spool != nil {
-		pl.EndCopy(backend.CopyUnfit)
+	r := &replica{}
+	for _, c := range x.pass.req.Copies {
+		pl := x.way.mirrors[c.To]
+		switch {
+		case !pl.BeginCopy():
+		case x.upgrade || x.req.Length > c.Body || x.spool != nil:
+			pl.EndCopy(backend.CopyUnfit)
+		default:
+			r.to, r.most = append(r.to, recipient{pl, c.Body}), max(r.most, c.Body)
+		}
+	}
+	if len(r.to) == 0 {
 		return
 	}
-	r := &replica{pl: pl, to: m.To, head: bytes.Clone(x.out), most: m.Body}
+	r.head = bytes.Clone(x.out)
 	r.add(x.first, x.up.framing == http1.Chunked)
 	if x.replica = r; x.up.done {
 		l.mirrored(x)
@@ -66,8 +79,15 @@ func (r *replica) add(p []byte, coded bool) {
 		p = p[n:]
 	}
 	if int64(len(r.body)) > r.most {
-		r.unfit, r.body = true, nil
-		r.pl.EndCopy(backend.CopyUnfit)
+		r.giveUp()
+	}
+}
+
+// giveUp says that there will be no copy.
+func (r *replica) giveUp() {
+	r.unfit, r.body = true, nil
+	for _, to := range r.to {
+		to.pool.EndCopy(backend.CopyUnfit)
 	}
 }
 
@@ -89,27 +109,33 @@ func (l *leash) mirrored(x *exchange) {
 	switch {
 	case !r.gathers():
 	case !x.up.done:
-		r.pl.EndCopy(backend.CopyUnfit)
+		r.giveUp()
 	default:
-		l.s.copy(*l.client, r)
+		for _, to := range r.to {
+			if int64(len(r.body)) > to.most {
+				to.pool.EndCopy(backend.CopyUnfit)
+			} else {
+				l.s.copy(*l.client, r, to.pool)
+			}
+		}
 	}
 }
 
-// copy sends r, a copy of c's request, in a goroutine of its own.
-func (s *server) copy(c client, r *replica) {
+// copy sends r, a copy of c's request, to pl in a goroutine of its own.
+func (s *server) copy(c client, r *replica, pl *backend.Pool) {
 	c.stats = &s.p.copied
 	w := &lane{front: &nobody{left: copyAnswerMost}}
 	w.leash.client, w.side = &c, w
 	started := s.copies.start(&w.leash, func() {
-		w.run(func(w *lane, x *exchange) { w.replicate(x, r) })
+		w.run(func(w *lane, x *exchange) { w.replicate(x, r, pl) })
 		if w.begun.Load() {
-			r.pl.EndCopy(backend.CopyAnswered)
+			pl.EndCopy(backend.CopyAnswered)
 		} else {
-			r.pl.EndCopy(backend.CopyFailed)
+			pl.EndCopy(backend.CopyFailed)
 		}
 	})
 	if !started {
-		r.pl.EndCopy(backend.CopyFailed)
+		pl.EndCopy(backend.CopyFailed)
 	}
 }
 
@@ -159,10 +185,9 @@ func (c *copies) end() {
 	c.group.Wait()
 }
 
-// replicate sends r and throws the response away.
-func (l *lane) replicate(x *exchange, r *replica) {
-	pl := l.p.known(r.to)
-	if pl == nil || r.compose(x) != nil {
+// replicate sends r to pl and throws the response away.
+func (l *lane) replicate(x *exchange, r *replica, pl *backend.Pool) {
+	if r.compose(x) != nil {
 		return
 	}
 	l.aim(x, pl, x.head)
@@ -175,13 +200,6 @@ func (l *lane) replicate(x *exchange, r *replica) {
 	if b, refusal := l.connect(x, pl); refusal == 0 {
 		l.attempt(x, pl, b)
 	}
-}
-
-// known returns b's pool, nil where there is none.
-func (p *Proxy) known(b route.Backend) *backend.Pool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.pools[b]
 }
 
 // compose makes r the request of x. It has the fields that the endpoint got but

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/portico-lb/portico/l7/backend"
+	"github.com/portico-lb/portico/l7/middleware"
 	"github.com/portico-lb/portico/l7/proxy"
 	"github.com/portico-lb/portico/l7/route"
 )
@@ -21,30 +22,35 @@ import (
 // shadow is the backend that gets copies.
 var shadow = route.Backend{Namespace: "default", Service: "shadow", Port: "80"}
 
-// mirrors is the policy that has a share of the requests copied to shadow.
-func mirrors(percent float64, body int64) proxy.Options {
-	o := with(func(p *backend.Policy) { p.Mirror = backend.Mirror{To: shadow, Percent: percent, Body: body} })
-	o.Drain = 20 * time.Second
-	return o
+// mirror has all requests copied to shadow.
+func mirror(body int64) middleware.Mirror {
+	return middleware.Mirror{To: shadow, Percent: 100, Body: body}
 }
 
-// mirrored returns the status of web's mirror once n copies have ended.
-func (e *edge) mirrored(t *testing.T, n uint64) backend.MirrorStatus {
-	t.Helper()
-	var m backend.MirrorStatus
-	for range 5000 {
-		for _, b := range e.Status().Backends {
-			if b.Backend == web {
-				m = *b.Mirror
-			}
+// slow is options of an edge whose stop waits for those who are slow.
+func slow() proxy.Options { return proxy.Options{Drain: 20 * time.Second} }
+
+// copies returns what shadow has got so far.
+func (e *edge) copies() (c backend.CopyStatus) {
+	for _, b := range e.Status().Backends {
+		if b.Backend == shadow && b.Copies != nil {
+			c = *b.Copies
 		}
-		if m.InFlight == 0 && m.Answered+m.Failed+m.Unfit+m.Dropped >= n {
-			return m
+	}
+	return c
+}
+
+// mirrored returns the same once n copies have ended.
+func (e *edge) mirrored(t *testing.T, n uint64) (c backend.CopyStatus) {
+	t.Helper()
+	for range 5000 {
+		if c = e.copies(); c.InFlight == 0 && c.Answered+c.Failed+c.Unfit+c.Dropped >= n {
+			return c
 		}
 		time.Sleep(time.Millisecond)
 	}
-	t.Fatalf("mirror has %+v, want %d ended", m, n)
-	return m
+	t.Fatalf("mirror has %+v, want %d ended", c, n)
+	return c
 }
 
 // A copied is what an endpoint has seen of a request.
@@ -71,7 +77,7 @@ func TestMirrorGetsCopies(t *testing.T) {
 	const most = 200 << 10
 	everyWay(t, func(t *testing.T, w way) {
 		first, second := make(chan copied, 1), make(chan copied, 1)
-		v := w.visit(t, mirrors(100, most))
+		v := w.visit(t, slow()).through(mirror(most))
 		eps := w.endpoints(w.endpoint(t, recorder(first, func(rw http.ResponseWriter) { io.WriteString(rw, "first") })))
 		eps[shadow] = w.endpoints(w.endpoint(t, recorder(second, func(rw http.ResponseWriter) {
 			rw.Header().Set("Set-Cookie", "a=b")
@@ -146,7 +152,8 @@ func TestMirrorGetsCopies(t *testing.T) {
 // TestMirrorBodies sends bodies in ways that net/http does not.
 func TestMirrorBodies(t *testing.T) {
 	got := make(chan copied, 1)
-	e := start(t, mirrors(100, 1000), proxy.Entrypoint{})
+	e := start(t, slow(), proxy.Entrypoint{})
+	e.through(t, mirror(1000))
 	eps := endpoints(handler(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }))
 	eps[shadow] = endpoints(handler(t, recorder(got, func(http.ResponseWriter) {})))[web]
 	e.SetEndpoints(eps)
@@ -196,7 +203,7 @@ func TestMirrorBodies(t *testing.T) {
 // client notices, and no stop.
 func TestMirrorInTrouble(t *testing.T) {
 	const clients, each = 16, 20
-	for name, mirror := range map[string]func(*testing.T) string{
+	for name, ill := range map[string]func(*testing.T) string{
 		"dead": func(t *testing.T) string {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
@@ -236,7 +243,7 @@ func TestMirrorInTrouble(t *testing.T) {
 		for _, front := range []string{"HTTP/1.1", "HTTP/2"} {
 			t.Run(name+" "+front, func(t *testing.T) {
 				w := way{front, "HTTP/1.1"}
-				v := w.visit(t, mirrors(100, 64<<10))
+				v := w.visit(t, slow()).through(mirror(64 << 10))
 				eps := w.endpoints(w.endpoint(t, func(rw http.ResponseWriter, r *http.Request) {
 					b, err := io.ReadAll(r.Body)
 					if err != nil {
@@ -244,7 +251,7 @@ func TestMirrorInTrouble(t *testing.T) {
 					}
 					rw.Write(b)
 				}))
-				if addr := mirror(t); addr != "" {
+				if addr := ill(t); addr != "" {
 					eps[shadow] = w.endpoints(addr)[web]
 				}
 				v.SetEndpoints(eps)
@@ -272,12 +279,7 @@ func TestMirrorInTrouble(t *testing.T) {
 					})
 				}
 				group.Wait()
-				var m backend.MirrorStatus
-				for _, b := range v.Status().Backends {
-					if b.Backend == web {
-						m = *b.Mirror
-					}
-				}
+				m := v.copies()
 				if m.InFlight > 128 || m.Unfit != 0 || held && m.Dropped == 0 {
 					t.Errorf("%+v", m)
 				}
@@ -294,5 +296,42 @@ func TestMirrorInTrouble(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestMirrors: a copy goes to each of several, has what the middlewares behind
+// the mirror have done, and there is none of what one of them answers.
+func TestMirrors(t *testing.T) {
+	first, second := make(chan copied, 1), make(chan copied, 1)
+	e := start(t, slow(), proxy.Entrypoint{})
+	e.through(t, mirror(10), middleware.Rewrite{StripPrefix: []string{"/app"}},
+		middleware.Mirror{To: helper, Percent: 100, Body: 100}, middleware.Redirect{From: "/old", To: "/new"})
+	eps := endpoints(handler(t, func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }))
+	eps[shadow] = endpoints(handler(t, recorder(first, func(http.ResponseWriter) {})))[web]
+	eps[helper] = endpoints(handler(t, recorder(second, func(http.ResponseWriter) {})))[web]
+	e.SetEndpoints(eps)
+	ask := func(path, body string, want int) {
+		t.Helper()
+		p := e.dial(t).say(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\n\r\n", path))
+		if want == 200 {
+			p.say(fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(body), body))
+		}
+		if r, _ := p.hear("POST"); r.StatusCode != want {
+			t.Fatalf("%s: %d, want %d", path, r.StatusCode, want)
+		}
+	}
+	ask("/app/x", "short", 200)
+	for name, got := range map[string]copied{"first": <-first, "second": <-second} {
+		if got.URI != "/x" || got.Body != "short" {
+			t.Errorf("the %s mirror got %s %q", name, got.URI, got.Body)
+		}
+	}
+	ask("/old", "", 307)
+	ask("/app/y", "longer than the first one wants", 200)
+	if got := <-second; got.URI != "/y" {
+		t.Errorf("the second mirror got %s", got.URI)
+	}
+	if c := e.mirrored(t, 2); c.Answered != 1 || c.Unfit != 1 {
+		t.Errorf("the first mirror has %+v", c)
 	}
 }

@@ -15,6 +15,8 @@ import (
 // never changed.
 type routing struct {
 	table *route.Table
+	// first says that there are routes beside these that are not known yet.
+	first bool
 	ways  map[*route.Route]*way
 	// used counts the uses of each pool by ways, and by middlewares that ask.
 	used map[*backend.Pool]int
@@ -28,6 +30,8 @@ type way struct {
 	// chain is nil where nothing is done.
 	chain *middleware.Chain
 	fork  *fork // nil where there is one backend
+	// mirrors get copies of requests for which chain asks for that.
+	mirrors map[route.Backend]*backend.Pool
 }
 
 // A wayKey tells the routes apart that keep state when tables change: it is
@@ -49,7 +53,13 @@ func keyOf(s *route.Spec) wayKey {
 // SetRoutes makes t what all requests go by that begin from now on; nil answers
 // them 503. It costs what t has changed. The middlewares of a route go on as they
 // are where their steps have stayed.
-func (p *Proxy) SetRoutes(t *route.Table) {
+func (p *Proxy) SetRoutes(t *route.Table) { p.setRoutes(t, false) }
+
+// SetFirstRoutes is SetRoutes where others are still to come: a request that no
+// rule of t matches is answered 503 then.
+func (p *Proxy) SetFirstRoutes(t *route.Table) { p.setRoutes(t, true) }
+
+func (p *Proxy) setRoutes(t *route.Table, first bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if t == nil {
@@ -60,7 +70,7 @@ func (p *Proxy) SetRoutes(t *route.Table) {
 	if old == nil {
 		old = &routing{table: &route.Table{}, ways: map[*route.Route]*way{}, used: map[*backend.Pool]int{}}
 	}
-	r := &routing{table: t, ways: maps.Clone(old.ways), used: maps.Clone(old.used)}
+	r := &routing{table: t, first: first, ways: maps.Clone(old.ways), used: maps.Clone(old.used)}
 	gone, come := t.Changed(old.table)
 	lasting := make(map[wayKey]*way) // those that have something to keep
 	for _, rt := range gone {
@@ -115,6 +125,12 @@ func (p *Proxy) equip(w, old *way) {
 			// What is asked for and not known must not be left out.
 			step = unknownStep{s.Kind()}
 		}
+		if m, ok := s.(middleware.Mirror); ok {
+			if w.mirrors == nil {
+				w.mirrors = make(map[route.Backend]*backend.Pool)
+			}
+			w.mirrors[m.To] = p.pool(m.To)
+		}
 		steps = append(steps, step)
 	}
 	if len(steps) > 0 {
@@ -139,7 +155,10 @@ func (s *server) find(x *exchange) (status int, reason string) {
 		return 503, "no routes are known yet"
 	}
 	rt := routing.table.At(s.entry.Name).Lookup(x.host, x.path)
-	if rt == nil {
+	switch {
+	case rt == nil && routing.first:
+		return 503, "not all routes are known yet"
+	case rt == nil:
 		return 404, "no route for this host and path"
 	}
 	x.way = routing.ways[rt]

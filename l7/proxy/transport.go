@@ -23,6 +23,13 @@ type transport struct {
 	b route.Backend
 }
 
+// known returns b's pool, nil where there is none.
+func (p *Proxy) known(b route.Backend) *backend.Pool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.pools[b]
+}
+
 // RoundTrip sends r and returns the response's head. A request with a body goes
 // to one endpoint alone.
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {

@@ -85,6 +85,15 @@ type Asking interface {
 	Backends() []Backend
 }
 
+// StaticNamespace stands where a backend of Kubernetes has its namespace, whose
+// names have no dots.
+const StaticNamespace = "l7.route"
+
+// Static is the backend of the [[l7.route]] of a name.
+func Static(name string) Backend {
+	return Backend{Namespace: StaticNamespace, Service: name, Port: "endpoint"}
+}
+
 // A Choice takes a part of a route's requests to another backend.
 type Choice struct {
 	Backend Backend `json:"backend"`
