@@ -16,9 +16,10 @@ const module = "github.com/portico-lb/portico/"
 // beside what stands below itself. Patterns are path.Match's. The picture is
 // in packaging/doc/architecture.md; what is not drawn there is a mistake.
 var allowed = map[string][]string{
+	"internal/apart":       {}, // what a realtime director does not do itself
 	"internal/rtnl":        {}, // the kernel's words, for whoever reads them
 	"health":               {"health/*"},
-	"health/command":       {},
+	"health/command":       {"internal/apart"},
 	"health/drpath":        {},
 	"vip":                  {"vip/*", "health"},
 	"vip/track":            {"health", "health/command"},
@@ -37,7 +38,7 @@ var allowed = map[string][]string{
 	"l4/guard":             {"l4", "internal/rtnl", "test/lab"},
 	"l4/ipvs":              {"l4"},
 	"l4/shield":            {"l4"},
-	"l4/xdp":               {"l4", "internal/rtnl", "l4/l4test", "l4/xdp/mh", "bpf", "test/lab"},
+	"l4/xdp":               {"l4", "internal/apart", "internal/rtnl", "l4/l4test", "l4/xdp/mh", "bpf", "test/lab"},
 	"l4/xdp/mh":            {}, // the kernel's arithmetic
 	"l7":                   {"l7/*"},
 	"l7/route":             {},

@@ -8,13 +8,14 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
 	"unicode"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/portico-lb/portico/internal/apart"
 )
 
 const (
@@ -86,29 +87,17 @@ func (c Command) prepare() (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// runApart runs cmd from a thread that has given up what a child would
-// inherit. The thread ends with its goroutine, which stays locked to it.
+// runApart runs cmd from a thread that has given up what a child would inherit.
 func runApart(ctx context.Context, cmd *exec.Cmd) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		if unix.Gettid() == unix.Getpid() {
-			// The main thread never ends, and is the one that shows what the
-			// director is. While it is held here, others run the program.
-			defer runtime.UnlockOSThread()
-			done <- runApart(ctx, cmd)
-			return
-		}
+	return apart.Do(func() error {
 		if err := shed(); err != nil {
-			done <- err
-			return
+			return err
 		}
-		done <- run(ctx, cmd)
-	}()
-	return <-done
+		return run(ctx, cmd)
+	})
 }
 
 func run(ctx context.Context, cmd *exec.Cmd) error {

@@ -10,33 +10,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// shed makes the calling thread one whose children are ordinary processes.
-// Capabilities, policy and nice value are a thread's own in Linux, and a child
-// has those of the thread that starts it.
+// shed makes the calling thread, of ordinary scheduling, one whose children are
+// ordinary processes. Capabilities and nice value are a thread's own in Linux,
+// and a child has those of the thread that starts it.
 func shed() error {
 	// The ambient set is what a child keeps. The inheritable one gives nothing
 	// by itself (capabilities(7)), and the unit's filter refuses capset.
 	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
 		return fmt.Errorf("drop capabilities: %w", err)
 	}
-
-	attr, err := unix.SchedGetAttr(0, 0)
-	if err != nil {
-		return fmt.Errorf("read scheduling policy: %w", err)
-	}
-	// A realtime thread keeps its nice value, which attr does not show. The
-	// kernel's answer counts from 20 down (getpriority(2)).
+	// The kernel's answer counts from 20 down (getpriority(2)).
 	prio, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
 	if err != nil {
 		return fmt.Errorf("read nice value: %w", err)
 	}
-	nice := int32(20 - prio)
-	if attr.Policy == unix.SCHED_NORMAL && nice >= 0 {
+	if prio <= 20 {
 		return nil // a lower one would need a privilege
 	}
-	attr.Policy, attr.Priority, attr.Nice = unix.SCHED_NORMAL, 0, max(0, nice)
-	if err := unix.SchedSetAttr(0, attr, 0); err != nil {
-		return fmt.Errorf("leave the director's scheduling policy: %w", err)
+	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, 0); err != nil {
+		return fmt.Errorf("leave the director's nice value: %w", err)
 	}
 	return nil
 }

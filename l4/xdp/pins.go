@@ -11,6 +11,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"github.com/portico-lb/portico/internal/apart"
 )
 
 // Below the directory of the pins stands one for each layout, with a pin for
@@ -104,7 +106,13 @@ func (p Pins) open(spec *ebpf.CollectionSpec, tag string) (k *kernel, prog *ebpf
 			}
 		}
 	}
-	c, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: have})
+	// The kernel looks at the program for longer than a realtime thread may go
+	// without a pause.
+	var c *ebpf.Collection
+	err = apart.Do(func() (err error) {
+		c, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: have})
+		return err
+	})
 	if err != nil {
 		return nil, nil, cure(err)
 	}
