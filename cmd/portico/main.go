@@ -18,7 +18,7 @@ import (
 	"github.com/portico-lb/portico/cmd/internal/config"
 )
 
-// Exit statuses, as man portico.8 lists them.
+// Exit statuses, as man portico.1 lists them.
 const (
 	exitOK     = 0
 	exitFailed = 1 // it did not work, or the file has faults
@@ -91,7 +91,7 @@ func rootCommand(e env) *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return errUsage{err} })
 	path := root.PersistentFlags().StringP("config", "c", config.DefaultPath, "configuration file")
 	root.AddCommand(runCommand(e, path), checkCommand(e, path), statusCommand(e, path), drainCommand(e, path), undrainCommand(e, path), denyCommand(e, path), flushCommand(e, path),
-		routesCommand(e, path), explainCommand(e, path), diffCommand(e, path), doctorCommand(e, path), importCommand(e), versionCommand(e))
+		routesCommand(e, path), explainCommand(e, path), diffCommand(e, path), doctorCommand(e, path), importCommand(e), realtimeCommand(), versionCommand(e))
 	return root
 }
 

@@ -14,11 +14,9 @@ import (
 	"github.com/portico-lb/portico/vip"
 )
 
-// hurry lets no other program on the node make adverts late, as far as the
-// unit's limits allow (LimitRTPRIO). What is refused is not needed to serve: a
-// kernel that schedules realtime by groups may give the group of a service
-// none (sched(7)). Were it the unit's CPUSchedulingPolicy, the director would
-// not start there.
+// hurry lets no other program on the node make adverts late, where this process
+// may see to that itself (LimitRTPRIO). Below systemd it may not: the unit has
+// `portico realtime` do it.
 //
 // Memory is not locked: a short trial under reclaim showed no difference, and a
 // Go heap locked in whole takes four times the memory.
@@ -27,9 +25,9 @@ func hurry(log *slog.Logger, groups []vip.Group) {
 	err := unix.Getrlimit(unix.RLIMIT_RTPRIO, &l)
 	switch {
 	case err == nil && l.Cur > 0:
-		err = beRealtime()
-	case err == nil && slices.ContainsFunc(groups, hasty):
-		err = errors.New("the limit is 0: set LimitRTPRIO=1")
+		err = BeRealtime(os.Getpid())
+	case err == nil && !(&notifier{log}).heard() && slices.ContainsFunc(groups, hasty):
+		err = errors.New("the limit is 0: run `portico realtime` with the number of this process")
 	}
 	if err != nil {
 		log.Warn("adverts may be late under load: no realtime scheduling", "err", err)
@@ -43,13 +41,17 @@ func hasty(g vip.Group) bool {
 	return g.Owner == vip.OwnerVRRP && g.VRRP.AdvertInterval < 100*time.Millisecond
 }
 
-// beRealtime gives all threads the lowest realtime priority: before all ordinary
-// programs whatever their weight and group, behind the kernel's own threads.
-// Threads started later inherit it, so that it ends when a look at all of them
-// finds none without.
-func beRealtime() error {
+// BeRealtime gives all threads of a process the lowest realtime priority: before
+// all ordinary programs whatever their weight and group, behind the kernel's own
+// threads. Threads started later inherit it, so that it ends when a look at all
+// of them finds none without.
+//
+// What the kernel refuses is not needed to serve: one that schedules realtime by
+// groups may give the group of a service none (sched(7)). Were it the unit's
+// CPUSchedulingPolicy, the director would not start there.
+func BeRealtime(pid int) error {
 	for {
-		threads, err := os.ReadDir("/proc/self/task")
+		threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 		if err != nil {
 			return err
 		}

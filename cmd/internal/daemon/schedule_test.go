@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	if want == "yes" {
-		if err := beRealtime(); err != nil {
+		if err := BeRealtime(os.Getpid()); err != nil {
 			fmt.Println(err)
 		}
 	}
@@ -57,11 +57,20 @@ func TestHurryRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Setrlimit(unix.RLIMIT_RTPRIO, &l)
-	for every, warned := range map[time.Duration]bool{10 * time.Millisecond: true, time.Second: false} {
+	for _, c := range []struct {
+		every   time.Duration
+		systemd string
+		warned  bool
+	}{
+		{10 * time.Millisecond, "", true},
+		{10 * time.Millisecond, "/run/systemd/notify", false},
+		{time.Second, "", false},
+	} {
+		t.Setenv("NOTIFY_SOCKET", c.systemd)
 		var out strings.Builder
-		hurry(slog.New(slog.NewTextHandler(&out, nil)), []vip.Group{{Owner: vip.OwnerVRRP, VRRP: vip.VRRP{AdvertInterval: every}}})
-		if got := strings.Contains(out.String(), "LimitRTPRIO=1"); got != warned {
-			t.Errorf("adverts every %v: warned %v, want %v: %s", every, got, warned, out.String())
+		hurry(slog.New(slog.NewTextHandler(&out, nil)), []vip.Group{{Owner: vip.OwnerVRRP, VRRP: vip.VRRP{AdvertInterval: c.every}}})
+		if got := strings.Contains(out.String(), "portico realtime"); got != c.warned {
+			t.Errorf("%+v: warned %v: %s", c, got, out.String())
 		}
 	}
 }
