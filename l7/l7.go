@@ -36,6 +36,8 @@ type Options struct {
 	// Sockets are listeners of the process before this one, by address. They
 	// are used where the configuration names the address, and closed otherwise.
 	Sockets map[string]net.Listener
+	// Packets are such sockets of UDP.
+	Packets map[string]net.PacketConn
 	// Patience is how long Run waits for its first routes before it listens:
 	// meanwhile the process before this one serves, or connections wait.
 	Patience time.Duration
@@ -68,7 +70,9 @@ type L7 struct {
 	mu sync.Mutex
 	// sockets holds every bound address. Prepare adds, Run removes.
 	sockets map[string]net.Listener
-	// moved rings when sockets has changed.
+	// datagrams holds the newest socket of HTTP/3 at each address.
+	datagrams map[string]*packetSocket
+	// moved rings when sockets or datagrams has changed.
 	moved chan struct{}
 }
 
@@ -81,11 +85,15 @@ func New(o Options) *L7 {
 		sockets: map[string]net.Listener{},
 		moved:   make(chan struct{}, 1),
 
-		patience: o.Patience,
-		node:     o.Node,
+		datagrams: map[string]*packetSocket{},
+		patience:  o.Patience,
+		node:      o.Node,
 	}
 	l.engine = proxy.New(proxy.Options{Log: o.Log, Drain: o.Config.Drain, Policy: o.Config.Backend, Challenge: l.challenge})
 	maps.Copy(l.sockets, o.Sockets)
+	for addr, pc := range o.Packets {
+		l.datagrams[addr] = &packetSocket{PacketConn: pc}
+	}
 	l.next.Store(&o.Config)
 	l.state.Store(&state{})
 	return l

@@ -39,6 +39,8 @@ type runner struct {
 	names     *names
 	stopNames context.CancelFunc
 	tickets   *certs.Tickets
+	// resetKey is nil until HTTP/3 is served.
+	resetKey *[32]byte
 	observers
 	// opened says that entrypoints are served; told when they first are.
 	opened bool
@@ -114,6 +116,7 @@ func (r *runner) open(ctx context.Context) {
 	}
 	r.openReady(ctx, r.config.ReadyListen)
 	r.l.forget(r.config.listens())
+	r.l.forgetPackets(r.config)
 	if !r.opened {
 		r.opened = true
 		r.told()
@@ -212,12 +215,13 @@ func (r *runner) serveEntry(e Entrypoint) func(context.Context, net.Listener) er
 	if !e.HTTP.HTTP3 {
 		return func(ctx context.Context, l net.Listener) error { return r.l.engine.Serve(ctx, l, p) }
 	}
+	p.ResetKey = r.keyOfResets()
 	return func(ctx context.Context, l net.Listener) error { return r.serveBoth(ctx, l, e.Listen, p) }
 }
 
 // serveBoth serves TCP, and HTTP/3 at the same port of UDP.
 func (r *runner) serveBoth(ctx context.Context, l net.Listener, listen string, p proxy.Entrypoint) error {
-	pc, err := listenUDP(ctx, listen)
+	pc, err := r.l.packets(ctx, listen)
 	if err != nil {
 		l.Close()
 		return err
@@ -260,9 +264,7 @@ func (r *runner) drain(ctx context.Context) <-chan struct{} {
 		b.Caps.Requests = 1
 		r.l.engine.SetBounds(b)
 		for _, s := range r.entries {
-			e := s.entry
-			e.HTTP.HTTP3 = false // its clients know the way to TCP
-			r.late = append(r.late, r.serve(ctx, &r.group, e, r.serveEntry(e)))
+			r.late = append(r.late, r.serve(ctx, &r.group, s.entry, r.serveEntry(s.entry)))
 		}
 	}
 	r.stopEntries()
@@ -298,6 +300,7 @@ func (r *runner) stop() {
 		r.ready.stop(nil)
 	}
 	r.l.forget(nil)
+	r.l.forgetPackets(Config{})
 	r.begun.Wait()
 	r.group.Wait()
 	r.observers.stop() // they are told of the last request too

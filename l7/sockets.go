@@ -47,7 +47,7 @@ func (l *L7) Files() (map[string]*os.File, error) {
 	return out, nil
 }
 
-// Moved rings when Files would return others than before.
+// Moved rings when Files or PacketFiles would return others than before.
 func (l *L7) Moved() <-chan struct{} { return l.moved }
 
 // forget closes every socket that is not bound to one of addrs.

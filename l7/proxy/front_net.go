@@ -7,9 +7,13 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
 )
 
-// A netFront is a request that came by way of net/http's interfaces.
+// A netFront is a request of HTTP/3, which comes by way of net/http's
+// interfaces.
 type netFront struct {
 	w    http.ResponseWriter
 	r    *http.Request
@@ -18,7 +22,14 @@ type netFront struct {
 
 	first  []byte // of the body, read to see whether there is one
 	peeked [1]byte
-	begun  bool // the response
+	// tunnel is the stream, once it carries a websocket: each half of that
+	// ends by itself.
+	tunnel *http3.Stream
+
+	// heads is held while a head goes out: 100 (Continue) comes from the
+	// goroutine that reads the body. Behind the response there is none.
+	heads sync.Mutex
+	begun bool // the response
 
 	mu      sync.Mutex
 	over    bool // the handler has returned: w and r are not to be touched
@@ -33,12 +44,34 @@ func (s *server) serveNet(c *client, w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.over = true
-	if f.aborted || !f.begun { // net/http would say 200
+	switch {
+	case f.tunnel != nil:
+		f.endTunnel()
+	case f.aborted || !f.begun: // net/http would say 200
 		panic(http.ErrAbortHandler)
 	}
 }
 
-func (f *netFront) protocol() string { return f.r.Proto }
+// endTunnel ends the stream, which is ours alone. What a client of a websocket
+// takes for the reset of a connection of TCP is a stream that is given up (RFC
+// 9220, section 3).
+func (f *netFront) endTunnel() {
+	code := quic.StreamErrorCode(http3.ErrCodeNoError)
+	if f.aborted {
+		code = quic.StreamErrorCode(http3.ErrCodeRequestCanceled)
+		f.tunnel.CancelWrite(code)
+	}
+	f.tunnel.CancelRead(code)
+	f.tunnel.Close() //nolint:errcheck // it is over
+}
+
+// protocol is not what the request says, which names that of a tunnel there.
+func (f *netFront) protocol() string { return "HTTP/3.0" }
+
+// websocket reports whether one is asked for (RFC 9220).
+func (f *netFront) websocket() bool {
+	return f.r.Method == http.MethodConnect && f.r.Proto == "websocket"
+}
 
 func (f *netFront) notify(l *leash) {
 	if l != nil {
@@ -50,7 +83,14 @@ func (f *netFront) notify(l *leash) {
 
 func (f *netFront) head(dst []byte) ([]byte, error) {
 	in := intake{out: dst}
-	in.line([]byte(f.r.Method), []byte(f.r.RequestURI), []byte(f.r.Host))
+	method, path := f.r.Method, f.r.RequestURI
+	switch {
+	case f.websocket():
+		method = http.MethodGet
+	case method == http.MethodConnect:
+		path = "*" // it is refused
+	}
+	in.line([]byte(method), []byte(path), []byte(f.r.Host))
 	for name, values := range f.r.Header {
 		if name == "Cookie" { // RFC 9114, section 4.2.1
 			values = []string{strings.Join(values, "; ")}
@@ -61,6 +101,10 @@ func (f *netFront) head(dst []byte) ([]byte, error) {
 	}
 	for name := range f.r.Trailer { // net/http has taken the announcement out
 		in.field([]byte("Trailer"), []byte(name))
+	}
+	if f.websocket() {
+		in.upgrade()
+		return in.end(false)
 	}
 	return in.end(f.hasBody())
 }
@@ -114,8 +158,10 @@ func (f *netFront) readUntil(t time.Time) {
 }
 
 func (f *netFront) interim(status int, fields []field) error {
-	if status == http.StatusContinue {
-		return nil // sent when the body is read
+	f.heads.Lock()
+	defer f.heads.Unlock()
+	if f.begun {
+		return nil
 	}
 	h := f.w.Header()
 	for _, v := range fields {
@@ -127,6 +173,8 @@ func (f *netFront) interim(status int, fields []field) error {
 }
 
 func (f *netFront) respond(status int, fields []field, end, whole bool) error {
+	f.heads.Lock()
+	defer f.heads.Unlock()
 	h := f.w.Header()
 	h["Date"] = nil // the endpoint's stands, or none
 	for _, v := range fields {
@@ -134,15 +182,39 @@ func (f *netFront) respond(status int, fields []field, end, whole bool) error {
 	}
 	f.w.WriteHeader(status)
 	f.begun = true
+	if f.websocket() && status == http.StatusOK {
+		return f.takeOver()
+	}
 	return nil
 }
 
-func (f *netFront) write(p []byte) error {
-	_, err := f.w.Write(p)
+// takeOver makes the stream ours, with the response's head before all else.
+func (f *netFront) takeOver() (err error) {
+	if s, ok := f.w.(http3.HTTPStreamer); ok {
+		f.tunnel, err = s.HTTPStream()
+	}
+	return err
+}
+
+func (f *netFront) write(p []byte) (err error) {
+	if f.tunnel != nil {
+		_, err = f.tunnel.Write(p)
+	} else {
+		_, err = f.w.Write(p)
+	}
 	return err
 }
 
 func (f *netFront) finish(p []byte, trailers []field) error {
+	if f.tunnel != nil {
+		f.stop() // the request's context ends with this half
+		if len(p) > 0 {
+			if err := f.write(p); err != nil {
+				return err
+			}
+		}
+		return f.tunnel.Close()
+	}
 	for _, t := range trailers {
 		f.w.Header().Add(http.TrailerPrefix+string(t.Name), string(t.Value))
 	}
@@ -152,7 +224,12 @@ func (f *netFront) finish(p []byte, trailers []field) error {
 	return f.write(p)
 }
 
-func (f *netFront) flush() error { return f.rc.Flush() }
+func (f *netFront) flush() error {
+	if f.tunnel != nil {
+		return nil // nothing is kept back
+	}
+	return f.rc.Flush()
+}
 
 func (f *netFront) abort() {
 	f.mu.Lock()

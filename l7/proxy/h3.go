@@ -3,11 +3,13 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -25,24 +27,33 @@ const (
 )
 
 // ServeHTTP3 serves HTTP/3 on pc, a UDP socket, as Serve serves a listener, and
-// closes pc at the end. Where pc was bound with SO_REUSEPORT, a socket before it
-// at the same address goes on with its connections. e.TLS is required. Requests are not taken from 0-RTT
-// data, which anybody may send again (RFC 8470).
+// closes pc at the end. Where pc was bound with ControlHTTP3, a socket before it
+// at the same address goes on with its connections; where ctx ends by ErrAwaited,
+// new ones are left to that socket again, in which they wait for whoever reads it
+// next. e.TLS is required. Requests are not taken from 0-RTT data, which anybody
+// may send again (RFC 8470).
 func (p *Proxy) ServeHTTP3(ctx context.Context, pc net.PacketConn, e Entrypoint) error {
 	defer pc.Close()
 	s, done := p.begin(ctx, e, pc.LocalAddr())
 	defer done()
 	ids := newConnectionIDs()
-	if err := ids.steer(pc); err != nil {
+	if err := ids.steer(pc, newSocket); err != nil {
 		p.log.Warn("connections of HTTP/3 will not survive a replacement of their entrypoint", "entrypoint", e.Name, "err", err)
 	}
-	transport := &quic.Transport{Conn: pc, ConnectionIDGenerator: ids}
+	var handshakes handshakes
+	transport := &quic.Transport{
+		Conn:                  pc,
+		ConnectionIDGenerator: ids,
+		StatelessResetKey:     (*quic.StatelessResetKey)(e.ResetKey),
+		ConnContext:           handshakes.begin,
+	}
 	defer transport.Close() //nolint:errcheck // it is over
 	l, err := transport.ListenEarly(http3.ConfigureTLSConfig(e.TLS), p.quicConfig())
 	if err != nil {
 		return fmt.Errorf("listen for quic on %s: %w", pc.LocalAddr(), err)
 	}
 	defer l.Close() //nolint:errcheck // it is over
+	listen(pc)
 	h := &http3.Server{
 		Handler:        http.HandlerFunc(s.serveHTTP3),
 		MaxHeaderBytes: p.bounds.Load().Head.Head,
@@ -58,7 +69,10 @@ func (p *Proxy) ServeHTTP3(ctx context.Context, pc net.PacketConn, e Entrypoint)
 		failed()
 	})
 	<-accepting.Done()
-	s.drainHTTP3(ctx, h, l)
+	if s.awaited = errors.Is(context.Cause(ctx), ErrAwaited); s.awaited {
+		_ = ids.steer(pc, oldSocket) // or as it was
+	}
+	s.drainHTTP3(ctx, &handshakes, h, l)
 	group.Wait()
 	if ctx.Err() != nil {
 		return nil
@@ -77,19 +91,53 @@ func (p *Proxy) quicConfig() *quic.Config {
 	}
 }
 
+// handshakes counts the connections that have begun and are not served yet.
+type handshakes struct{ n atomic.Int64 }
+
+// handshakeKey is where a connection's context holds what ends its handshake.
+type handshakeKey struct{}
+
+// begin is the ConnContext of a quic.Transport.
+func (h *handshakes) begin(ctx context.Context, _ *quic.ClientInfo) (context.Context, error) {
+	h.n.Add(1)
+	end := sync.OnceFunc(func() { h.n.Add(-1) })
+	context.AfterFunc(ctx, end)
+	return context.WithValue(ctx, handshakeKey{}, end), nil
+}
+
+// wait waits until there is none: for least, for what has come and was not read,
+// and not longer than most, since anybody can begin one.
+func (h *handshakes) wait(ctx context.Context, least, most time.Duration) {
+	ctx, stop := context.WithTimeout(ctx, most)
+	defer stop()
+	for pause(ctx, least); ctx.Err() == nil && h.n.Load() > 0; {
+		pause(ctx, least/16)
+	}
+}
+
 // drainHTTP3 lets handshakes end that are under way, tells all clients that the
 // end has come, lets requests finish while there is time, and closes the
-// connections. Streams that come too late are refused in a way that lets a
-// client send them to somebody else (RFC 9114, section 5.2).
-func (s *server) drainHTTP3(ctx context.Context, h *http3.Server, l *quic.EarlyListener) {
+// connections, unless clients do that before. Streams that come too late are
+// refused in a way that lets a client send them to somebody else (RFC 9114,
+// section 5.2).
+func (s *server) drainHTTP3(ctx context.Context, begun *handshakes, h *http3.Server, l *quic.EarlyListener) {
 	s.draining.Store(true)
+	s.cutAwaited()
 	over, stop := s.respite(ctx)
 	defer stop()
-	pause(over, lastCall)
+	if s.awaited {
+		begun.wait(over, lastCall/4, lastCall)
+	} else {
+		begun.wait(over, lastCall, 5*lastCall)
+	}
+	told, left := context.WithCancel(over)
 	var group sync.WaitGroup
-	group.Go(func() { h.Shutdown(over) }) //nolint:errcheck // it says whether clients went by themselves
-	for pause(over, lastCall); over.Err() == nil && !s.idle(); {
-		pause(over, s.p.grain)
+	group.Go(func() {
+		h.Shutdown(over) //nolint:errcheck // it says whether clients went by themselves
+		left()
+	})
+	for pause(told, lastCall); told.Err() == nil && !s.idle(); {
+		pause(told, s.p.grain)
 	}
 	l.Close() //nolint:errcheck // it is over
 	s.each((*leash).kill)
@@ -119,6 +167,9 @@ type clientKey struct{}
 
 // meetHTTP3 gives a new connection its client.
 func (s *server) meetHTTP3(ctx context.Context, conn *quic.Conn) context.Context {
+	if end, ok := conn.Context().Value(handshakeKey{}).(func()); ok {
+		end()
+	}
 	c := newClient(s, conn)
 	if s.p.gate.full() || !c.admit() {
 		conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeExcessiveLoad), "too many connections") //nolint:errcheck // it is over

@@ -7,12 +7,10 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/quic-go/quic-go/http3"
-	"golang.org/x/sys/unix"
 
 	"github.com/portico-lb/portico/l7/proxy"
 )
@@ -34,19 +32,14 @@ func (w way) visitHTTP3(t *testing.T, o proxy.Options, addrs ...string) *visitor
 // serveHTTP3 runs p at an address until the test ends.
 func serveHTTP3(t *testing.T, p *proxy.Proxy, addr string, server *tls.Config) *edge {
 	t.Helper()
-	lc := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
-		return raw.Control(func(fd uintptr) {
-			if err := unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
-				t.Error(err)
-			}
-		})
-	}}
+	lc := net.ListenConfig{Control: proxy.ControlHTTP3}
 	pc, err := lc.ListenPacket(t.Context(), "udp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	e := &edge{Proxy: p, addr: pc.LocalAddr().String(), stop: stop, done: make(chan error, 1)}
+	ctx, end := context.WithCancelCause(context.Background())
+	stop := func() { end(nil) }
+	e := &edge{Proxy: p, addr: pc.LocalAddr().String(), stop: stop, end: end, done: make(chan error, 1)}
 	go func() { e.done <- p.ServeHTTP3(ctx, pc, proxy.Entrypoint{TLS: server}) }()
 	t.Cleanup(func() {
 		stop()

@@ -31,7 +31,8 @@ var web = route.Backend{Namespace: "default", Service: "web", Port: "80"}
 type edge struct {
 	*proxy.Proxy
 	addr string
-	stop func() // begins the drain
+	stop func()                  // begins the drain
+	end  context.CancelCauseFunc // stop, for a reason
 	done chan error
 }
 
@@ -78,8 +79,9 @@ func serve(t testing.TB, p *proxy.Proxy, e proxy.Entrypoint) *edge {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ed := &edge{Proxy: p, addr: l.Addr().String(), stop: cancel, done: make(chan error, 1)}
+	ctx, end := context.WithCancelCause(context.Background())
+	cancel := func() { end(nil) }
+	ed := &edge{Proxy: p, addr: l.Addr().String(), stop: cancel, end: end, done: make(chan error, 1)}
 	go func() { ed.done <- p.Serve(ctx, l, e) }()
 	t.Cleanup(func() {
 		cancel()

@@ -140,6 +140,58 @@ func TestWaysOfInterim(t *testing.T) {
 	})
 }
 
+// TestWaysOfLateInterim shows that interim responses come in their order, those
+// around 100 (Continue) and those behind the request's body, too.
+func TestWaysOfLateInterim(t *testing.T) {
+	everyWay(t, func(t *testing.T, w way) {
+		next := make(chan bool)
+		v := w.visit(t, proxy.Options{}, w.endpoint(t, func(rw http.ResponseWriter, r *http.Request) {
+			hint := func(link string) {
+				rw.Header().Set("Link", link)
+				rw.WriteHeader(103)
+				<-next
+			}
+			hint("</first>")
+			b, err := io.ReadAll(r.Body)
+			if err != nil {
+				t.Error(err)
+			}
+			hint("</second>")
+			hint("</third>")
+			rw.Header().Del("Link")
+			rw.Write(b)
+		}))
+		if tr, ok := v.Transport.(*http.Transport); ok {
+			tr.ExpectContinueTimeout = 20 * time.Second // with none the body comes unasked
+		}
+		var told []string
+		r := v.request("POST", "/", strings.NewReader("body"))
+		r.Header.Set("Expect", "100-continue")
+		r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+			Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
+				told = append(told, fmt.Sprint(code, h.Get("Link")))
+				if code == 103 {
+					next <- true
+				}
+				return nil
+			},
+		}))
+		resp, body := v.do(r)
+		if resp.StatusCode != 200 || body != "body" || resp.Header.Get("Link") != "" {
+			t.Errorf("got %v %q", resp, body)
+		}
+		// An endpoint of HTTP/2 is not asked whether it wants the body.
+		want := []string{"103</first>", "100", "103</second>", "103</third>"}
+		if i := slices.Index(told, "100"); i == 0 && strings.HasPrefix(w.back, "HTTP/2") {
+			told = append([]string{told[1], told[0]}, told[2:]...)
+		}
+		if !slices.Equal(told, want) {
+			t.Errorf("told %q, want %q", told, want)
+		}
+		v.settle(t)
+	})
+}
+
 // TestWaysOfStreaming shows that nothing is held back: each side says a word
 // only when it has heard one.
 func TestWaysOfStreaming(t *testing.T) {

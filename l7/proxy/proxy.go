@@ -93,6 +93,11 @@ type Entrypoint struct {
 	H2C bool
 	// HTTP3 tells clients that ServeHTTP3 serves at the same port of UDP.
 	HTTP3 bool
+	// ResetKey is what ServeHTTP3 proves by that a connection is no more of
+	// which packets come (RFC 9000, section 10.3): the same for all who serve
+	// at an address of this node, one after the other, and for no other node.
+	// With nil, clients wait until they find out.
+	ResetKey *[32]byte
 	// TrustedProxies are the peers whose X-Forwarded-* and Forwarded fields
 	// are believed.
 	TrustedProxies []netip.Prefix

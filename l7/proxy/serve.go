@@ -224,14 +224,10 @@ func (s *server) drain(ctx context.Context) {
 	// First the flag, then the walk: a connection becomes idle first and looks
 	// at the flag then, so that one of the two sees the other.
 	s.draining.Store(true)
-	s.each(func(w *leash) {
-		switch {
-		case s.awaited && w.tunnel.Load():
-			w.kill()
-		case !s.patient:
-			w.lastCall()
-		}
-	})
+	s.cutAwaited()
+	if !s.patient {
+		s.each((*leash).lastCall)
+	}
 	s.eachTended((*http2.Conn).Shutdown)
 	over, stop := s.respite(ctx)
 	defer stop()
@@ -241,6 +237,18 @@ func (s *server) drain(ctx context.Context) {
 	})
 	s.group.Wait()
 	cut()
+}
+
+// cutAwaited cuts the tunnels where others wait for the end.
+func (s *server) cutAwaited() {
+	if !s.awaited {
+		return
+	}
+	s.each(func(w *leash) {
+		if w.tunnel.Load() {
+			w.kill()
+		}
+	})
 }
 
 // replaced reports why ctx has ended.

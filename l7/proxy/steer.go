@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"crypto/rand"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"syscall"
@@ -25,9 +27,13 @@ import (
 // connectionIDs makes the connection identifiers of one socket.
 type connectionIDs struct{ tag byte }
 
-// connectionIDLen is in bytes: one for the tag, and as much chance as
-// identifiers have by default.
-const connectionIDLen = 9
+// An identifier is the tag, the mark, and as much chance as identifiers have by
+// default. The mark tells ours from those that clients make up to begin with,
+// of which one in 65536 has it, too.
+const (
+	connectionIDLen  = 11 // bytes
+	connectionIDMark = 0x9e37
+)
 
 // newConnectionIDs returns the identifiers of a new socket. Two in a row have
 // the same tag once in 256 times; connections of the first then break off when
@@ -41,44 +47,81 @@ func newConnectionIDs() connectionIDs {
 // GenerateConnectionID returns an identifier.
 func (c connectionIDs) GenerateConnectionID() (quic.ConnectionID, error) {
 	id := [connectionIDLen]byte{c.tag}
-	rand.Read(id[1:])
+	binary.BigEndian.PutUint16(id[1:], connectionIDMark)
+	rand.Read(id[3:])
 	return quic.ConnectionIDFromBytes(id[:]), nil
 }
 
 // ConnectionIDLen returns the length of all of them.
 func (c connectionIDs) ConnectionIDLen() int { return connectionIDLen }
 
-// The parts of a packet that say where it belongs (RFC 8999, section 5; RFC
-// 9000, section 17.2).
+// Where a packet says where it belongs (RFC 8999, section 5).
 const (
-	longHeader    = 0x80
-	longType      = 0x30
-	typeHandshake = 0x20 // of version 1
-	shortID       = 1    // offset of the destination's identifier
-	longID        = 6
+	longHeader = 0x80
+	shortID    = 1 // offset of the destination's identifier
+	longID     = 6
+)
+
+// Which of two sockets gets a packet. Alone, a socket gets all: the kernel does
+// not mind a number that is too high.
+const (
+	oldSocket = 0
+	newSocket = 1
 )
 
 // steering is the filter that a new socket puts before itself and the one that
-// stood before: it returns which of the two gets a packet, 0 the old one. Alone,
-// a socket gets all: the kernel does not mind a number that is too high.
-func (c connectionIDs) steering() []bpf.Instruction {
+// stood before: it returns which of the two gets a packet. begins is who gets
+// those that begin a connection.
+func (c connectionIDs) steering(begins uint32) []bpf.Instruction {
 	return []bpf.Instruction{
 		bpf.LoadAbsolute{Off: 0, Size: 1},
 		bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: longHeader, SkipFalse: 4},
 		// A long header: what is no part of a handshake under way begins one.
-		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: longType},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: typeHandshake, SkipTrue: 5},
+		bpf.LoadAbsolute{Off: longID + 1, Size: 2},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: connectionIDMark, SkipTrue: 5},
 		bpf.LoadAbsolute{Off: longID, Size: 1},
 		bpf.Jump{Skip: 1},
 		bpf.LoadAbsolute{Off: shortID, Size: 1},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(c.tag), SkipTrue: 1},
-		bpf.RetConstant{Val: 0},
-		bpf.RetConstant{Val: 1},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(c.tag), SkipTrue: 2},
+		bpf.RetConstant{Val: oldSocket},
+		bpf.RetConstant{Val: begins},
+		bpf.RetConstant{Val: newSocket},
 	}
 }
 
 // steer puts the filter at pc, which was bound with SO_REUSEPORT.
-func (c connectionIDs) steer(pc net.PacketConn) error {
+func (c connectionIDs) steer(pc net.PacketConn, begins uint32) error {
+	err := control(pc, func(fd int) error { return attach(fd, unix.SO_ATTACH_REUSEPORT_CBPF, c.steering(begins)) })
+	if err != nil {
+		return fmt.Errorf("attach filter: %w", err)
+	}
+	return nil
+}
+
+// ControlHTTP3 is the Control of a net.ListenConfig for sockets that ServeHTTP3
+// serves: they can be bound beside others, and hear nothing before. Between the
+// two, a filter that does not know of them sends them what is another's, for
+// which they would say that its connection is no more.
+func ControlHTTP3(_, _ string, raw syscall.RawConn) error {
+	var serr error
+	err := raw.Control(func(fd uintptr) {
+		serr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+		if serr == nil {
+			serr = attach(int(fd), unix.SO_ATTACH_FILTER, []bpf.Instruction{bpf.RetConstant{Val: 0}})
+		}
+	})
+	return errors.Join(err, serr)
+}
+
+// listen lets pc hear.
+func listen(pc net.PacketConn) {
+	_ = control(pc, func(fd int) error { // or it could before
+		return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
+	})
+}
+
+// control calls do with the descriptor of pc, if that is a socket.
+func control(pc net.PacketConn, do func(fd int) error) error {
 	sc, ok := pc.(syscall.Conn)
 	if !ok {
 		return nil // nothing that shares an address
@@ -87,24 +130,20 @@ func (c connectionIDs) steer(pc net.PacketConn) error {
 	if err != nil {
 		return err
 	}
-	program, err := bpf.Assemble(c.steering())
+	var serr error
+	err = raw.Control(func(fd uintptr) { serr = do(int(fd)) })
+	return errors.Join(err, serr)
+}
+
+// attach puts a program at a socket.
+func attach(fd, option int, instructions []bpf.Instruction) error {
+	program, err := bpf.Assemble(instructions)
 	if err != nil {
-		return fmt.Errorf("assemble filter: %w", err)
+		return err
 	}
 	filter := make([]unix.SockFilter, len(program))
 	for i, in := range program {
 		filter[i] = unix.SockFilter{Code: in.Op, Jt: in.Jt, Jf: in.Jf, K: in.K}
 	}
-	var serr error
-	err = raw.Control(func(fd uintptr) {
-		serr = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF,
-			&unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})
-	})
-	if err == nil {
-		err = serr
-	}
-	if err != nil {
-		return fmt.Errorf("attach filter: %w", err)
-	}
-	return nil
+	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, option, &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})
 }

@@ -75,7 +75,7 @@ type daemon struct {
 	l7        *l7.L7
 	vip       *vip.Manager
 	teller    *notify.Notifier
-	// stored are the sockets that systemd has, by address; runStore's.
+	// stored are the names of the sockets that systemd has; runStore's.
 	stored map[string]bool
 
 	mu     sync.Mutex
@@ -142,12 +142,10 @@ func build(c config.Config, o Options, in inheritance) (*daemon, error) {
 	}
 	d.setServers(c.L4)
 	if o.Wants("l7") {
-		d.stored = map[string]bool{}
-		for addr := range in.sockets {
-			d.stored[addr] = true
-		}
+		d.stored = in.names()
 		d.l7 = l7.New(l7.Options{
-			Log: d.log.With("part", "l7"), Node: c.Node.Name, Config: c.L7, Sockets: in.sockets, Patience: in.patience(),
+			Log: d.log.With("part", "l7"), Node: c.Node.Name, Config: c.L7,
+			Sockets: in.sockets, Packets: in.packets, Patience: in.patience(),
 		})
 	}
 	return d, nil

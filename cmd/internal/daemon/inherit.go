@@ -21,14 +21,16 @@ const (
 type inheritance struct {
 	ready   *os.File // nil where the predecessor has ended
 	sockets map[string]net.Listener
+	// packets are sockets of UDP. A predecessor keeps its own: what comes for
+	// its connections is told apart from what comes for ours.
+	packets map[string]net.PacketConn
 }
 
 // inherit takes what the environment names, and removes it from there.
 func inherit() (inheritance, error) {
 	names, ok := os.LookupEnv(inheritEnv)
 	if !ok {
-		sockets, err := fromStore()
-		return inheritance{sockets: sockets}, err
+		return fromStore()
 	}
 	if err := os.Unsetenv(inheritEnv); err != nil {
 		return inheritance{}, err
