@@ -114,7 +114,7 @@ func TestWebShowsTheNode(t *testing.T) {
 		}
 		return fmt.Errorf("none tells of the proxy")
 	})
-	if code, text := p.fetch(at, "/api/v1/history?since=yesterday", ""); code != http.StatusUnprocessableEntity {
+	if code, text := p.fetch(at, "/api/v1/history?since=yesterday", ""); code != http.StatusUnprocessableEntity || !strings.Contains(text, `"yesterday" is no time`) {
 		t.Errorf("since=yesterday: %d %s", code, text)
 	}
 	route := routes[0].Origin.Namespace + "/" + routes[0].Origin.Name

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -161,6 +162,11 @@ func (a *API) forward(socket string) http.HandlerFunc {
 		},
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			var large *http.MaxBytesError
+			if errors.As(err, &large) {
+				http.Error(w, large.Error(), http.StatusRequestEntityTooLarge)
+				return
+			}
 			http.Error(w, unreached(socket, err).Error(), http.StatusServiceUnavailable)
 		},
 	}
@@ -173,6 +179,11 @@ func body[T any](w http.ResponseWriter, r *http.Request, most int64) (v T, ok bo
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, most))
 	dec.DisallowUnknownFields()
 	err := dec.Decode(&v)
+	if err == nil {
+		if _, more := dec.Token(); !errors.Is(more, io.EOF) {
+			err = errors.New("something follows the JSON")
+		}
+	}
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):

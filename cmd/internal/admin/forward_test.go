@@ -52,6 +52,12 @@ func TestForward(t *testing.T) {
 	if code, text := ask("POST", "/ask", `{"target":"bad"}`); code != 422 || text != "bad is bad" {
 		t.Errorf("a refusal: %d %s", code, text)
 	}
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest("POST", "/ask", strings.NewReader(`{"target":"abcdefgh"}`))
+	r.Body = http.MaxBytesReader(w, r.Body, 5)
+	if front.ServeHTTP(w, r); w.Code != 413 {
+		t.Errorf("a body that is too long: %d %s", w.Code, w.Body)
+	}
 	var got order
 	if err := admin.Ask(t.Context(), socket, "/ask", order{"b"}, &got); err != nil || got.Target != "<b>" {
 		t.Errorf("%+v, %v", got, err)

@@ -135,14 +135,32 @@ func few(most int, perSecond rate.Limit, burst int) func(http.Handler) http.Hand
 				http.Error(w, "too many requests", http.StatusTooManyRequests)
 				return
 			}
-			select {
-			case room <- struct{}{}:
-				defer func() { <-room }()
-				next.ServeHTTP(w, r)
-			default:
-				w.Header().Set("Retry-After", "1")
-				http.Error(w, "too many requests at once", http.StatusServiceUnavailable)
-			}
+			within(room, "requests", w, r, next)
 		})
+	}
+}
+
+// unhurried bounds how many questions are answered at once, from before the body
+// is read.
+func (w *Web) unhurried(next http.Handler) http.Handler {
+	room := make(chan struct{}, webQuestions)
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if route, known := w.api.route(r); known && route.Kind == Asks {
+			within(room, "questions", rw, r, next)
+			return
+		}
+		next.ServeHTTP(rw, r)
+	})
+}
+
+// within has next answer while there is room.
+func within(room chan struct{}, what string, w http.ResponseWriter, r *http.Request, next http.Handler) {
+	select {
+	case room <- struct{}{}:
+		defer func() { <-room }()
+		next.ServeHTTP(w, r)
+	default:
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "too many "+what+" at once", http.StatusServiceUnavailable)
 	}
 }

@@ -59,6 +59,10 @@ const (
 	// webConns is how many connections there may be, webRequests how many
 	// requests at once. A dashboard has a few of the first, Prometheus one.
 	webConns, webRequests = 256, 32
+	// webQuestions is how many questions at once. One brings a body and may take
+	// as much time and memory as reading all routes anew, in the process that
+	// serves clients.
+	webQuestions = 2
 	// webRate is how many requests there may be a second, behind the first
 	// webBurst. A dashboard asks twice a second.
 	webRate, webBurst = 50, 200
@@ -192,7 +196,7 @@ func (w *Web) handler() http.Handler {
 	// The first in the list sees a request first.
 	h := http.Handler(mux)
 	for _, wrap := range slices.Backward([]func(http.Handler) http.Handler{
-		few(webRequests, webRate, webBurst), headers, w.knownHost, sameOrigin, w.authorised, bounded,
+		few(webRequests, webRate, webBurst), headers, w.knownHost, sameOrigin, w.authorised, bounded, w.unhurried,
 	}) {
 		h = wrap(h)
 	}

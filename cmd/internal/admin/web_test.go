@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -174,6 +175,56 @@ func TestWebBounds(t *testing.T) {
 	}
 	if status, _, _ := send(t, "POST", "http://"+at+"/api/v1/do", long[:5000], "Content-Type", "application/json", "Authorization", "Bearer "+token); status != 413 {
 		t.Errorf("a long order: %d", status)
+	}
+}
+
+// TestWebQuestions: questions, which cost more than they look, are few at once,
+// and hold up nothing else.
+func TestWebQuestions(t *testing.T) {
+	_, at := listening(t, admin.WebConfig{})
+	ask := func() int {
+		status, _, _ := send(t, "POST", "http://"+at+"/api/v1/ask", "{}", "Content-Type", "application/json")
+		return status
+	}
+	become := func(want int) {
+		t.Helper()
+		for begin := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+			got := ask()
+			if got == want {
+				return
+			}
+			if time.Since(begin) > 30*time.Second {
+				t.Fatalf("%d, want %d", got, want)
+			}
+		}
+	}
+	var slow []net.Conn
+	for range 2 {
+		c, err := net.Dial("tcp", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		slow = append(slow, c)
+		fmt.Fprintf(c, "POST /api/v1/ask HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{", at)
+	}
+	become(503)
+	if status, _, _ := send(t, "GET", "http://"+at+"/api/v1/x", ""); status != 200 {
+		t.Errorf("reading beside slow questions: %d", status)
+	}
+	for _, c := range slow {
+		c.Close()
+	}
+	become(200)
+}
+
+// TestWebBody: what follows the JSON is no part of an order, and is not ignored.
+func TestWebBody(t *testing.T) {
+	_, at := listening(t, admin.WebConfig{Token: token})
+	for body, want := range map[string]int{"{}": 204, " {} \n": 204, `{} {"target":"x"}`: 400, "{}]": 400, "": 400} {
+		if status, _, _ := send(t, "POST", "http://"+at+"/api/v1/do", body, "Content-Type", "application/json", "Authorization", "Bearer "+token); status != want {
+			t.Errorf("%q: %d, want %d", body, status, want)
+		}
 	}
 }
 

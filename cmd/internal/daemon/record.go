@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -75,7 +74,7 @@ func (d *daemon) points(r *http.Request) (History, error) {
 	if text := r.URL.Query().Get("since"); text != "" {
 		var err error
 		if since, err = time.Parse(time.RFC3339, text); err != nil {
-			return History{}, fmt.Errorf("since: %w", errors.Unwrap(err))
+			return History{}, fmt.Errorf("since: %q is no time: write it as in 2026-11-21T18:00:00Z", text)
 		}
 	}
 	d.recorder.mu.Lock()
