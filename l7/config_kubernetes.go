@@ -82,6 +82,25 @@ type Kubernetes struct {
 // None says that there is no cluster: all routes are those of the configuration.
 func (k Kubernetes) None() bool { return k.Manifests == "" && !k.API() }
 
+// Missing tells what k names and is not there now, or cannot be read: a start
+// waits for it, and so it is no fault.
+func (k Kubernetes) Missing(warn func(key, problem string)) {
+	switch {
+	case k.Manifests != "":
+		if err := kube.CheckFolder(k.Manifests); err != nil {
+			warn("l7.kubernetes.manifests", err.Error())
+		}
+	case k.API():
+		key := "l7.kubernetes.endpoints"
+		if k.Kubeconfig != "" {
+			key = "l7.kubernetes.kubeconfig"
+		}
+		if err := kube.Check(k.watch(nil)); err != nil {
+			warn(key, err.Error())
+		}
+	}
+}
+
 // API says that k names an API server.
 func (k Kubernetes) API() bool { return k.Kubeconfig != "" || len(k.Endpoints) > 0 }
 

@@ -18,13 +18,15 @@ func checkCommand(e env, path *string) *cobra.Command {
 		Use:   "check",
 		Short: "Check the configuration file and list all its faults",
 		Long: "Check reads the file as run would, without touching anything, and prints every\n" +
-			"fault with line, column and key. It exits 1 when there is one.",
+			"fault with line, column and key. It exits 1 when there is one. What the file names\n" +
+			"and run would wait for is a warning: a folder of manifests, a kubeconfig, and the\n" +
+			"program by which that gets credentials.",
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if err := checkParts(only); err != nil {
 				return err
 			}
-			_, err := config.Load(*path, daemon.Options{Only: only}.Wants)
+			conf, err := config.Load(*path, daemon.Options{Only: only}.Wants)
 			var faults config.Faults
 			if err != nil && !errors.As(err, &faults) {
 				return err
@@ -39,6 +41,9 @@ func checkCommand(e env, path *string) *cobra.Command {
 			} else {
 				for _, f := range faults {
 					fmt.Fprintln(e.stderr, f)
+				}
+				for _, w := range conf.Warnings {
+					fmt.Fprintln(e.stderr, "warning:", w)
 				}
 			}
 			if len(faults) > 0 {

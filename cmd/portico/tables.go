@@ -68,7 +68,11 @@ func printL7(w io.Writer, s l7.Status, now time.Time) {
 func printWriter(w io.Writer, s kube.PublisherStatus, now time.Time) {
 	switch {
 	case s.Elected:
-		fmt.Fprintf(w, "  writes to the API server for all edges, addresses to %d Ingresses\n", s.Published)
+		withheld := ""
+		if s.Withheld > 0 {
+			withheld = fmt.Sprintf(", %d wait for a certificate", s.Withheld)
+		}
+		fmt.Fprintf(w, "  writes to the API server for all edges, addresses to %d Ingresses%s\n", s.Published, withheld)
 	case s.Writer != "":
 		fmt.Fprintf(w, "  %s writes to the API server for all edges\n", s.Writer)
 	}

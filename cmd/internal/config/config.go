@@ -53,6 +53,9 @@ type Config struct {
 	// Hash is the first twelve hexadecimal digits of the file's SHA-256: nodes
 	// that run the same file have the same.
 	Hash string
+	// Warnings are what the file names and is not there now: no faults, as it may
+	// come.
+	Warnings Faults
 }
 
 // Load reads and checks the file at path. The error is of type Faults where
@@ -92,14 +95,17 @@ func parse(src source, wants func(part string) bool, readFile func(string) ([]by
 	if decoded != nil && len(s.faults) == 0 {
 		s.decode(src.data, &f)
 	}
-	var faults Faults
-	bad := func(key, problem string) {
-		if s.faulty(key) {
-			return
+	var faults, warnings Faults
+	to := func(list *Faults) func(key, problem string) {
+		return func(key, problem string) {
+			if s.faulty(key) {
+				return
+			}
+			p := s.place(key)
+			*list = append(*list, Fault{Path: src.path, Line: p.line, Column: p.column, Key: key, Problem: problem})
 		}
-		p := s.place(key)
-		faults = append(faults, Fault{Line: p.line, Column: p.column, Key: key, Problem: problem})
 	}
+	bad := to(&faults)
 	var c Config
 	if decoded == nil {
 		c = f.parse(wants, readFile, bad)
@@ -111,6 +117,8 @@ func parse(src source, wants func(part string) bool, readFile func(string) ([]by
 	if len(faults) == 0 {
 		sum := sha256.Sum256(src.data)
 		c.Hash = hex.EncodeToString(sum[:6])
+		c.L7.Kubernetes.Missing(to(&warnings))
+		c.Warnings = warnings
 		return c, nil
 	}
 	for i := range faults {

@@ -13,7 +13,7 @@ func (o out) l7(s l7.Status) {
 	o.gauge("portico_l7_conflicts", "Rules that do not answer, for an older one has their host and path.").add(float64(len(s.Conflicts)))
 	o.gauge("portico_l7_problems", "Faults in the objects that routes are read from.").add(float64(len(s.Problems)))
 	if src := s.Source; src != nil {
-		o.gauge("portico_l7_source_fault", "Whether the source of routes cannot be read now; what was read before is served.").add(truth(src.Err != ""))
+		o.gauge("portico_l7_source_fault", "Whether the source of routes cannot be read now; what was read before, if anything, is served.").add(truth(src.Err != ""))
 		o.gauge("portico_l7_source_fault_timestamp_seconds", "Since when it cannot be read.").at(src.ErrSince)
 		o.gauge("portico_l7_source_changed_timestamp_seconds", "When the source's objects last changed.").at(src.Changed)
 		o.gauge("portico_l7_source_restored", "Whether the API server has not answered since the start, and what it said before is served.").add(truth(!src.Restored.IsZero()))
