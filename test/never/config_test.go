@@ -50,13 +50,14 @@ trusted_proxies = ["192.0.2.%[2]d"]
 [[l7.entrypoint]]
 name            = "https"
 listen          = ":443"
+http3           = %[5]t
 trusted_proxies = ["192.0.2.%[2]d"]
 tls             = {}
 
 %[3]s
 [l7.kubernetes]
 manifests = %[4]q
-`, s.node.Dir(), version/4%4, extra, s.folder))
+`, s.node.Dir(), version/4%4, extra, s.folder, s.http3))
 }
 
 // ingress routes the prefixes of a host to Services.

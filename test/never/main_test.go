@@ -33,6 +33,7 @@ type site struct {
 	folder string // manifests
 	config string // file
 	socket string // of the proxy, for its status
+	http3  bool   // is served
 	proxy  *lab.Proc
 	tally  tally
 	pods   sync.WaitGroup // that finish what they have begun
