@@ -22,6 +22,7 @@ const (
 	slow                    // the request's body did not come
 	oversize                // there is more of it than may be
 	unheld                  // there is no room to hold it
+	expired                 // the client's own deadline has passed
 )
 
 // A carrier is how a request comes from a client and a response goes back.
@@ -103,6 +104,8 @@ func apology(v verdict) *middleware.Answer {
 		return &middleware.Answer{Status: 408, Reason: "request body took too long"}
 	case mute:
 		return &middleware.Answer{Status: 502, Reason: "the endpoint ended the connection without an answer"}
+	case expired:
+		return overdue()
 	case unheld:
 		return &middleware.Answer{Status: 503, Reason: "there is no room for the request's body"}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/proxy"
 	"github.com/portico-lb/portico/l7/route"
 )
@@ -215,7 +217,7 @@ func TestGRPCEnds(t *testing.T) {
 	late, cancel := context.WithTimeout(ctx, short)
 	defer cancel()
 	// The endpoint knows the deadline too, and may reset the stream first.
-	if _, err := c.UnaryCall(late, &pb.SimpleRequest{}); status.Code(err) != codes.DeadlineExceeded && status.Code(err) != codes.Unavailable {
+	if _, err := c.UnaryCall(late, &pb.SimpleRequest{}); status.Code(err) != codes.DeadlineExceeded {
 		t.Errorf("got %v", err)
 	}
 	if err := <-ended; err == nil {
@@ -228,6 +230,53 @@ func TestGRPCEnds(t *testing.T) {
 	}
 	if err := <-ended; err != context.Canceled {
 		t.Errorf("the endpoint's end: %v", err)
+	}
+}
+
+// TestGRPCDeadline shows what a client is told whose endpoint resets the call when
+// its deadline has passed, with and without the begin of a response, and that no
+// endpoint is blamed for it, nor another one asked.
+func TestGRPCDeadline(t *testing.T) {
+	var asked atomic.Int64
+	w := way{front: "HTTP/2", back: "HTTP/2"}
+	addr := w.endpoint(t, func(rw http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		if r.URL.Path == "/begun" {
+			rw.Header().Set("Content-Type", "application/grpc")
+			http.NewResponseController(rw).Flush()
+		}
+		if r.URL.Path != "/early" {
+			timeout, err := time.ParseDuration(strings.Replace(r.Header.Get("Grpc-Timeout"), "m", "ms", 1))
+			if err != nil {
+				t.Error(err)
+			}
+			<-time.After(timeout)
+		}
+		panic(http.ErrAbortHandler) // RST_STREAM
+	})
+	v := w.visit(t, with(func(p *backend.Policy) { p.Ejection.Failures = 1 }), addr)
+	for path, want := range map[string]string{"/unanswered": "4", "/begun": "4", "/early": "14"} {
+		asked.Store(0)
+		r := v.request("POST", path, strings.NewReader("call"))
+		r.Header.Set("Content-Type", "application/grpc")
+		r.Header.Set("Te", "trailers")
+		r.Header.Set("Grpc-Timeout", map[string]string{"/early": "1H"}[path])
+		if path != "/early" {
+			r.Header.Set("Grpc-Timeout", "20m")
+		}
+		resp, _ := v.do(r)
+		got := resp.Header.Get("Grpc-Status") + resp.Trailer.Get("Grpc-Status")
+		if got != want || resp.StatusCode != 200 {
+			t.Errorf("%s: status %q, want %q: %v", path, got, want, resp)
+		}
+		if n := asked.Load(); path != "/early" && n != 1 {
+			t.Errorf("%s: %d endpoints were asked", path, n)
+		}
+		if ep := v.Status().Backends[0].Endpoints[0]; path == "/unanswered" && ep.Ejected != nil {
+			t.Errorf("%s: the endpoint is blamed: %+v", path, ep)
+		}
+		v.SetEndpoints(w.endpoints())
+		v.SetEndpoints(w.endpoints(addr)) // as if new
 	}
 }
 

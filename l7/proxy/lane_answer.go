@@ -29,7 +29,7 @@ func (l *lane) say(x *exchange, w *middleware.Response, body []byte, reason stri
 	if l.grpc {
 		status, body = http.StatusOK, nil
 		w.Header.Set("Content-Type", "application/grpc")
-		code := grpcCode(w.Status)
+		code := cmp.Or(w.Header.Get("Grpc-Status"), grpcCode(w.Status))
 		x.seesTrailers([]field{{Name: []byte("grpc-status"), Value: []byte(code)}})
 		w.Header.Set("Grpc-Status", code)
 		w.Header.Set("Grpc-Message", strings.ReplaceAll(cmp.Or(reason, http.StatusText(w.Status)), "%", "%25"))

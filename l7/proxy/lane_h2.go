@@ -42,8 +42,11 @@ func (l *lane) roundTrip(x *exchange, pl *backend.Pool, b *backend.Conn) verdict
 	died := resp == nil && l.deadline.cut() == 0
 	delivered := b.Delivered(err)
 	l.release(b, false)
-	if hints.unheard {
+	switch {
+	case hints.unheard:
 		return closes // which is not the endpoint's fault
+	case died && l.expired(x):
+		return expired
 	}
 	return l.judge(x, pl, b, up, died, delivered)
 }

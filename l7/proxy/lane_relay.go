@@ -82,8 +82,7 @@ func (l *lane) respond(x *exchange, b *backend.Conn, up *upload, src source) ver
 	x.sees(x.fields)
 	err = l.send(x, src, data, uploaded, transforms)
 	if err != nil {
-		x.torn = true
-		l.front.abort()
+		l.breakOff(x)
 	}
 	if !released {
 		x.markEnd()
