@@ -30,6 +30,9 @@ func objection(l netlink.Link, choice l4.Choice, held bool) error {
 	if len(l.Attrs().HardwareAddr) != len(MAC{}) {
 		return errors.New("it is no Ethernet")
 	}
+	if i := l.Attrs().Index; i > maxIndex {
+		return fmt.Errorf("its index is %d, and XDP takes none above %d: interfaces get small ones at boot", i, maxIndex)
+	}
 	if choice == l4.Auto && l.Type() == "veth" {
 		return errors.New(`a veth needs a program at its other end too: dataplane = "xdp" takes it all the same`)
 	}

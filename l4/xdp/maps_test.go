@@ -4,15 +4,18 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"slices"
 	"testing"
 
 	"github.com/cilium/ebpf"
 	"github.com/google/go-cmp/cmp"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/portico-lb/portico/bpf"
+	"github.com/portico-lb/portico/l4"
 )
 
 // fake keeps what the maps keep, and refuses what would hurt: to point at
@@ -147,6 +150,20 @@ func TestCountersOfAnID(t *testing.T) {
 	follow("")
 	if got := follow(second); got != 0 {
 		t.Errorf("the next service of the id: %d packets, want 0", got)
+	}
+}
+
+// TestLastIndex is of an interface that the maps just hold.
+func TestLastIndex(t *testing.T) {
+	k := kernelMaps(t)
+	for i, fits := range map[int]bool{maxIndex: true, maxIndex + 1: false} {
+		if err := k.apply(op{kind: setInterface, link: i, mac: mac(1)}); (err == nil) != fits {
+			t.Errorf("interface %d: %v", i, err)
+		}
+		eth := &netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: i, HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}}}
+		if err := objection(eth, l4.Auto, false); (err == nil) != fits {
+			t.Errorf("interface %d: objection %v", i, err)
+		}
 	}
 }
 

@@ -7,10 +7,11 @@ import (
 	"github.com/portico-lb/portico/l4"
 )
 
-// Room of the maps (bpf/maps.h); the id 0 means nobody in both.
+// Room of the maps (bpf/maps.h); the id 0 means nobody in the first two.
 const (
 	maxServices = 4095
 	maxBackends = 16383
+	maxIndex    = 4095 // of an interface
 )
 
 // A World is what a plan follows beside the wanted services.
