@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"reflect"
+	"time"
 )
 
 // An API is what a process answers operators, by path. The same one stands
@@ -146,6 +148,13 @@ func ForwardQuestion[Q, A any](a *API, path, summary, socket string) {
 	a.add(question[Q, A](path, summary), a.forward(socket))
 }
 
+// forwardTime is how long the process on the other socket may take: less than
+// webTime, after which nobody could be told.
+const forwardTime = webTime - 5*time.Second
+
+// errSilent says that the process is there, and stuck.
+var errSilent = fmt.Errorf("portico does not answer within %v: journalctl says why", forwardTime)
+
 // forward passes requests on to the process on socket.
 func (a *API) forward(socket string) http.HandlerFunc {
 	var d net.Dialer
@@ -167,10 +176,17 @@ func (a *API) forward(socket string) http.HandlerFunc {
 				http.Error(w, large.Error(), http.StatusRequestEntityTooLarge)
 				return
 			}
+			if errors.Is(err, context.DeadlineExceeded) {
+				err = context.Cause(r.Context())
+			}
 			http.Error(w, unreached(socket, err).Error(), http.StatusServiceUnavailable)
 		},
 	}
-	return p.ServeHTTP
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeoutCause(r.Context(), forwardTime, errSilent)
+		defer cancel()
+		p.ServeHTTP(w, r.WithContext(ctx))
+	}
 }
 
 // body decodes r's body, of at most so many bytes, and answers where it is not
