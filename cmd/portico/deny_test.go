@@ -99,7 +99,7 @@ func TestPrintDenied(t *testing.T) {
 }
 
 func TestPrintShield(t *testing.T) {
-	x := &xdp.Status{Verdicts: map[string]uint64{"drop_denied": 5, "drop_syn_rate": 6}, Events: map[string]uint64{"flow_bypassed": 7}}
+	x := &xdp.Status{Verdicts: map[string]uint64{"drop_denied": 5, "drop_syn_rate": 6}, Events: map[string]uint64{"flow_bypassed": 7, "cookie_sent": 9, "cookie_good": 8, "cookie_bad": 1}, Cookies: &xdp.CookieStatus{Above: 100, Refusing: []string{"192.0.2.10:80"}}}
 	services := &l4.Status{Services: []l4.ServiceStatus{
 		{Address: netip.MustParseAddrPort("192.0.2.10:53"), Protocol: "udp", Programmed: true, Carrier: l4.Carrier{Dataplane: "ipvs"}},
 		{Address: netip.MustParseAddrPort("192.0.2.10:80"), Protocol: "tcp", Programmed: true, Carrier: l4.Carrier{Dataplane: "xdp"}},
@@ -112,6 +112,7 @@ func TestPrintShield(t *testing.T) {
 		"off":        {shield.Status{NewFlows: 100000}, ""},
 		"not there":  {shield.Status{Ordered: 1, Fault: "XDP does not run"}, "  ! shield: nothing is dropped: XDP does not run\n"},
 		"everything": {shield.Status{Ordered: 1, Configured: 2, SYNRate: 50, SYNBurst: 100}, "  shield: 3 networks denied, 1 by order; 5 packets dropped\n  shield: 50 connections a second and source, 100 at once; 6 SYNs dropped, 7 connections not remembered\n  shield: not before services that IPVS carries: udp 192.0.2.10:53\n"},
+		"cookies":    {shield.Status{SYNCookies: 100}, "  shield: SYN cookies above 100 SYNs a second and port; 9 sent, 8 came back, 1 were false\n  ! shield: no SYN cookies for 192.0.2.10:80: the socket did not take a connection, as those of MPTCP do not; mend that and reload\n  shield: not before services that IPVS carries: udp 192.0.2.10:53\n"},
 	} {
 		var b strings.Builder
 		if printShield(&b, tt.status, x, services); b.String() != tt.want {

@@ -121,7 +121,7 @@ func healthy(s daemon.Node) bool {
 		}
 		if d.Config.Error != "" || d.VIP != nil && !soundVIP(*d.VIP) ||
 			d.L4 != nil && d.L4.LastError != "" || d.XDP != nil && d.XDP.LastError != "" || d.Nodes != nil && !soundNodes(*d.Nodes) ||
-			d.Shield != nil && d.Shield.Fault != "" ||
+			d.Shield != nil && d.Shield.Fault != "" || d.XDP != nil && d.XDP.Cookies != nil && d.XDP.Cookies.Fault != "" ||
 			d.PodRoutes != nil && len(d.PodRoutes.Faults) > 0 || d.L7 != nil && !d.L7.Ready {
 			return false
 		}

@@ -288,6 +288,9 @@ type Status struct {
 	SYNBurst int `json:"syn_burst,omitempty"`
 	// NewFlows is how many new connections a second each processor remembers.
 	NewFlows int `json:"new_flows,omitempty"`
+	// SYNCookies is how many SYNs a second a port gets before others are
+	// answered with cookies.
+	SYNCookies int `json:"syn_cookies,omitempty"`
 	// Fault is why nothing of it is in force; empty where it is, and where
 	// nothing is to be dropped.
 	Fault string `json:"fault,omitempty"`
@@ -301,8 +304,9 @@ func (s *Shield) Status() Status {
 	st := Status{
 		Configured: len(s.fixed), Ordered: len(s.orders),
 		SYNRate: s.cfg.SYNRate, SYNBurst: s.cfg.SYNBurst, NewFlows: s.cfg.NewFlows,
+		SYNCookies: s.cfg.SYNCookies,
 	}
-	if cmp.Or(st.Configured, st.Ordered, st.SYNRate) != 0 {
+	if cmp.Or(st.Configured, st.Ordered, st.SYNRate, st.SYNCookies) != 0 {
 		st.Fault = fault
 	}
 	return st

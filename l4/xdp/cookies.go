@@ -14,6 +14,7 @@ import (
 	"github.com/cilium/ebpf/link"
 
 	"github.com/portico-lb/portico/bpf"
+	"github.com/portico-lb/portico/internal/apart"
 )
 
 // cookies answers SYNs with cookies, by programs beside the one that forwards
@@ -60,7 +61,9 @@ func (c *cookies) follow(o cookieOrder, k *program, held map[string]*held) error
 		return c.leave(k)
 	}
 	if c.above != o.above {
-		c.fault = c.load(o, k)
+		if c.tcp, c.fault = readTCP(); c.fault == nil {
+			c.fault = apart.Do(func() error { return c.load(o, k) }) // as Pins.open does
+		}
 		c.above = o.above
 	}
 	if c.fault != nil {
@@ -75,6 +78,9 @@ func (c *cookies) follow(o cookieOrder, k *program, held map[string]*held) error
 	}
 	return errors.Join(err, unrouted(o.ports, held))
 }
+
+// byKernel tells whether the kernel takes who comes back.
+func (c *cookies) byKernel() bool { return c.programs != nil && c.admit == nil }
 
 // retry has what failed tried again, and what the kernel's TCP is set to read.
 func (c *cookies) retry(k *program) error {
@@ -119,10 +125,6 @@ func (c *cookies) close() (err error) {
 
 // load loads the programs.
 func (c *cookies) load(o cookieOrder, k *program) error {
-	var err error
-	if c.tcp, err = readTCP(); err != nil {
-		return err
-	}
 	spec, err := bpf.LoadCookie()
 	if err != nil {
 		return err

@@ -35,6 +35,9 @@ type Status struct {
 type CookieStatus struct {
 	// Above is how many SYNs a second a port gets before others are answered so.
 	Above int `json:"above"`
+	// ByKernel says that the kernel takes who comes back by itself, which
+	// nobody counts here: net.ipv4.tcp_syncookies is 2.
+	ByKernel bool `json:"by_kernel,omitempty"`
 	// Fault is why they are not, or not for all; empty where they are.
 	Fault string `json:"fault,omitempty"`
 	// Refusing are the ports whose sockets did not take a connection that began
@@ -61,7 +64,9 @@ func (p *Plane) publish(o outcome) {
 	if o.err != nil {
 		st.LastError = o.err.Error()
 	}
-	st.Cookies = o.cookieStatus()
+	if st.Cookies = o.cookieStatus(); st.Cookies != nil {
+		st.Cookies.ByKernel = p.life.cookies.byKernel()
+	}
 	for _, name := range slices.Sorted(maps.Keys(o.modes)) {
 		st.Interfaces = append(st.Interfaces, InterfaceStatus{Name: name, Mode: o.modes[name]})
 	}

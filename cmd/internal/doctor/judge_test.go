@@ -111,6 +111,9 @@ func TestJudgeSysctl(t *testing.T) {
 		{"direct routing forwards nothing", judgeSysctl(sysctlFacts{interfaces: eth0, values: map[string]int{"net/ipv4/ip_forward": 0}}), "ok settings suit direct routing on eth0"},
 		{"sloppy", judgeSysctl(sysctlFacts{interfaces: eth0, mh: true, runs: true, values: with("net/ipv4/vs/sloppy_tcp", 0)}), "warn net.ipv4.vs.sloppy_tcp is 0, though the director sets it to 1"},
 		{"full", judgeSysctl(sysctlFacts{values: map[string]int{"net/netfilter/nf_conntrack_count": 900, "net/netfilter/nf_conntrack_max": 1000}}), "warn connection tracking holds 900 of 1000 entries"},
+		{"cookies", judgeSysctl(sysctlFacts{interfaces: eth0, cookies: true, values: map[string]int{"net/ipv4/conf/eth0/forwarding": 0}}), "fail forwarding of eth0 is 0"},
+		{"no cookie is taken", judgeSysctl(sysctlFacts{cookies: true, values: map[string]int{"net/ipv4/tcp_syncookies": 0}}), "fail net.ipv4.tcp_syncookies is 0"},
+		{"no cookies", judgeSysctl(sysctlFacts{interfaces: eth0, values: map[string]int{"net/ipv4/conf/eth0/forwarding": 0, "net/ipv4/tcp_syncookies": 0}}), "ok settings suit direct routing on eth0"},
 		{"backlog", judgeSysctl(sysctlFacts{values: map[string]int{"net/core/somaxconn": 128}}), "warn net.core.somaxconn is 128"},
 		{"no vip", judgeSysctl(sysctlFacts{}), "ok nothing stands in the way of the proxy; no [[vip]] asks for more"},
 	})

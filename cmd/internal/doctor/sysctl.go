@@ -22,6 +22,8 @@ type sysctlFacts struct {
 	// nat says that a service masquerades; mh that one is to survive a
 	// change of owner without state.
 	nat, mh bool
+	// cookies says that XDP is to answer SYNs with cookies.
+	cookies bool
 	// values are by path, "net/ipv4/conf/all/rp_filter".
 	values map[string]int
 	// files are what the files of sysctl.d set, by path; with the file's name.
@@ -33,6 +35,7 @@ type fileSetting struct{ file, value string }
 // checkSysctl: the kernel's settings for direct routing, and for many clients.
 func checkSysctl(_ context.Context, n *Node) []Finding {
 	f := sysctlFacts{interfaces: n.interfaces(), runs: n.Director != nil, values: map[string]int{}, files: sysctlFiles(n.Files)}
+	f.cookies = n.Config.L4.Shield.SYNCookies > 0
 	for _, s := range n.Config.L4.Services {
 		f.nat = f.nat || s.Forward == l4.Masquerade
 		f.mh = f.mh || s.Scheduler == "mh"
@@ -53,11 +56,11 @@ func conf(iface, name string) string { return "net/ipv4/conf/" + iface + "/" + n
 
 func (f sysctlFacts) keys() []string {
 	keys := []string{
-		"net/core/somaxconn", "net/ipv4/ip_forward", "net/ipv4/vs/sloppy_tcp", "net/ipv4/vs/expire_nodest_conn",
+		"net/core/somaxconn", "net/ipv4/ip_forward", "net/ipv4/tcp_syncookies", "net/ipv4/vs/sloppy_tcp", "net/ipv4/vs/expire_nodest_conn",
 		"net/netfilter/nf_conntrack_count", "net/netfilter/nf_conntrack_max",
 	}
 	for _, i := range append([]string{"all", "lo"}, f.interfaces...) {
-		keys = append(keys, conf(i, "rp_filter"), conf(i, "arp_ignore"), conf(i, "arp_announce"))
+		keys = append(keys, conf(i, "rp_filter"), conf(i, "arp_ignore"), conf(i, "arp_announce"), conf(i, "forwarding"))
 	}
 	return keys
 }
@@ -96,12 +99,18 @@ func judgeSysctl(f sysctlFacts) []Finding {
 		out = append(out, f.reversePath(i)...)
 		out = append(out, f.arp(i, "arp_ignore", 1, "this node answers ARP for addresses that another one owns")...)
 		out = append(out, f.arp(i, "arp_announce", 2, "its own questions tell neighbours that the virtual address is here")...)
+		if v, known := f.values[conf(i, "forwarding")]; known && v == 0 && f.cookies {
+			out = append(out, fail("forwarding of "+i+" is 0", "the kernel tells XDP no route by which SYN cookies get to clients", "sysctl -w net.ipv4.conf."+i+".forwarding=1"))
+		}
 	}
 	if v, known := f.values["net/core/somaxconn"]; known && v < 4096 {
 		out = append(out, warn(fmt.Sprintf("net.core.somaxconn is %d", v), "at a take-over all clients connect at once, and what exceeds the backlog waits a second", "sysctl -w net.core.somaxconn=16384"))
 	}
 	if v, known := f.values["net/ipv4/ip_forward"]; known && v == 0 && f.nat {
 		out = append(out, fail("net.ipv4.ip_forward is 0", `the answers to services with forward = "nat" come back through this node`, "sysctl -w net.ipv4.ip_forward=1"))
+	}
+	if v, known := f.values["net/ipv4/tcp_syncookies"]; known && v == 0 && f.cookies {
+		out = append(out, fail("net.ipv4.tcp_syncookies is 0", "no SYN cookie that comes back is taken, so that XDP sends none", "sysctl -w net.ipv4.tcp_syncookies=1"))
 	}
 	for _, key := range []string{"net/ipv4/vs/sloppy_tcp", "net/ipv4/vs/expire_nodest_conn"} {
 		if v, known := f.values[key]; known && v == 0 && f.mh && f.runs {

@@ -69,7 +69,7 @@ func everything() metrics.Snapshot {
 		},
 		XDP: &xdp.Status{
 			Interfaces: []xdp.InterfaceStatus{{Name: "eth0", Mode: "native"}}, Services: 1,
-			Verdicts: map[string]uint64{"send": 3}, Events: map[string]uint64{"new flow": 1},
+			Cookies: &xdp.CookieStatus{Above: 100}, Verdicts: map[string]uint64{"send": 3}, Events: map[string]uint64{"new flow": 1},
 		},
 		Shield:    &shield.Status{Ordered: 2, Configured: 1, SYNRate: 50},
 		Guard:     &guard.Status{On: true, Packets: 1},
