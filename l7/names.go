@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
@@ -23,6 +24,10 @@ const (
 	// not tell how long an answer counts; this is shorter than what is usual.
 	lookupEvery   = 15 * time.Second
 	lookupTimeout = 5 * time.Second
+	// deniedMost is how long the last addresses of a name are used of which DNS
+	// says now that there is none: a zone that is loaded anew, or one server of
+	// several, says so of any name. Longer, and they may be somebody else's.
+	deniedMost = time.Minute
 	// lookupsAtOnce bounds the questions that are open at a time.
 	lookupsAtOnce = 8
 )
@@ -37,6 +42,8 @@ type names struct {
 	kick    chan struct{} // rings when wanted has changed
 	answers atomic.Pointer[map[string]kube.Answer]
 	changed chan struct{} // rings when answers have
+	// gone says since when DNS denies names that it knew. It is ask's.
+	gone map[string]time.Time
 }
 
 // wantedNames are those that are asked for. Servers are the hosts of the API
@@ -51,6 +58,7 @@ func newNames() *names {
 		local:   net.InterfaceAddrs,
 		kick:    make(chan struct{}, 1),
 		changed: make(chan struct{}, 1),
+		gone:    make(map[string]time.Time),
 	}
 	n.wanted.Store(&wantedNames{})
 	n.answers.Store(&map[string]kube.Answer{})
@@ -96,31 +104,54 @@ func (n *names) ask(ctx context.Context) map[string]kube.Answer {
 	group.SetLimit(lookupsAtOnce)
 	for _, name := range wanted.names {
 		group.Go(func() error {
-			a := n.answer(ctx, name, before[name], denied)
+			a, known := n.answer(ctx, name, before[name], denied)
 			mu.Lock()
 			defer mu.Unlock()
-			next[name] = a
+			next[name] = n.overlook(name, a, known, before[name])
 			return nil
 		})
 	}
 	_ = group.Wait() // none fails
+	maps.DeleteFunc(n.gone, func(name string, _ time.Time) bool {
+		_, asked := next[name]
+		return !asked
+	})
 	return next
 }
 
-// answer asks for a name. What it was before counts on where DNS does not
-// answer.
-func (n *names) answer(ctx context.Context, name string, before kube.Answer, denied []netip.Addr) kube.Answer {
+// overlook returns the answer for a name, or the one before for as long as DNS has
+// not denied the name for long.
+func (n *names) overlook(name string, a kube.Answer, known bool, before kube.Answer) kube.Answer {
+	since, gone := n.gone[name]
+	switch {
+	case known || len(before.Addrs) == 0:
+		delete(n.gone, name)
+		return a
+	case !gone:
+		since = time.Now()
+		n.gone[name] = since
+	}
+	if time.Since(since) >= deniedMost {
+		delete(n.gone, name)
+		return a
+	}
+	return kube.Answer{Addrs: before.Addrs, Err: fmt.Sprintf("%s is not known to DNS any more, its last addresses are used for %v at most: correct it", name, deniedMost)}
+}
+
+// answer asks for a name, and reports whether DNS knows it. What it was before
+// counts on where DNS does not answer.
+func (n *names) answer(ctx context.Context, name string, before kube.Answer, denied []netip.Addr) (a kube.Answer, known bool) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	addrs, err := n.lookup(ctx, name+".") // as it is, without the domains of resolv.conf
 	var unknown *net.DNSError
 	switch {
 	case errors.As(err, &unknown) && unknown.IsNotFound:
-		return kube.Answer{Err: fmt.Sprintf("%s is not known to DNS, its routes answer 503: correct it", name)}
+		return kube.Answer{Err: fmt.Sprintf("%s is not known to DNS, its routes answer 503: correct it", name)}, false
 	case err != nil && len(before.Addrs) > 0:
-		return kube.Answer{Addrs: before.Addrs, Err: fmt.Sprintf("DNS does not answer for %s, its last addresses are used: look at /etc/resolv.conf", name)}
+		return kube.Answer{Addrs: before.Addrs, Err: fmt.Sprintf("DNS does not answer for %s, its last addresses are used: look at /etc/resolv.conf", name)}, true
 	case err != nil:
-		return kube.Answer{Err: fmt.Sprintf("DNS does not answer for %s, its routes answer 503: look at /etc/resolv.conf", name)}
+		return kube.Answer{Err: fmt.Sprintf("DNS does not answer for %s, its routes answer 503: look at /etc/resolv.conf", name)}, true
 	}
 	var out kube.Answer
 	for _, a := range addrs {
@@ -132,7 +163,7 @@ func (n *names) answer(ctx context.Context, name string, before kube.Answer, den
 		out.Addrs = append(out.Addrs, a)
 	}
 	slices.SortFunc(out.Addrs, netip.Addr.Compare)
-	return out
+	return out, true
 }
 
 // denied returns the addresses that nobody may be led to by a name: what this

@@ -96,6 +96,23 @@ func TestNames(t *testing.T) {
 		synctest.Wait()
 		check("without DNS", map[string]string{"good.example": "192.0.2.1 192.0.2.2 2001:db8::1 !", "evil.example": "!", "new.example": "192.0.2.3 !"})
 
+		// A name that is denied is not taken away at once, but soon.
+		change(func() {
+			down = false
+			delete(dns, "good.example.")
+			dns["new.example."] = []netip.Addr{addr("192.0.2.4")}
+		})
+		time.Sleep(lookupEvery)
+		synctest.Wait()
+		check("denied", map[string]string{"good.example": "192.0.2.1 192.0.2.2 2001:db8::1 !", "evil.example": "!", "new.example": "192.0.2.4 "})
+		time.Sleep(deniedMost)
+		synctest.Wait()
+		check("for long", map[string]string{"good.example": "!", "evil.example": "!", "new.example": "192.0.2.4 "})
+		change(func() { dns["good.example."] = []netip.Addr{addr("192.0.2.5")} })
+		time.Sleep(lookupEvery)
+		synctest.Wait()
+		check("and back", map[string]string{"good.example": "192.0.2.5 ", "evil.example": "!", "new.example": "192.0.2.4 "})
+
 		n.want(wantedNames{})
 		synctest.Wait()
 		if diff := cmp.Diff(map[string]kube.Answer{}, *n.answers.Load()); diff != "" {
