@@ -280,6 +280,17 @@ func (h *held) fits(link netlink.Link, choice l4.Choice) bool {
 	return h.mode != ""
 }
 
+// generic are the interfaces, by index, that have the program in that mode.
+func (l *life) generic() map[int]bool {
+	found := map[int]bool{}
+	for _, h := range l.held {
+		if h.mode == Generic {
+			found[h.index] = true
+		}
+	}
+	return found
+}
+
 func (l *life) attachTo(link netlink.Link, choice l4.Choice) error {
 	a := link.Attrs()
 	made, mode, err := attach(link, l.open.prog, choice)

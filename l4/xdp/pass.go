@@ -123,7 +123,7 @@ func (p *Plane) fill(on map[int]MAC, before l4.State, o *outcome) error {
 	if err != nil {
 		return err
 	}
-	w := World{Hops: hops, Interfaces: on, Rows: p.opt.Rows}
+	w := World{Hops: hops, Interfaces: on, Generic: p.life.generic(), Rows: p.opt.Rows}
 	if p.opt.Peers != nil {
 		w.Peers = p.opt.Peers()
 	}

@@ -20,6 +20,8 @@ type World struct {
 	Hops map[netip.Addr]Hop
 	// Interfaces are those that the program is to run on, by index.
 	Interfaces map[int]MAC
+	// Generic are those of them that have it in the kernel's generic mode.
+	Generic map[int]bool
 	// Peers are the other directors. What comes from them was balanced.
 	Peers []MAC
 	// Rows is the size of a table.
@@ -108,10 +110,14 @@ func base(d l4.Destination, have Backend) int {
 }
 
 // hop returns where frames to an address go. One that leaves by an interface
-// which the program does not run on is left to the kernel.
+// which the program does not run on is left to the kernel. So is one that
+// leaves by a generic interface, where others are native: what a driver sends
+// there (bpf_redirect) is lost without a word.
 func (w World) hop(a netip.Addr) Hop {
 	h := w.Hops[a]
-	if _, ours := w.Interfaces[h.Link]; !h.Local && !ours {
+	_, ours := w.Interfaces[h.Link]
+	mixed := len(w.Generic) < len(w.Interfaces)
+	if !h.Local && (!ours || mixed && w.Generic[h.Link]) {
 		return Hop{}
 	}
 	return h

@@ -81,6 +81,28 @@ func TestHops(t *testing.T) {
 	}
 }
 
+func TestHopByGeneric(t *testing.T) {
+	near, far, here := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.1.1"), netip.MustParseAddr("10.0.0.9")
+	hops := map[netip.Addr]Hop{near: {Link: 2, MAC: mac(1)}, far: {Link: 3, MAC: mac(2)}, here: {Local: true}}
+	both := map[int]MAC{2: mac(100), 3: mac(101)}
+	for _, tt := range []struct {
+		name    string
+		generic map[int]bool
+		far     Hop
+	}{
+		{"all native", nil, hops[far]},
+		{"all generic", map[int]bool{2: true, 3: true}, hops[far]},
+		{"a generic one beside a native one", map[int]bool{3: true}, Hop{}},
+	} {
+		w := World{Hops: hops, Interfaces: both, Generic: tt.generic}
+		for a, want := range map[netip.Addr]Hop{near: hops[near], far: tt.far, here: {Local: true}} {
+			if got := w.hop(a); got != want {
+				t.Errorf("%s: %s %s, want %s", tt.name, a, got, want)
+			}
+		}
+	}
+}
+
 func TestInterfaceOf(t *testing.T) {
 	vip := netip.MustParseAddr("192.0.2.10")
 	c := Config{Of: map[netip.Addr]string{vip: "eth0.7"}}
