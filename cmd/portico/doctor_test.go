@@ -39,6 +39,40 @@ func TestDoctor(t *testing.T) {
 	}
 }
 
+// TestDoctorWithFaults: of a file with a fault nobody says that it asks for
+// nothing, nor that what it asks for is well.
+func TestDoctorWithFaults(t *testing.T) {
+	const text = nowhere + `unknown = 1
+[[vip]]
+name = "edge"
+addresses = ["192.0.2.10"]
+interface = "eth0"
+vrrp = { router_id = 51 }
+[[l4.service]]
+name = "http"
+vip = "edge"
+port = 80
+server = [{ address = "192.0.2.11" }]
+`
+	_, out := doctorSays(t, text, "kernel", "sysctl", "firewall", "vrrp", "kube-proxy", "ports", "mtu", "xdp", "api", "pods", "--json")
+	var found []doctor.Finding
+	if err := json.Unmarshal([]byte(out), &found); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	skipped := 0
+	for _, f := range found {
+		switch {
+		case f.Verdict == doctor.OK || strings.Contains(f.Found, "no ["):
+			t.Errorf("%+v", f)
+		case f.Verdict == doctor.Skipped && strings.Contains(f.Found, "cannot be used"):
+			skipped++
+		}
+	}
+	if skipped != 10 {
+		t.Errorf("%d are skipped for the faults:\n%s", skipped, out)
+	}
+}
+
 func TestDoctorJSON(t *testing.T) {
 	code, out := doctorSays(t, nowhere+"unknown = 1\n", "config", "--json")
 	var found []doctor.Finding

@@ -8,6 +8,7 @@ package doctor
 import (
 	"context"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/portico-lb/portico/cmd/internal/config"
@@ -63,29 +64,31 @@ type Node struct {
 type check struct {
 	name string
 	run  func(context.Context, *Node) []Finding
+	// configured says that it looks at what the configuration asks for.
+	configured bool
 }
 
 // checks are all of them, in the order in which they are shown: what the
 // others build on comes first.
 var checks = []check{
-	{"config", checkConfig},
-	{"files", checkFiles},
-	{"units", checkUnits},
-	{"kernel", checkKernel},
-	{"sysctl", checkSysctl},
-	{"networkd", checkNetworkd},
-	{"networkmanager", checkNetworkManager},
-	{"firewall", checkFirewall},
-	{"vrrp", checkRouters},
-	{"rivals", checkRivals},
-	{"kube-proxy", checkKubeProxy},
-	{"ports", checkPorts},
-	{"mtu", checkMTU},
-	{"xdp", checkXDP},
-	{"clock", checkClock},
-	{"certificates", checkCertificates},
-	{"api", checkAPI},
-	{"pods", checkPods},
+	{"config", checkConfig, false},
+	{"files", checkFiles, false},
+	{"units", checkUnits, false},
+	{"kernel", checkKernel, true},
+	{"sysctl", checkSysctl, true},
+	{"networkd", checkNetworkd, true},
+	{"networkmanager", checkNetworkManager, true},
+	{"firewall", checkFirewall, true},
+	{"vrrp", checkRouters, true},
+	{"rivals", checkRivals, false},
+	{"kube-proxy", checkKubeProxy, true},
+	{"ports", checkPorts, true},
+	{"mtu", checkMTU, true},
+	{"xdp", checkXDP, true},
+	{"clock", checkClock, false},
+	{"certificates", checkCertificates, false},
+	{"api", checkAPI, true},
+	{"pods", checkPods, true},
 }
 
 // Names returns the names of all checks.
@@ -105,12 +108,24 @@ func Run(ctx context.Context, n *Node, wanted func(name string) bool) []Finding 
 		if !wanted(c.name) {
 			continue
 		}
-		for _, f := range c.run(ctx, n) {
+		found := c.run(ctx, n)
+		if c.configured && n.ConfigErr != nil {
+			found = unconfigured(found, n.ConfigPath)
+		}
+		for _, f := range found {
 			f.Check = c.name
 			all = append(all, f)
 		}
 	}
 	return all
+}
+
+// unconfigured are the findings of a check that did not know what is configured:
+// what it found wrong is, but it cannot say that all is well, nor that nothing is
+// asked for.
+func unconfigured(found []Finding, path string) []Finding {
+	wrong := slices.DeleteFunc(found, func(f Finding) bool { return f.Verdict == OK || f.Verdict == Skipped })
+	return append(wrong, skipped("what is asked for is not known while "+path+" cannot be used: see the check config"))
 }
 
 func (n *Node) progress(what string) {

@@ -78,6 +78,8 @@ func TestJudgeKernel(t *testing.T) {
 		{"available", judgeKernel(kernelFacts{release: "6.1.0", table: true, available: set("ip_vs", "ip_vs_mh"), listed: true}, need), "warn module ip_vs_mh is not loaded"},
 		{"lacking", judgeKernel(kernelFacts{release: "6.1.0", table: true, listed: true}, need), "fail kernel 6.1.0 has no module ip_vs_mh"},
 		{"without modules", judgeKernel(kernelFacts{release: "6.18.44"}, need), "fail kernel 6.18.44 has no module ip_vs"},
+		{"XDP alone", judgeKernel(kernelFacts{release: "6.1.0", listed: true, alone: true}, need), "warn kernel 6.1.0 has no module ip_vs: XDP stands alone"},
+		{"XDP with IPVS", judgeKernel(kernelFacts{release: "6.1.0", table: true, listed: true, alone: true}, need), "fail kernel 6.1.0 has no module ip_vs_mh"},
 		{"unlisted", judgeKernel(kernelFacts{release: "6.18.44", takes: true}, need), "warn module ip_vs is not loaded, and what the kernel has is not to be seen in /lib/modules/6.18.44"},
 		{"old", judgeKernel(kernelFacts{release: "5.10.0-1", table: true, loaded: set("ip_vs_mh")}, need), "warn kernel 5.10.0-1 is older than 5.18"},
 	})

@@ -9,6 +9,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/portico-lb/portico/l4"
 )
 
 // kernelFacts are what the kernel offers.
@@ -21,6 +23,8 @@ type kernelFacts struct {
 	// listed says that the kernel's modules could be listed, takes that it
 	// takes any.
 	listed, takes bool
+	// alone says that XDP is to do without IPVS where there is none.
+	alone bool
 }
 
 // checkKernel: IPVS and the schedulers that services name.
@@ -36,7 +40,9 @@ func checkKernel(_ context.Context, n *Node) []Finding {
 	if n.Config.L4.Guard {
 		need = append(need, "nf_tables")
 	}
-	return judgeKernel(readKernel(n.Files), append([]string{"ip_vs"}, slices.Compact(need)...))
+	f := readKernel(n.Files)
+	f.alone = n.Config.L4.XDP.Choice == l4.ByXDP
+	return judgeKernel(f, append([]string{"ip_vs"}, slices.Compact(need)...))
 }
 
 func readKernel(files fs.FS) kernelFacts {
@@ -96,6 +102,9 @@ func judgeKernel(f kernelFacts, need []string) []Finding {
 		case !f.listed && m != "ip_vs": // perhaps it is built in
 		case !f.listed && f.takes:
 			out = append(out, warn("module "+m+" is not loaded, and what the kernel has is not to be seen in /lib/modules/"+f.release, "no service can be programmed", "modprobe "+m))
+		case f.alone && m == "ip_vs":
+			out = append(out, warn("kernel "+f.release+" has no module ip_vs: XDP stands alone", "what it does not carry nobody does: `portico status` says which services that are", "apt-get install linux-image-amd64   # Ubuntu: linux-modules-extra-$(uname -r), Fedora: kernel-modules-core"))
+		case f.alone && strings.HasPrefix(m, "ip_vs_") && !f.table && !f.available["ip_vs"]: // of IPVS, which is missed above
 		default:
 			out = append(out, fail("kernel "+f.release+" has no module "+m, "services that need it cannot be programmed", "apt-get install linux-image-amd64   # Ubuntu: linux-modules-extra-$(uname -r), Fedora: kernel-modules-core"))
 		}
