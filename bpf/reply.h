@@ -73,6 +73,18 @@ struct way {
 	__u16 mtu;
 };
 
+/* is_host tells whether the sender's address may be a host's: what would not go
+ * by the default route all the same, the routes tell. */
+static __always_inline bool is_host(const struct segment *s)
+{
+	const struct address *a = &s->ip6.src;
+	__u32 first = ntohl(s->ip4.src) >> 24;
+
+	if (s->is6)
+		return a->word[0] | a->word[1] | a->word[2] | a->word[3];
+	return first && first < 224;
+}
+
 /* find_way asks the kernel's routes: the frame came from another director
  * perhaps, which would not send it on. */
 static __always_inline bool find_way(struct xdp_md *ctx, const struct segment *s, struct way *w)
@@ -86,12 +98,12 @@ static __always_inline bool find_way(struct xdp_md *ctx, const struct segment *s
 		.ifindex = ctx->ingress_ifindex,
 	};
 
+	if (!is_host(s))
+		return false;
 	if (s->is6) {
 		fib.src = s->ip6.dst;
 		fib.dst = s->ip6.src;
 	} else {
-		if ((ntohl(s->ip4.src) >> 28) >= 14) /* it is no host's */
-			return false;
 		fib.src.word[0] = s->ip4.dst;
 		fib.dst.word[0] = s->ip4.src;
 	}
