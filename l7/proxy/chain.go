@@ -3,7 +3,6 @@ package proxy
 import (
 	"bytes"
 	"strings"
-	"time"
 
 	"golang.org/x/net/http/httpguts"
 
@@ -30,7 +29,7 @@ type passage struct {
 func (l *leash) pass(x *exchange, head []byte) *middleware.Answer {
 	p := &x.pass
 	if x.begun.IsZero() {
-		x.begun = time.Now()
+		x.begun = x.began()
 	}
 	l.show(x, head)
 	p.chain = x.way.chain

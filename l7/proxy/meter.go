@@ -160,17 +160,18 @@ type reading struct {
 	heard  bool          // an endpoint's response has come
 }
 
-// meter begins to count x as a request of c.
+// meter begins to count x as a request of c. Two looks at the clock are most of
+// what counting costs, so that who wants to know when x began and how long it
+// took goes by these.
 func (c *client) meter(x *exchange) {
 	x.reading = reading{meters: &c.p.counters.meters, clock: &c.p.clock, part: c.part, since: c.p.clock.exact()}
 }
 
-// count counts x, which has ended.
-func (x *exchange) count() {
-	if x.meters == nil {
-		return
-	}
-	defer func() { x.reading = reading{} }()
+// began is when x did.
+func (x *exchange) began() time.Time { return x.clock.start.Add(x.since) }
+
+// count counts x, which has ended and took that long.
+func (x *exchange) count(took time.Duration) {
 	m := &x.meters.none
 	var received, sent int64
 	if x.way != nil {
@@ -187,14 +188,18 @@ func (x *exchange) count() {
 		received, sent = x.carried.up, x.carried.down
 	}
 	p := &m.parts[x.part]
-	p.received.Add(uint64(max(received, 0)))
-	p.sent.Add(uint64(max(sent, 0)))
+	if received > 0 {
+		p.received.Add(uint64(received))
+	}
+	if sent > 0 {
+		p.sent.Add(uint64(sent))
+	}
 	if !x.tunnel {
-		took := x.clock.exact() - x.since
 		p.buckets[bucket(took)].Add(1)
 		p.nanos.Add(uint64(took))
 	}
 	p.codes[min(x.status/100, 5)].Add(1) // last: what is counted is counted whole
+	x.reading = reading{}
 }
 
 // bucket returns the index of the first bound that d does not exceed.

@@ -3,18 +3,29 @@ package proxy
 import (
 	"testing"
 	"time"
+
+	"github.com/portico-lb/portico/l7/accesslog"
+	"github.com/portico-lb/portico/l7/route"
 )
 
-// BenchmarkMeter is what counting costs a request.
+// BenchmarkMeter is what counting costs a request: alone, and with somebody who
+// is told of the request's end and its times.
 func BenchmarkMeter(b *testing.B) {
-	p := New(Options{})
-	c := &client{p: p}
-	x := &exchange{way: &way{meter: new(meter)}}
-	b.ReportAllocs()
-	for b.Loop() {
-		c.meter(x)
-		x.status, x.heard = 200, true
-		x.count()
+	for name, o := range map[string]*accesslog.Observer{"alone": nil, "told": {Ended: func(*accesslog.Record) {}}} {
+		b.Run(name, func(b *testing.B) {
+			p := New(Options{})
+			p.Observe(o)
+			c := &client{p: p, s: &server{p: p}}
+			x, w := &exchange{}, &way{meter: new(meter), route: &route.Route{}}
+			b.ReportAllocs()
+			for b.Loop() {
+				c.observe(x, nil)
+				x.way = w
+				x.status, x.heard = 200, true
+				x.settle()
+				x.way = nil
+			}
+		})
 	}
 }
 

@@ -55,7 +55,7 @@ func (c *client) observe(x *exchange, head []byte) []byte {
 	}
 	r := x.record
 	r.Reset()
-	x.told, x.begun = o, time.Now()
+	x.told, x.begun = o, x.began()
 	x.up, x.down = body{}, body{}
 	r.Start, r.Entrypoint, r.Peer, r.Client = x.begun, c.s.entry.Name, c.from, c.peer
 	r.TLSVersion, r.TLSCipher = c.tlsVersion()
@@ -220,14 +220,17 @@ func (x *exchange) seesTrailers(trailers []field) {
 	}
 }
 
-// settle tells all who want to know how x's request has ended.
+// settle counts x's request, and tells all who want to know how it has ended.
 func (x *exchange) settle() {
 	defer x.account.clear()
-	x.count()
+	if x.meters == nil {
+		return // it is no request of a client
+	}
+	duration := x.clock.exact() - x.since
+	x.count(duration)
 	if x.begun.IsZero() {
 		return
 	}
-	duration := time.Since(x.begun)
 	user := ""
 	if x.pass.chain != nil {
 		x.pass.chain, user = nil, x.pass.req.User
