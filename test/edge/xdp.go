@@ -39,9 +39,9 @@ func (n *Node) Carries() string {
 }
 
 func (n *Node) firstService() (s Service, err error) {
-	st := n.Status()
-	if st.Director == nil {
-		return s, fmt.Errorf("no director: %v", st.Missing)
+	var st Status // of the director alone: the proxy may be frozen
+	if err := ask(filepath.Join(n.Dir(), directorSocket), &st.Director); err != nil {
+		return s, fmt.Errorf("no director: %w", err)
 	}
 	for _, s := range st.Director.L4.Services {
 		if s.Address == netip.AddrPortFrom(netip.MustParseAddr(n.edge.opts.VIP), firstPort) && s.Programmed {

@@ -1,9 +1,10 @@
 package soak
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -24,15 +26,16 @@ type holding map[string]int
 
 // What is held.
 const (
-	memory      = "KiB of memory"
+	memory      = "KiB of memory" // its own: what it reads from files comes and goes with the kernel's need
 	descriptors = "descriptors"
 	threads     = "threads"
 	goroutines  = "goroutines"
 )
 
 // room is how much more there may be than before, in pools and caches, and by
-// the collector's pace. Of what is not in it there may be none.
-var room = holding{descriptors: 25, goroutines: 25, threads: 15, memory: 64 << 10}
+// the collector's pace: up to 64 goroutines of a proxy wait for connections once
+// there have been so many. Of what is not in it there may be none.
+var room = holding{descriptors: 12, goroutines: 64 + 12, threads: 15, memory: 48 << 10}
 
 // held is what processes and nodes have when nothing happens, by name.
 func (s *soak) held() (map[string]holding, error) {
@@ -42,7 +45,7 @@ func (s *soak) held() (map[string]holding, error) {
 		for name, p := range map[string]*edge.Process{"director": n.Director, "proxy": n.Proxy} {
 			h := ofProcess(p.Pid())
 			var err error
-			if h[goroutines], err = countGoroutines(filepath.Join(n.Dir(), name+".sock")); err != nil {
+			if h[goroutines], err = countGoroutines(n, name); err != nil {
 				return nil, fmt.Errorf("%s of %s: %w", name, n, err)
 			}
 			all[n.Name()+" "+name] = h
@@ -85,7 +88,7 @@ func ofProcess(pid int) holding {
 	}
 	for line := range strings.Lines(string(status)) {
 		key, value, _ := strings.Cut(line, ":")
-		what := map[string]string{"VmRSS": memory, "Threads": threads}[key]
+		what := map[string]string{"RssAnon": memory, "Threads": threads}[key]
 		if f := strings.Fields(value); what != "" && len(f) > 0 {
 			h[what], _ = strconv.Atoi(f[0])
 		}
@@ -93,36 +96,26 @@ func ofProcess(pid int) holding {
 	return h
 }
 
-// ask gets what a process tells on its socket.
-func ask(socket, path string) (string, error) {
+// countGoroutines asks a process's own metrics.
+func countGoroutines(n *edge.Node, process string) (int, error) {
 	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
+			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(n.Dir(), process+".sock"))
 		},
 	}}
-	resp, err := client.Get("http://portico" + path)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	return string(body), err
-}
-
-// countGoroutines asks a process's own metrics.
-func countGoroutines(socket string) (int, error) {
-	text, err := ask(socket, "/metrics")
+	resp, err := client.Get("http://portico/metrics")
 	if err != nil {
 		return 0, err
 	}
-	for line := range strings.Lines(text) {
-		if f := strings.Fields(line); len(f) == 2 && strings.HasPrefix(f[0], "go_goroutines") {
-			v, err := strconv.ParseFloat(f[1], 64)
-			return int(v), err
+	defer resp.Body.Close()
+	for sc := bufio.NewScanner(resp.Body); sc.Scan(); {
+		// The director's metrics have the proxy's beside them.
+		if v, ok := strings.CutPrefix(sc.Text(), fmt.Sprintf("go_goroutines{process=%q} ", process)); ok {
+			return strconv.Atoi(v)
 		}
 	}
-	return 0, fmt.Errorf("%s does not say how many goroutines there are", socket)
+	return 0, errors.New("no go_goroutines in its metrics")
 }
 
 // files counts those below a folder whose names do not begin with not.
@@ -169,14 +162,24 @@ func (s *soak) unchanged(before map[string]holding) {
 	s.Logf("held before and after:%s", &b)
 }
 
-// stacks shows where the goroutines of a process are, the most common first.
+// stacks ends a process, to see what started its goroutines.
 func (s *soak) stacks(who string) {
 	node, process, _ := strings.Cut(who, " ")
 	for _, n := range s.edge.Nodes {
-		if n.Name() == node {
-			text, err := ask(filepath.Join(n.Dir(), process+".sock"), "/debug/pprof/goroutine?debug=1")
-			s.Logf("%s, %v: %.5000s", who, err, text)
+		if n.Name() != node {
+			continue
 		}
+		p := map[string]*edge.Process{"director": n.Director, "proxy": n.Proxy}[process]
+		p.Signal(syscall.SIGQUIT)
+		p.Wait()
+		_, dump, _ := strings.Cut(p.Log(), "SIGQUIT")
+		by := map[string]int{}
+		for line := range strings.Lines(dump) {
+			if f, ok := strings.CutPrefix(line, "created by "); ok {
+				by[strings.Fields(f)[0]]++
+			}
+		}
+		s.Logf("goroutines of %s by who started them: %v", who, by)
 	}
 }
 

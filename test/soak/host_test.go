@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -152,8 +151,9 @@ func (s *soak) jump(by time.Duration) {
 	}
 }
 
-// leftMemory is what a hog leaves to everybody else.
-const leftMemory = 160 << 20
+// leftMemory is what a hog leaves to everybody else: what the programs here use
+// all the time, and no more.
+const leftMemory = 320 << 20
 
 // eatMemory leaves the guest's kernel so little for a while that it throws away
 // what it can read again, programs too.
@@ -163,16 +163,28 @@ func (s *soak) eatMemory() {
 		s.Fatal(err)
 	}
 	_, rest, _ := strings.Cut(string(text), "MemAvailable:")
-	kib, err := strconv.Atoi(strings.Fields(rest + " -")[0])
+	kib, err := strconv.ParseInt(strings.Fields(rest + " -")[0], 10, 64)
 	if err != nil {
 		s.Fatalf("MemAvailable: %v", err)
 	}
 	dir := s.TempDir()
-	if err := unix.Mount("none", dir, "tmpfs", 0, fmt.Sprintf("size=%d", kib<<10-leftMemory)); err != nil {
+	if err := unix.Mount("none", dir, "tmpfs", 0, "size=100%"); err != nil {
 		s.Fatal(err)
 	}
 	defer unix.Unmount(dir, unix.MNT_DETACH)
-	// Its end is that of the disk; what counts is the memory it took.
-	_ = exec.Command("dd", "if=/dev/zero", "of="+filepath.Join(dir, "eaten"), "bs=1M").Run()
+	f, err := os.Create(filepath.Join(dir, "hog"))
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer f.Close()
+	const step = 16 << 20
+	for at := int64(0); at < kib<<10-leftMemory; at += step {
+		for err = unix.EINTR; err == unix.EINTR; { // by the collector
+			err = unix.Fallocate(int(f.Fd()), 0, at, step)
+		}
+		if err != nil {
+			s.Fatalf("take memory: %v", err)
+		}
+	}
 	wait(held)
 }

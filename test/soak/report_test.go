@@ -14,9 +14,11 @@ import (
 
 // A tally is what faults of one kind did.
 type tally struct {
-	times, requests, failed int
-	gap                     time.Duration // the longest
-	why                     string        // requests may fail
+	times, requests int
+	excused, guilty int           // failed requests
+	slowest         time.Duration // answer
+	gap             time.Duration // the longest
+	why             string        // requests may fail
 }
 
 // A record is what happened so far.
@@ -29,7 +31,7 @@ type record struct {
 }
 
 // note adds what a client saw of a fault.
-func (r *record) note(f *fault, tl lab.Timeline, gap time.Duration) {
+func (r *record) note(f *fault, tl lab.Timeline, gap time.Duration, guilty int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	t := r.faults[f.name]
@@ -39,7 +41,9 @@ func (r *record) note(f *fault, tl lab.Timeline, gap time.Duration) {
 	}
 	t.times++
 	t.requests += len(tl.Attempts)
-	t.failed += len(tl.Failed())
+	t.excused += len(tl.Failed()) - guilty
+	t.guilty += guilty
+	t.slowest = max(t.slowest, tl.Slowest())
 	t.gap = max(t.gap, gap)
 }
 
@@ -49,7 +53,9 @@ func (r *record) sum() (all tally) {
 	for _, t := range r.faults {
 		all.times += t.times
 		all.requests += t.requests
-		all.failed += t.failed
+		all.excused += t.excused
+		all.guilty += t.guilty
+		all.slowest = max(all.slowest, t.slowest)
 		all.gap = max(all.gap, t.gap)
 	}
 	return all
@@ -78,8 +84,8 @@ func (s *soak) progress(end <-chan struct{}) {
 		s.record.mu.Lock()
 		current, broken := s.record.current, s.record.broken
 		s.record.mu.Unlock()
-		s.Logf("%v: %d faults, now %q; %d requests, %d failed and excused, %d invariants broken; %d news of routes; %s: director %v, proxy %v",
-			time.Since(s.record.begun).Round(time.Second), sum.times, current, sum.requests, sum.failed, broken,
+		s.Logf("%v: %d faults, now %q; %d requests, %d failed in a gap, %d without excuse, %d invariants broken; %d news of routes; %s: director %v, proxy %v",
+			time.Since(s.record.begun).Round(time.Second), sum.times, current, sum.requests, sum.excused, sum.guilty, broken,
 			s.news.latest.Load(), s.spared, ofProcess(s.spared.Director.Pid()), ofProcess(s.spared.Proxy.Pid()))
 	}
 }
@@ -88,14 +94,16 @@ func (s *soak) progress(end <-chan struct{}) {
 func (s *soak) report() {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "\nfault\ttimes\trequests\tfailed, excused\tlongest gap\texcuse")
+	fmt.Fprintln(w, "\nfault\ttimes\trequests\tfailed in a gap\tfailed without excuse\tlongest gap\tslowest answer\texcuse")
 	for _, name := range slices.Sorted(maps.Keys(s.record.faults)) {
 		t := s.record.faults[name]
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%v\t%s\n", name, t.times, t.requests, t.failed, t.gap.Round(time.Millisecond), t.why)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%v\t%v\t%s\n", name, t.times, t.requests, t.excused, t.guilty, ms(t.gap), ms(t.slowest), t.why)
 	}
 	sum := s.record.sum()
-	fmt.Fprintf(w, "together\t%d\t%d\t%d\t%v\n", sum.times, sum.requests, sum.failed, sum.gap.Round(time.Millisecond))
+	fmt.Fprintf(w, "together\t%d\t%d\t%d\t%d\t%v\t%v\n", sum.times, sum.requests, sum.excused, sum.guilty, ms(sum.gap), ms(sum.slowest))
 	w.Flush()
 	s.Logf("%s%d news of routes, all nodes had the latest after %v at most; two owners for %v at most, none for %v",
-		&b, s.news.latest.Load(), s.news.slow.Round(time.Millisecond), s.owners.two.Round(time.Millisecond), s.owners.none.Round(time.Millisecond))
+		&b, s.news.latest.Load(), ms(s.news.slow), ms(s.owners.two), ms(s.owners.none))
 }
+
+func ms(d time.Duration) time.Duration { return d.Round(time.Millisecond) }

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -55,6 +56,7 @@ func TestSoak(t *testing.T) {
 	if s.guest {
 		s.scale, o.Dataplane = guest, ""
 	}
+	o.Advert = s.advert
 	s.build(o)
 	t.Logf("%v with PORTICO_SEED=%d: dataplane %q, a folder of manifests %v, %d idle and %d slow connections, %s is spared",
 		length, seed, o.Dataplane, s.folder, s.idle, s.slow, s.spared)
@@ -75,7 +77,7 @@ func (s *soak) build(o edge.Options) {
 	}
 	for _, n := range s.edge.Nodes {
 		s.smallDisk(n)
-		n.RewriteConfig(observed)
+		n.RewriteConfig(s.observed)
 	}
 	s.edge.Start()
 	s.edge.WaitReady(s.patience)
@@ -154,7 +156,8 @@ func (s *soak) suffer(f *fault, n *edge.Node) {
 	s.owners.excuse(nil)
 	s.news.known()
 	s.answers(probe)
-	s.judge(f, n, probe.Stop(), gaps, fmt.Sprintf("%s on %s, owner %v", f.name, n, owner))
+	s.judge(f, fmt.Sprintf("%s on %s, owner %v", f.name, n, owner), probe.Stop(), gaps)
+	s.alive(f)
 }
 
 // inCharge waits until the nodes that are left do without n, or all are back.
@@ -184,28 +187,31 @@ func (s *soak) inCharge(f *fault, n *edge.Node, away bool) {
 	})
 }
 
-// judge compares what a client saw with what a fault may cost, and looks
-// whether all is alive.
-func (s *soak) judge(f *fault, n *edge.Node, tl lab.Timeline, gaps []lab.Gap, what string) {
+// judge compares what a client saw with what a fault may cost.
+func (s *soak) judge(f *fault, what string, tl lab.Timeline, gaps []lab.Gap) {
 	var longest time.Duration
 	for _, g := range gaps {
 		longest = max(longest, g.Length())
 	}
-	s.record.note(f, tl, longest)
-	s.Logf("%4.0fs %s: gaps %v; %v", time.Since(s.record.begun).Seconds(), what, gaps, tl.Tally())
 	if longest > s.gap {
 		s.breach("%s: the others needed %v to do without it", what, longest)
 	}
+	var guilty []lab.Attempt
 	for _, a := range tl.Failed() {
-		excused := false
-		for _, g := range gaps {
-			excused = excused || a.Sent >= g.From-s.flight && a.Sent <= g.To+s.flight
-		}
+		excused := slices.ContainsFunc(gaps, func(g lab.Gap) bool { return a.Sent >= g.From-s.flight && a.Sent <= g.To+s.flight })
 		if !excused {
-			s.breach("%s: a request sent at %v failed: %v\n%v", what, a.Sent, a.Err, tl)
-			break
+			guilty = append(guilty, a)
 		}
 	}
+	s.record.note(f, tl, longest, len(guilty))
+	s.Logf("%4.0fs %s: gaps %v; %v", time.Since(s.record.begun).Seconds(), what, gaps, tl.Tally())
+	if len(guilty) > 0 {
+		s.breach("%s: %d requests failed without excuse, the first, sent at %v: %v\n%v", what, len(guilty), guilty[0].Sent, guilty[0].Err, tl)
+	}
+}
+
+// alive ends the run if a process has ended by itself, or with a panic.
+func (s *soak) alive(f *fault) {
 	for _, n := range s.edge.Nodes {
 		for _, p := range []*edge.Process{n.Director, n.Proxy} {
 			if !p.Running() {
@@ -230,9 +236,10 @@ func (s *soak) answers(p *lab.Prober) {
 	})
 }
 
-// observed adds to a configuration what can fill a disk, and what tells of a leak.
-func observed(text string) string {
-	return strings.Replace(text, "[admin]\n", "[admin]\ndebug = true\n", 1) + "\n[l7.access_log]\nfile = \"" + stateDir(text) + "/access.log\"\nrotate = { size = \"1MB\", keep = 2 }\n"
+// observed adds to a configuration what can fill a disk.
+func (s *soak) observed(text string) string {
+	text = strings.Replace(text, `stop_delay = "4s"`, fmt.Sprintf("stop_delay = %q", s.stop), 1)
+	return text + "\n[l7.access_log]\nfile = \"" + stateDir(text) + "/access.log\"\nrotate = { size = \"1MB\", keep = 2 }\n"
 }
 
 // stateDir is where a configuration says that the proxy writes.
