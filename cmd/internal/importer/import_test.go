@@ -56,6 +56,7 @@ func TestGolden(t *testing.T) {
 		"odd":      {Keepalived: "testdata/odd.conf"},
 		"options":  {Traefik: "testdata/options.toml"},
 		"edge":     {Keepalived: "testdata/vrrp.conf", Traefik: "testdata/edge.toml"},
+		"mixed":    {Traefik: "testdata/mixed.toml"},
 		"strings":  {Traefik: "testdata/strings.toml"},
 	} {
 		t.Run(name, func(t *testing.T) {

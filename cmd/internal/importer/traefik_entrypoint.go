@@ -103,6 +103,9 @@ func (t *traefik) trusted(e *table, name string) {
 			t.doc.note(e, Changed, o.at, "insecure = false is the default")
 		}
 	}
+	if !t.has("entryPoints", name, "forwardedHeaders") {
+		t.doc.note(e, Changed, t.at("entryPoints", name), "without forwardedHeaders Traefik believes X-Forwarded-* of every client, here nobody is believed: name the load balancers before this edge in trusted_proxies")
+	}
 	if len(all) > 0 {
 		e.set(at, "trusted_proxies", all)
 	}

@@ -190,7 +190,7 @@ func (t *traefik) backend(o option) (endpoints string, middlewares []string, pol
 		return t.get(append([]string{"backends", name}, names...)...)
 	}
 	var list, policies []string
-	scheme := "http"
+	scheme := ""
 	for _, s := range t.under("backends", name, "servers") {
 		u, has := get("servers", s, "url")
 		if !has {
@@ -201,7 +201,10 @@ func (t *traefik) backend(o option) (endpoints string, middlewares []string, pol
 			t.doc.note(nil, Wrong, u.at, "%s is no address that a server can have: wanted is http://ADDRESS:PORT", u.text())
 			continue
 		}
-		scheme = kind
+		if scheme = cmp.Or(scheme, kind); kind != scheme {
+			t.doc.note(nil, Todo, u.at, "%s is left out: the endpoints of a route speak the same protocol, %s as the first", u.text(), scheme)
+			continue
+		}
 		e := "{ address = " + quote(address)
 		if w, has := get("servers", s, "weight"); has {
 			if n, err := strconv.Atoi(w.text()); err == nil {
