@@ -5,11 +5,12 @@ import "slices"
 // A site is the rules of one host. It is immutable, and what a Table shares with
 // those before and after it.
 type site struct {
-	host string // as in Spec
-	// all answers at entrypoints that no rule of the host names, named at those
-	// that one does.
-	all       *host
+	// named answers at entrypoints that a rule of the host names, all at all
+	// others: it is the one a lookup needs, at the least way, as each step on it
+	// waits for memory where hosts are many.
 	named     map[string]*host
+	all       host
+	host      string   // as in Spec
 	routes    []*Route // that answer somewhere, by path and match
 	conflicts []Conflict
 	rules     int
@@ -27,7 +28,7 @@ func newSite(specs []Spec) *site {
 	}
 	found := contest{answers: make([]bool, len(routes))}
 	s := &site{host: specs[0].Host, rules: len(specs)}
-	s.all = newHost(only(routes, func(r *Route) bool { return len(r.Entrypoints) == 0 }), "", &found)
+	s.all = *newHost(only(routes, func(r *Route) bool { return len(r.Entrypoints) == 0 }), "", &found)
 	s.routes = s.all.routes
 	if names := entrypoints(specs); len(names) > 0 {
 		s.named = make(map[string]*host, len(names))
@@ -45,10 +46,12 @@ func (s *site) at(entrypoint string) *host {
 	if s == nil {
 		return nil
 	}
-	if h := s.named[entrypoint]; h != nil {
-		return h
+	if s.named != nil {
+		if h := s.named[entrypoint]; h != nil {
+			return h
+		}
 	}
-	return s.all
+	return &s.all
 }
 
 // size is how many rules there are; a nil site has none.

@@ -241,8 +241,21 @@ func (v View) Lookup(name, path []byte) *Route {
 	if len(path) == 0 || path[0] != '/' {
 		return nil // the * of OPTIONS names no resource
 	}
+	// Nearly all requests are for a host that has a rule for them: those do not
+	// pay for the other kinds.
+	if h := v.table.hosts[string(name)].at(v.entrypoint); h != nil {
+		if r := h.lookup(path); r != nil {
+			return r
+		}
+	}
+	return v.lookupFurther(name, path)
+}
+
+// lookupFurther is Lookup where no rule of the host itself matches, but for its
+// Default.
+func (v View) lookupFurther(name, path []byte) *Route {
 	candidates := v.candidates(name)
-	for _, h := range candidates {
+	for _, h := range candidates[1:] {
 		if h == nil {
 			continue
 		}
