@@ -1,7 +1,11 @@
 package metrics
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/portico-lb/portico/l7"
+	"github.com/portico-lb/portico/l7/certs"
 	"github.com/portico-lb/portico/l7/proxy"
 )
 
@@ -68,11 +72,21 @@ func (o out) traffic(routes []proxy.Traffic) {
 	}
 }
 
+// maxCertificates is how many certificates have samples of their own: those that
+// expire first, or are at fault.
+const maxCertificates = 500
+
 // certificates tells of those that are shown, and of those that cannot be.
 func (o out) certificates(s l7.Status) {
 	expires := o.gauge("portico_certificate_not_after_timestamp_seconds", "When the certificate expires.", "name")
 	fault := o.gauge("portico_certificate_fault", "Whether the pair last given is not used, but the one before it.", "name")
-	for _, c := range s.Certificates {
+	first := slices.SortedStableFunc(slices.Values(s.Certificates), func(a, b certs.Certificate) int {
+		if (a.Err != "") != (b.Err != "") {
+			return cmp.Compare(b.Err, a.Err) // "" is the least
+		}
+		return a.NotAfter.Compare(b.NotAfter)
+	})
+	for _, c := range first[:min(len(first), maxCertificates)] {
 		expires.at(c.NotAfter, c.Name)
 		fault.add(truth(c.Err != ""), c.Name)
 	}

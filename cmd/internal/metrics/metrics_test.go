@@ -3,6 +3,7 @@ package metrics_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http/httptest"
 	"net/netip"
@@ -162,6 +163,34 @@ func TestBackendsAreBounded(t *testing.T) {
 			if f.GetName() == "portico_l7_backend_retries_total" && m.GetLabel()[0].GetValue() == "other" && m.GetCounter().GetValue() != 1000 {
 				t.Errorf("the others have retried %v times", m.GetCounter().GetValue())
 			}
+		}
+	}
+}
+
+// TestCertificatesAreBounded: of thousands those have samples that somebody must
+// look after first.
+func TestCertificatesAreBounded(t *testing.T) {
+	s := everything()
+	s.L7.Certificates = nil
+	for i := range 1000 {
+		s.L7.Certificates = append(s.L7.Certificates, certs.Certificate{Name: fmt.Sprint(i), NotAfter: time.Unix(int64(2000-i), 0)})
+	}
+	s.L7.Certificates[3].Err = "odd"
+	families, err := metrics.New("director", func() metrics.Snapshot { return s }).Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"portico_certificate_not_after_timestamp_seconds", "portico_certificate_fault"} {
+		told := map[string]bool{}
+		for _, f := range families {
+			for _, m := range f.GetMetric() {
+				if f.GetName() == name {
+					told[m.GetLabel()[0].GetValue()] = true
+				}
+			}
+		}
+		if len(told) != 500 || !told["3"] || !told["999"] || !told["501"] || told["500"] {
+			t.Errorf("%s: %d certificates, at fault %v, first %v, last %v", name, len(told), told["3"], told["999"], told["501"])
 		}
 	}
 }
