@@ -14,7 +14,10 @@ func printXDP(w io.Writer, s xdp.Status) {
 		fmt.Fprintf(w, "  ! xdp: %s\n", s.LastError)
 	}
 	sent := s.Verdicts["send"] + s.Verdicts["send_other"]
-	passed := s.Verdicts["pass_local"] + s.Verdicts["pass_unresolved"] + s.Verdicts["pass_no_backend"] + s.Verdicts["pass_fenced"]
+	passed := uint64(0)
+	for _, why := range []string{"fenced", "peer", "local", "no_backend", "far", "unresolved", "vlan", "ftp_data"} {
+		passed += s.Verdicts["pass_"+why]
+	}
 	for _, i := range s.Interfaces {
 		if i.Mode == "" {
 			fmt.Fprintf(w, "  xdp: not on %s: %s\n", i.Name, i.Reason)

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"net/netip"
@@ -256,10 +257,11 @@ func TestJudgeLinks(t *testing.T) {
 		{"tunnel", judge("http"), `warn service http has forward = "tunnel" over MTU 1500`},
 		{"absent", judgeMTU(nil, []string{"eth0"}, ""), "fail interface eth0 does not exist"},
 		{"small", judgeMTU([]linkFact{{"eth0", "device", 576, ""}}, []string{"eth0"}, ""), "fail eth0 has MTU 576"},
-		{"native", judgeXDP([]xdpFact{{name: "eth0", driver: "ice", mtu: 1500}}, false), "ok eth0 (ice) takes native XDP"},
-		{"jumbo", judgeXDP([]xdpFact{{name: "eth0", driver: "ice", mtu: 9000}}, false), "ok eth0 (ice) has MTU 9000, above what native XDP takes (3498) without fragments"},
-		{"generic", judgeXDP([]xdpFact{{name: "br0", driver: "bridge", mtu: 1500}}, false), "ok br0 (bridge) takes generic XDP only, which is little faster than IPVS"},
-		{"foreign", judgeXDP([]xdpFact{{name: "eth0", driver: "ice", mtu: 1500, attached: 42}}, false), "warn another program (id 42) stands in the XDP hook of eth0"},
+		{"native", judgeXDP([]xdpFact{{name: "eth0", driver: "ice", mtu: 1500}}), "ok eth0 (ice) takes native XDP"},
+		{"jumbo", judgeXDP([]xdpFact{{name: "eth0", driver: "ice", mtu: 9000}}), "ok eth0 (ice) has MTU 9000, above what native XDP takes (3498) without fragments"},
+		{"generic", judgeXDP([]xdpFact{{name: "br0", driver: "bridge", mtu: 1500}}), "ok br0 (bridge) takes generic XDP only, which is little faster than IPVS"},
+		{"foreign", judgeXDP([]xdpFact{{name: "eth0", driver: "ice", mtu: 1500, attached: 42}}), "warn another program (id 42) stands in the XDP hook of eth0"},
+		{"ours", judgeXDP([]xdpFact{{name: "eth0", driver: "ice", mtu: 1500, attached: 42, ours: true}}), "ok eth0 (ice) takes native XDP"},
 	})
 }
 
@@ -311,4 +313,20 @@ func TestJudgePods(t *testing.T) {
 		{"one ejected", judgePods(podFacts{ejected: []string{"a"}, asked: 4}), "warn 1 of 4 endpoints did not answer lately: a"},
 		{"most ejected", judgePods(podFacts{ejected: []string{"a", "b", "c", "d"}, asked: 4}), "fail 4 of 4 endpoints did not answer lately: a, b, c, ..."},
 	})
+}
+
+func TestCarries(t *testing.T) {
+	var director daemon.Status
+	const says = `{"xdp":{"interfaces":[{"name":"eth0","mode":"native"},{"name":"eth1","reason":"another XDP program, of id 42, is attached"}]}}`
+	if err := json.Unmarshal([]byte(says), &director); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"eth0": true, "eth1": false, "eth2": false} {
+		if got := carries(&director, name); got != want {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+	if carries(nil, "eth0") || carries(&daemon.Status{}, "eth0") {
+		t.Error("carried by nobody")
+	}
 }

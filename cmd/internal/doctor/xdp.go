@@ -8,14 +8,18 @@ import (
 	"slices"
 
 	"github.com/vishvananda/netlink"
+
+	"github.com/portico-lb/portico/cmd/internal/daemon"
 )
 
 // An xdpFact is an interface that carries virtual addresses.
 type xdpFact struct {
 	name, driver string
 	mtu          int
-	// attached is the number of a program that stands there, 0 for none.
+	// attached is the number of a program that stands there, 0 for none; ours
+	// says that the director has put it there.
 	attached uint32
+	ours     bool
 	missing  bool
 }
 
@@ -40,7 +44,7 @@ func checkXDP(_ context.Context, n *Node) []Finding {
 			f.mtu = l.Attrs().MTU
 			f.driver = l.Type()
 			if x := l.Attrs().Xdp; x != nil && x.Attached {
-				f.attached = x.ProgId
+				f.attached, f.ours = x.ProgId, carries(n.Director, name)
 			}
 		}
 		if target, err := fs.ReadLink(n.Files, path.Join("sys/class/net", name, "device/driver")); err == nil {
@@ -51,16 +55,29 @@ func checkXDP(_ context.Context, n *Node) []Finding {
 	if len(facts) == 0 {
 		return skip("no interface carries a virtual address: no [[vip]] in " + n.ConfigPath)
 	}
-	return judgeXDP(facts, n.Director != nil)
+	return judgeXDP(facts)
 }
 
-func judgeXDP(facts []xdpFact, runs bool) []Finding {
+// carries reports whether a director that runs has its program on an interface.
+func carries(director *daemon.Status, name string) bool {
+	if director == nil || director.XDP == nil {
+		return false
+	}
+	for _, i := range director.XDP.Interfaces {
+		if i.Name == name {
+			return i.Mode != ""
+		}
+	}
+	return false
+}
+
+func judgeXDP(facts []xdpFact) []Finding {
 	var out []Finding
 	for _, f := range facts {
 		switch {
 		case f.missing:
 			out = append(out, skipped("interface "+f.name+" does not exist"))
-		case f.attached != 0 && !runs:
+		case f.attached != 0 && !f.ours:
 			out = append(out, warn(fmt.Sprintf("another program (id %d) stands in the XDP hook of %s", f.attached, f.name), "there is room for one: IPVS does the work", fmt.Sprintf("bpftool prog show id %d", f.attached)))
 		case !slices.Contains(nativeDrivers, f.driver):
 			out = append(out, ok(fmt.Sprintf("%s (%s) takes generic XDP only, which is little faster than IPVS", f.name, f.driver))...)
