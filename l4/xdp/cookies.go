@@ -60,7 +60,7 @@ func (c *cookies) follow(o cookieOrder, k *program, held map[string]*held) error
 	if o.above == 0 || len(o.ports) == 0 {
 		return c.leave(k)
 	}
-	if c.above != o.above {
+	if c.above != o.above || c.programs == nil && c.fault == nil {
 		if c.tcp, c.fault = readTCP(); c.fault == nil {
 			c.fault = apart.Do(func() error { return c.load(o, k) }) // as Pins.open does
 		}
@@ -93,7 +93,7 @@ func (c *cookies) retry(k *program) error {
 
 // leave ends what an order before, or a process before, has begun.
 func (c *cookies) leave(k *program) error {
-	c.above, c.fault = 0, nil
+	c.fault = nil
 	sent, err := k.sends()
 	if sent || err != nil {
 		return errors.Join(err, k.silence()) // cookies are on their way: the next pass does the rest
@@ -119,7 +119,7 @@ func (c *cookies) close() (err error) {
 	if c.programs != nil {
 		err = errors.Join(err, c.programs.PorticoAnswer.Close(), c.programs.PorticoAnswerRelayed.Close(), c.admit.Close())
 	}
-	c.programs, c.admit = nil, nil
+	c.programs, c.admit, c.above = nil, nil, 0
 	return err
 }
 

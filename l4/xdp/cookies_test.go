@@ -100,6 +100,18 @@ func TestCookies(t *testing.T) {
 			t.Error("no cookies are sent")
 		}
 	})
+	t.Run("XDP goes and comes again", func(t *testing.T) {
+		d.configure(l4.ByIPVS, 1<<10)
+		d.Do(func() {
+			if err := d.Follow(state(t, oneService)); err != nil {
+				t.Error(err)
+			}
+		})
+		if links := d.admissions(t); len(links) > 0 {
+			t.Errorf("links %v", links)
+		}
+		d.wantCookies(t, 200, "")
+	})
 	t.Run("off", func(t *testing.T) {
 		d.wantCookies(t, 0, "")
 		if d.sends(t) {
