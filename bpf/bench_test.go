@@ -71,7 +71,7 @@ func repeat(b *testing.B, p *ebpf.Program, frame []byte) {
 func turning(b *testing.B, flows int) *world {
 	w := load(b, func(spec *ebpf.CollectionSpec) {
 		// The test runs on one CPU, whose share must hold them all.
-		spec.Maps[bpf.L4MapFlows].MaxEntries = uint32(max(4096, flows*5/4*ebpf.MustPossibleCPU()))
+		spec.Maps[bpf.L4MapFlows4].MaxEntries = uint32(max(4096, flows*5/4*ebpf.MustPossibleCPU()))
 		tune(bpf.L4VarFloodRate, ^uint64(0))(spec)
 		if flows > 1 {
 			program := spec.Programs[bpf.L4ProgPorticoL4]

@@ -21,9 +21,11 @@ const (
 	CookieMapBackends              = "backends"
 	CookieMapCpus                  = "cpus"
 	CookieMapDenied                = "denied"
+	CookieMapEdition               = "edition"
 	CookieMapEvents                = "events"
 	CookieMapFence                 = "fence"
-	CookieMapFlows                 = "flows"
+	CookieMapFlows4                = "flows4"
+	CookieMapFlows6                = "flows6"
 	CookieMapFragments             = "fragments"
 	CookieMapInterfaces            = "interfaces"
 	CookieMapListeners             = "listeners"
@@ -104,9 +106,11 @@ type CookieMapSpecs struct {
 	Backends        *ebpf.MapSpec `ebpf:"backends"`
 	Cpus            *ebpf.MapSpec `ebpf:"cpus"`
 	Denied          *ebpf.MapSpec `ebpf:"denied"`
+	Edition         *ebpf.MapSpec `ebpf:"edition"`
 	Events          *ebpf.MapSpec `ebpf:"events"`
 	Fence           *ebpf.MapSpec `ebpf:"fence"`
-	Flows           *ebpf.MapSpec `ebpf:"flows"`
+	Flows4          *ebpf.MapSpec `ebpf:"flows4"`
+	Flows6          *ebpf.MapSpec `ebpf:"flows6"`
 	Fragments       *ebpf.MapSpec `ebpf:"fragments"`
 	Interfaces      *ebpf.MapSpec `ebpf:"interfaces"`
 	Listeners       *ebpf.MapSpec `ebpf:"listeners"`
@@ -159,9 +163,11 @@ type CookieMaps struct {
 	Backends        *ebpf.Map `ebpf:"backends"`
 	Cpus            *ebpf.Map `ebpf:"cpus"`
 	Denied          *ebpf.Map `ebpf:"denied"`
+	Edition         *ebpf.Map `ebpf:"edition"`
 	Events          *ebpf.Map `ebpf:"events"`
 	Fence           *ebpf.Map `ebpf:"fence"`
-	Flows           *ebpf.Map `ebpf:"flows"`
+	Flows4          *ebpf.Map `ebpf:"flows4"`
+	Flows6          *ebpf.Map `ebpf:"flows6"`
 	Fragments       *ebpf.Map `ebpf:"fragments"`
 	Interfaces      *ebpf.Map `ebpf:"interfaces"`
 	Listeners       *ebpf.Map `ebpf:"listeners"`
@@ -180,9 +186,11 @@ func (m *CookieMaps) Close() error {
 		m.Backends,
 		m.Cpus,
 		m.Denied,
+		m.Edition,
 		m.Events,
 		m.Fence,
-		m.Flows,
+		m.Flows4,
+		m.Flows6,
 		m.Fragments,
 		m.Interfaces,
 		m.Listeners,

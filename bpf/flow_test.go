@@ -60,7 +60,7 @@ func TestFlows(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w.TB = t
-			empty(w, w.Flows, bpf.L4FlowKey{})
+			w.forget()
 			here := 2*tt.service - 1
 			there := here + 1
 			for id := here; id <= there; id++ {
@@ -94,11 +94,32 @@ func tooBig(answer []byte) []byte {
 // idle makes all flows older.
 func idle(d time.Duration) func(*world) {
 	return func(w *world) {
-		var key bpf.L4FlowKey
+		var key bpf.L4Flow4Key
 		var f bpf.L4Flow
-		for it := w.Flows.Iterate(); it.Next(&key, &f); {
-			f.SeenNs -= uint64(d)
-			w.put(w.Flows, key, f)
+		for it := w.Flows4.Iterate(); it.Next(&key, &f); {
+			f.Seen -= uint32(d >> 30)
+			w.put(w.Flows4, key, f)
+		}
+	}
+}
+
+// TestServiceGoes takes a service away whose packets were just sent, and brings
+// it back under another id: no later packet goes by what stood before.
+func TestServiceGoes(t *testing.T) {
+	w := load(t, nil)
+	data := fromClient(client4, vip4, ack)
+	key := bpf.L4ServiceKey{Addr: wireAddr(vip4.Addr()), Port: wirePort(vip4.Port()), Protocol: protoTCP}
+	for id := uint32(1); id < 4; id++ {
+		w.serve(id, protoTCP, vip4, withPort, id, serverAt(int(id), vip4, 1))
+		if got := w.to(data); got != id {
+			t.Errorf("as service %d it went to %d", id, got)
+		}
+		if err := w.Services.Delete(key); err != nil {
+			t.Fatal(err)
+		}
+		w.revise()
+		if _, got := w.run(data); got != "pass_no_service" {
+			t.Errorf("without service %d: %s", id, got)
 		}
 	}
 }

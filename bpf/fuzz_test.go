@@ -80,7 +80,7 @@ func (p *pair) shuffle(r *rand.Rand) {
 		p.change(r, 1+id)
 	}
 	p.flows, p.fragments = map[flowKey]flow{}, map[fragmentKey]flow{}
-	empty(p.world, p.L4Maps.Flows, bpf.L4FlowKey{})
+	p.forget()
 	empty(p.world, p.L4Maps.Fragments, bpf.L4FragmentKey{})
 }
 

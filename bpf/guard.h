@@ -22,11 +22,10 @@ static __always_inline struct mac *own_mac(__u32 index)
 
 /* ours tells whether the frame is addressed to this node: a switch that floods
  * and a promiscuous interface show it those of others. */
-static __always_inline bool ours(struct xdp_md *ctx, const struct packet *p)
+static __always_inline bool ours(struct xdp_md *ctx, struct packet *p)
 {
-	struct mac *own = own_mac(ctx->ingress_ifindex);
-
-	return own && same_mac(p->eth->dst, own);
+	p->own = own_mac(ctx->ingress_ifindex);
+	return p->own && same_mac(p->eth->dst, p->own);
 }
 
 /* from_peer tells whether another director sent the frame. It has decided,
@@ -79,7 +78,7 @@ static __always_inline bool too_fast(const struct packet *p, __u64 now)
 }
 
 /* guard lets through what this node may balance. */
-static __always_inline enum verdict guard(struct xdp_md *ctx, const struct packet *p, struct cpu *cpu)
+static __always_inline enum verdict guard(struct xdp_md *ctx, struct packet *p, struct cpu *cpu)
 {
 	__u32 zero = 0;
 	struct fence *f = bpf_map_lookup_elem(&fence, &zero);

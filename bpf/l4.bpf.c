@@ -11,28 +11,20 @@
 #include "fragment.h"
 #include "guard.h"
 #include "listeners.h"
-
-static __always_inline struct service *get_service(const struct packet *p)
-{
-	struct service_key key = { .addr = p->dst, .port = p->dport, .protocol = p->protocol };
-
-	return bpf_map_lookup_elem(&services, &key);
-}
+#include "service.h"
 
 /* choose finds the backend of a packet to s: its flow's, else the table's. */
-static __always_inline enum verdict choose(struct packet *p, const struct service *s, struct cpu *cpu, __u32 *id)
+static __always_inline enum verdict choose(struct packet *p, const struct service *s, struct cpu *cpu, __u32 *id,
+					   struct backend **b)
 {
-	struct flow_key key = flow_key(p, s);
-	struct flow *f = bpf_map_lookup_elem(&flows, &key);
+	struct flow *f = get_flow(p, s);
 	bool walked = false;
 	enum verdict v;
 
 	if (f && !opens(p)) {
-		if (likely(alive(f, p, cpu->now_ns))) {
-			touch(f, p, cpu->now_ns);
-			*id = f->backend;
+		*b = follow_flow(f, p, cpu, id);
+		if (likely(*b))
 			return UNDECIDED;
-		}
 		count_event(FLOW_STALE);
 	}
 	/* ip_vs_schedule leaves the data connections of FTP alone. */
@@ -43,18 +35,19 @@ static __always_inline enum verdict choose(struct packet *p, const struct servic
 		return v;
 	if (walked)
 		count_event(FLOW_FALLBACK);
-	remember(p, &key, f, *id, cpu);
+	*b = get_backend(*id);
+	if (!*b)
+		return PASS_NO_BACKEND;
+	remember(p, s, f, *id, *b, cpu);
 	return UNDECIDED;
 }
 
 /* forward sends the frame to a backend, on its own interface or another. */
-static __always_inline enum verdict forward(struct xdp_md *ctx, struct packet *p, __u32 service, __u32 id)
+static __always_inline enum verdict forward(struct xdp_md *ctx, struct packet *p, __u32 service, __u32 id,
+					    const struct backend *b)
 {
-	struct backend *b = get_backend(id);
-	struct mac *own;
+	struct mac *own = p->own;
 
-	if (!b)
-		return PASS_NO_BACKEND;
 	if (b->flags & BACKEND_LOCAL)
 		return PASS_LOCAL;
 	if (!(b->flags & BACKEND_RESOLVED))
@@ -62,7 +55,8 @@ static __always_inline enum verdict forward(struct xdp_md *ctx, struct packet *p
 	if (b->vlans != p->vlans)
 		return PASS_VLAN;
 	p->out = b->ifindex;
-	own = own_mac(p->out);
+	if (p->out != ctx->ingress_ifindex)
+		own = own_mac(p->out);
 	if (!own)
 		return PASS_UNRESOLVED;
 	set_mac(p->eth->dst, &b->mac);
@@ -76,7 +70,8 @@ static __always_inline enum verdict forward(struct xdp_md *ctx, struct packet *p
 /* balance_later handles a fragment that has no ports. */
 static __always_inline enum verdict balance_later(struct xdp_md *ctx, struct packet *p, struct cpu *cpu)
 {
-	struct fragment *f = cpu ? follow(p, cpu->now_ns) : NULL;
+	struct fragment *f = follow(p, cpu->now_ns);
+	struct backend *b;
 	enum verdict v;
 
 	if (!f)
@@ -85,23 +80,26 @@ static __always_inline enum verdict balance_later(struct xdp_md *ctx, struct pac
 	if (v != UNDECIDED)
 		return v;
 	count_event(FRAGMENT_KNOWN);
-	return forward(ctx, p, f->service, f->backend);
+	b = get_backend(f->backend);
+	return b ? forward(ctx, p, f->service, f->backend, b) : PASS_NO_BACKEND;
 }
 
 /* balance_whole handles a packet with ports, be it a first fragment. */
-static __always_inline enum verdict balance_whole(struct xdp_md *ctx, struct packet *p, struct service *s, struct cpu *cpu)
+static __always_inline enum verdict balance_whole(struct xdp_md *ctx, struct packet *p, const struct service *s,
+						 struct cpu *cpu)
 {
 	__u32 id = 0;
-	enum verdict v = cpu ? guard(ctx, p, cpu) : PASS_FENCED;
+	struct backend *b = NULL;
+	enum verdict v = guard(ctx, p, cpu);
 
 	if (v != UNDECIDED)
 		return v;
 	if (syn_interval_ns && opens(p) && too_fast(p, cpu->now_ns))
 		return DROP_SYN_RATE;
-	v = choose(p, s, cpu, &id);
+	v = choose(p, s, cpu, &id, &b);
 	if (v != UNDECIDED)
 		return v;
-	v = forward(ctx, p, s->id, id);
+	v = forward(ctx, p, s->id, id, b);
 	if (p->part == FIRST && (v == SEND || v == SEND_OTHER))
 		lead(p, s->id, id, cpu->now_ns);
 	return v;
@@ -110,16 +108,20 @@ static __always_inline enum verdict balance_whole(struct xdp_md *ctx, struct pac
 static __always_inline enum verdict balance(struct xdp_md *ctx, struct packet *p)
 {
 	enum verdict v = parse(ctx, p);
-	struct service *s;
+	const struct service *s;
+	struct cpu *cpu;
 
 	if (v != UNDECIDED)
 		return v;
+	cpu = this_cpu();
+	if (!cpu)
+		return PASS_FENCED;
 	if (p->part == LATER)
-		return balance_later(ctx, p, this_cpu());
-	s = get_service(p);
+		return balance_later(ctx, p, cpu);
+	s = get_service(p, cpu);
 	if (!s)
 		return PASS_NO_SERVICE;
-	v = balance_whole(ctx, p, s, this_cpu());
+	v = balance_whole(ctx, p, s, cpu);
 	if (p->part == FIRST && v != SEND && v != SEND_OTHER)
 		unlead(p);
 	return v;

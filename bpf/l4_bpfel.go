@@ -38,10 +38,20 @@ type L4Cpu struct {
 	_        structs.HostLayout
 	Tick     uint64
 	NowNs    uint64
+	Edition  uint64
+	Unit     uint32
+	Epoch    uint32
 	SecondNs uint64
 	Flows    uint64
 	RouterNs uint64
 	Router   L4Mac
+	Recalled [8]struct {
+		_       structs.HostLayout
+		Key     L4ServiceKey
+		Epoch   uint32
+		Service L4Service
+	}
+	Settled uint64
 }
 
 type L4Denied struct {
@@ -81,18 +91,24 @@ type L4Fence struct {
 }
 
 type L4Flow struct {
-	_          structs.HostLayout
-	Backend    uint32
-	Generation uint32
-	SeenNs     uint64
+	_       structs.HostLayout
+	Tenancy uint32
+	Seen    uint32
 }
 
-type L4FlowKey struct {
+type L4Flow4Key struct {
+	_       structs.HostLayout
+	Client  uint32
+	Port    uint16
+	Service uint16
+}
+
+type L4Flow6Key struct {
 	_       structs.HostLayout
 	Client  L4Address
-	Service uint32
 	Port    uint16
-	Pad     uint16
+	Service uint16
+	Pad     uint32
 }
 
 type L4Fragment struct {
@@ -172,9 +188,11 @@ const (
 	L4MapBackends          = "backends"
 	L4MapCpus              = "cpus"
 	L4MapDenied            = "denied"
+	L4MapEdition           = "edition"
 	L4MapEvents            = "events"
 	L4MapFence             = "fence"
-	L4MapFlows             = "flows"
+	L4MapFlows4            = "flows4"
+	L4MapFlows6            = "flows6"
 	L4MapFragments         = "fragments"
 	L4MapInterfaces        = "interfaces"
 	L4MapListeners         = "listeners"
@@ -248,9 +266,11 @@ type L4MapSpecs struct {
 	Backends        *ebpf.MapSpec `ebpf:"backends"`
 	Cpus            *ebpf.MapSpec `ebpf:"cpus"`
 	Denied          *ebpf.MapSpec `ebpf:"denied"`
+	Edition         *ebpf.MapSpec `ebpf:"edition"`
 	Events          *ebpf.MapSpec `ebpf:"events"`
 	Fence           *ebpf.MapSpec `ebpf:"fence"`
-	Flows           *ebpf.MapSpec `ebpf:"flows"`
+	Flows4          *ebpf.MapSpec `ebpf:"flows4"`
+	Flows6          *ebpf.MapSpec `ebpf:"flows6"`
 	Fragments       *ebpf.MapSpec `ebpf:"fragments"`
 	Interfaces      *ebpf.MapSpec `ebpf:"interfaces"`
 	Listeners       *ebpf.MapSpec `ebpf:"listeners"`
@@ -298,9 +318,11 @@ type L4Maps struct {
 	Backends        *ebpf.Map `ebpf:"backends"`
 	Cpus            *ebpf.Map `ebpf:"cpus"`
 	Denied          *ebpf.Map `ebpf:"denied"`
+	Edition         *ebpf.Map `ebpf:"edition"`
 	Events          *ebpf.Map `ebpf:"events"`
 	Fence           *ebpf.Map `ebpf:"fence"`
-	Flows           *ebpf.Map `ebpf:"flows"`
+	Flows4          *ebpf.Map `ebpf:"flows4"`
+	Flows6          *ebpf.Map `ebpf:"flows6"`
 	Fragments       *ebpf.Map `ebpf:"fragments"`
 	Interfaces      *ebpf.Map `ebpf:"interfaces"`
 	Listeners       *ebpf.Map `ebpf:"listeners"`
@@ -319,9 +341,11 @@ func (m *L4Maps) Close() error {
 		m.Backends,
 		m.Cpus,
 		m.Denied,
+		m.Edition,
 		m.Events,
 		m.Fence,
-		m.Flows,
+		m.Flows4,
+		m.Flows6,
 		m.Fragments,
 		m.Interfaces,
 		m.Listeners,

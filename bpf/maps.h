@@ -77,30 +77,52 @@ struct {
 	__type(value, struct backend);
 } backends SEC(".maps");
 
-/* flows: which backend a client's connection has. One table for all CPUs, so
- * that a flow which moves to another receive queue is found; a list of the
- * least recently used for each CPU, so that they do not contend and a flood on
- * one CPU evicts that CPU's flows only. */
-struct flow_key {
-	struct address client;
-	__u32 service; /* id */
+/* flows4, flows6: which backend a client's connection has. One table for all
+ * CPUs, so that a flow which moves to another receive queue is found; a list of
+ * the least recently used for each CPU, so that they do not contend and a flood
+ * on one CPU evicts that CPU's flows only.
+ *
+ * With very many flows it is memory that takes the time. An entry of IPv4, with
+ * what the kernel keeps beside it (struct htab_elem), is one line of the cache. */
+struct flow4_key {
+	__be32 client;
 	__be16 port;   /* the client's */
-	__u16 pad;     /* 0 */
+	__u16 service; /* id */
 };
 
+struct flow6_key {
+	struct address client;
+	__be16 port;   /* the client's */
+	__u16 service; /* id */
+	__u32 pad;     /* 0 */
+};
+
+/* The tenancy is a backend's generation << BACKEND_BITS | its id. Who gets an
+ * id after another has a tenancy of its own, unless 2^18 generations, or a
+ * multiple, lie between them: then it gets packets of connections that it does
+ * not know, as any server would whom the table names for them. */
+#define BACKEND_BITS 14
+
 struct flow {
-	__u32 backend;    /* id */
-	__u32 generation; /* the backend's when the flow was written */
-	__u64 seen_ns;    /* last packet, a second late at most */
+	__u32 tenancy;
+	__u32 seen; /* when the last packet came, in units of 2^30 ns */
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(map_flags, BPF_F_NO_COMMON_LRU);
 	__uint(max_entries, 1 << 20);
-	__type(key, struct flow_key);
+	__type(key, struct flow4_key);
 	__type(value, struct flow);
-} flows SEC(".maps");
+} flows4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(map_flags, BPF_F_NO_COMMON_LRU);
+	__uint(max_entries, 1 << 20);
+	__type(key, struct flow6_key);
+	__type(value, struct flow);
+} flows6 SEC(".maps");
 
 /* fragments: where the first fragment of a datagram went. */
 struct fragment_key {
@@ -185,14 +207,37 @@ struct {
 	__type(value, __u64);
 } syns SEC(".maps");
 
+/* edition: one entry. User space puts the time there after it has changed
+ * services, which has every CPU forget what it recalls of them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} edition SEC(".maps");
+
+/* A service as a CPU found it in services, in an epoch of that CPU. */
+struct recalled {
+	struct service_key key;
+	__u32 epoch;
+	struct service service;
+};
+
+#define RECALLED 8 /* services */
+
 /* cpus: one entry; what each CPU keeps for itself. User space leaves it alone. */
 struct cpu {
 	__u64 tick;      /* jiffies when now_ns was read */
 	__u64 now_ns;
+	__u64 edition;   /* an epoch has one, */
+	__u32 unit;      /* and one unit of time, see struct flow */
+	__u32 epoch;     /* counts them, from 1 */
 	__u64 second_ns; /* when the current second of flows began */
 	__u64 flows;     /* written into the cache in that second */
 	__u64 router_ns; /* when router was found to be no peer */
 	struct mac router;
+	struct recalled recalled[RECALLED];
+	__u64 settled; /* says nothing; see settle */
 };
 
 struct {

@@ -13,7 +13,8 @@ enum fragment_part { WHOLE, FIRST, LATER };
 
 struct packet {
 	struct ether *eth;
-	__u32 vlans; /* as struct backend has them */
+	struct mac *own; /* of the interface it came from */
+	__u32 vlans;     /* as struct backend has them */
 
 	/* Of the IP header; of an ICMP error, turned around, of the header that
 	 * it quotes: always what the client sends. */

@@ -21,7 +21,7 @@ func (w *world) plain() *world {
 	w.Helper()
 	empty(w, w.Peers, bpf.L4Mac{})
 	empty(w, w.Services, bpf.L4ServiceKey{})
-	empty(w, w.Flows, bpf.L4FlowKey{})
+	w.forget()
 	empty(w, w.Fragments, bpf.L4FragmentKey{})
 	empty(w, w.Syns, bpf.L4Address{})
 	empty(w, w.Denied, bpf.L4DeniedKey{})

@@ -36,7 +36,7 @@ func load(t testing.TB, change func(*ebpf.CollectionSpec)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec.Maps[bpf.L4MapFlows].MaxEntries = 4096
+	spec.Maps[bpf.L4MapFlows4].MaxEntries, spec.Maps[bpf.L4MapFlows6].MaxEntries = 4096, 4096
 	if change != nil {
 		change(spec)
 	}
@@ -159,6 +159,7 @@ func (w *world) serve(id uint32, proto byte, vip netip.AddrPort, flags, first ui
 	}
 	w.table(id, first, mh.Table(dests, w.rows))
 	w.put(w.Services, bpf.L4ServiceKey{Addr: wireAddr(vip.Addr()), Port: wirePort(vip.Port()), Protocol: proto}, bpf.L4Service{Id: id, Flags: flags})
+	w.revise()
 }
 
 // table puts a service's table into the kernel.
@@ -194,6 +195,22 @@ func empty[K any](w *world, m *ebpf.Map, _ K) {
 			w.Fatal(err)
 		}
 	}
+}
+
+// forget empties the flow cache.
+func (w *world) forget() {
+	empty(w, w.Flows4, bpf.L4Flow4Key{})
+	empty(w, w.Flows6, bpf.L4Flow6Key{})
+}
+
+// revise has the CPUs forget what they recall of services.
+func (w *world) revise() {
+	w.Helper()
+	var edition uint64
+	if err := w.Edition.Lookup(uint32(0), &edition); err != nil {
+		w.Fatal(err)
+	}
+	w.put(w.Edition, uint32(0), edition+1)
 }
 
 // run sends a frame through the program and returns what came out, and why.

@@ -41,8 +41,7 @@ type XDPSection struct {
 }
 
 // What is not said: a restart of the director takes less than the fence, and
-// another node has taken over by then. The flows are some 30 MB on a machine of
-// four processors.
+// another node has taken over by then. The flows are some 46 MB.
 const (
 	usualFence = 3 * time.Second
 	usualFlows = 1 << 18

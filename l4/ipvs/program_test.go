@@ -38,7 +38,8 @@ func newProgram(t testing.TB) *program {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec.Maps[bpf.L4MapFlows].MaxEntries = 1024 // each is of a client of its own
+	// Each is of a client of its own.
+	spec.Maps[bpf.L4MapFlows4].MaxEntries, spec.Maps[bpf.L4MapFlows6].MaxEntries = 1024, 1024
 	p := &program{TB: t}
 	if err := spec.LoadAndAssign(&p.L4Objects, nil); err != nil {
 		t.Fatalf("%+v", err)
@@ -110,6 +111,7 @@ func (p *program) serve(v l4.VirtualService, servers []mh.Dest, table []uint16) 
 		flags |= fallback
 	}
 	p.put(p.Services, key, bpf.L4Service{Id: 1, Flags: flags})
+	p.put(p.Edition, uint32(0), uint64(p.states))
 }
 
 // choose returns the server that the program sends a client's first packet

@@ -88,30 +88,40 @@ func (k *kernel) count(latest census, p plan, tcp time.Duration) census {
 	if err != nil || time.Since(latest.at) < countEvery {
 		return latest
 	}
-	protocols := map[uint32]l4.Protocol{}
+	idle := map[uint32]time.Duration{}
 	for key, s := range p.Services {
-		protocols[s.ID] = key.Protocol
+		if idle[s.ID] = tcp; key.Protocol == l4.UDP {
+			idle[s.ID] = udpIdle
+		}
 	}
 	c := census{at: time.Now(), flows: map[uint32]int{}}
-	keys, flows := make([]bpf.L4FlowKey, batch), make([]bpf.L4Flow, batch)
+	count := func(f bpf.L4Flow) {
+		id, ok := fromFlow(f, p.Backends)
+		age := time.Duration(uint32(now/uint64(seenUnit))-f.Seen) * seenUnit
+		if ok && age < idle[p.Backends[id].Service] {
+			c.flows[id]++
+		}
+	}
+	if errors.Join(eachFlow[bpf.L4Flow4Key](k.Flows4, count), eachFlow[bpf.L4Flow6Key](k.Flows6, count)) != nil {
+		return latest
+	}
+	return c
+}
+
+// eachFlow calls f with every entry of a map of flows.
+func eachFlow[K any](m *ebpf.Map, f func(bpf.L4Flow)) error {
+	keys, flows := make([]K, batch), make([]bpf.L4Flow, batch)
 	var cursor ebpf.MapBatchCursor
 	for {
-		n, err := k.Flows.BatchLookup(&cursor, keys, flows, nil)
-		for i, f := range flows[:n] {
-			idle := tcp
-			if protocols[keys[i].Service] == l4.UDP {
-				idle = udpIdle
-			}
-			fresh := now-min(now, f.SeenNs) < uint64(idle)
-			if b := p.Backends[f.Backend]; fresh && b.Generation == f.Generation {
-				c.flows[f.Backend]++
-			}
+		n, err := m.BatchLookup(&cursor, keys, flows, nil)
+		for _, one := range flows[:n] {
+			f(one)
 		}
 		switch {
 		case errors.Is(err, ebpf.ErrKeyNotExist):
-			return c
+			return nil
 		case err != nil:
-			return latest
+			return err
 		}
 	}
 }

@@ -128,8 +128,8 @@ func TestShieldLives(t *testing.T) {
 	if err := d.life.open.L4Maps.Denied.Put(key, bpf.L4Denied{Packets: 7}); err != nil {
 		t.Fatal(err)
 	}
-	flow := bpf.L4FlowKey{Service: 1, Port: 7}
-	if err := d.life.open.Flows.Put(flow, bpf.L4Flow{Backend: 1, Generation: 1}); err != nil {
+	flow := bpf.L4Flow4Key{Service: 1, Port: 7}
+	if err := d.life.open.Flows4.Put(flow, bpf.L4Flow{Tenancy: 1<<backendBits | 1}); err != nil {
 		t.Fatal(err)
 	}
 	link, _ := d.linkID(t)
@@ -176,7 +176,7 @@ func TestShieldLives(t *testing.T) {
 		}
 	})
 	var found bpf.L4Flow
-	if err := d.life.open.Flows.Lookup(flow, &found); err != nil {
+	if err := d.life.open.Flows4.Lookup(flow, &found); err != nil {
 		t.Errorf("known connections are lost: %v", err)
 	}
 	if got := d.holdsDenied(); got != "192.0.2.0/24 198.51.100.0/24" {

@@ -3,6 +3,7 @@ package xdp
 import (
 	"encoding/binary"
 	"net/netip"
+	"time"
 
 	"github.com/portico-lb/portico/bpf"
 	"github.com/portico-lb/portico/l4"
@@ -16,6 +17,8 @@ const (
 	backendScheduled = 1
 	backendLocal     = 2
 	backendResolved  = 4
+
+	backendBits = 14
 )
 
 // What the program holds as it came from the wire is in network order, whatever
@@ -88,6 +91,22 @@ func fromService(s bpf.L4Service) Service {
 		out.Flags |= l4.FlagFallback
 	}
 	return out
+}
+
+// seenUnit is that of a flow's time: the program shifts where it would divide.
+const seenUnit = 1 << 30 * time.Nanosecond
+
+// toFlow is a connection to a backend, whose latest packet came now.
+func toFlow(id uint32, b Backend, now uint64) bpf.L4Flow {
+	return bpf.L4Flow{Tenancy: b.Generation<<backendBits | id, Seen: uint32(now / uint64(seenUnit))}
+}
+
+// fromFlow returns the id of a connection's backend, if that is still the one
+// which the connection began with.
+func fromFlow(f bpf.L4Flow, backends map[uint32]Backend) (id uint32, ok bool) {
+	id = f.Tenancy & (1<<backendBits - 1)
+	b, ok := backends[id]
+	return id, ok && b.Generation<<backendBits|id == f.Tenancy
 }
 
 // A tenant is what user space has to know of a backend and the program does

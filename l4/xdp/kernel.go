@@ -37,6 +37,10 @@ func newKernel(c *ebpf.Collection, spec *ebpf.CollectionSpec) (*kernel, error) {
 		return nil, err
 	}
 	k.tenants, k.builds = c.DetachMap(mapTenants), c.DetachMap(mapBuilds)
+	// Who was here before may have been stopped between a change and this.
+	if err := k.revise(); err != nil {
+		return nil, errors.Join(err, k.close())
+	}
 	return k, nil
 }
 
@@ -118,7 +122,7 @@ func each(m *ebpf.Map, key, value any, f func()) error {
 func (k *kernel) apply(o op) error {
 	switch o.kind {
 	case delService:
-		return gone(k.Services.Delete(toKey(o.key)))
+		return errors.Join(gone(k.Services.Delete(toKey(o.key))), k.revise())
 	case setPeer:
 		return k.L4Maps.Peers.Put(toMAC(o.mac), uint8(1))
 	case setInterface:
@@ -140,6 +144,16 @@ func (k *kernel) apply(o op) error {
 		return gone(k.L4Maps.Peers.Delete(toMAC(o.mac)))
 	}
 	return fmt.Errorf("operation %d is unknown", o.kind)
+}
+
+// revise has every CPU forget what it recalls of services. A service is gone
+// when this has returned, not before.
+func (k *kernel) revise() error {
+	now, err := monotonic()
+	if err != nil {
+		return err
+	}
+	return k.Edition.Put(uint32(0), now)
 }
 
 func gone(err error) error {
@@ -171,7 +185,7 @@ func (k *kernel) setService(o op) error {
 			return err
 		}
 	}
-	return k.Services.Put(toKey(o.key), toService(o.service))
+	return errors.Join(k.Services.Put(toKey(o.key), toService(o.service)), k.revise())
 }
 
 // setTable makes a table beside the one that stands, and puts it in its place.

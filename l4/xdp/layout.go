@@ -21,7 +21,7 @@ const (
 // Sizes are what the maps are made for.
 type Sizes struct {
 	Rows  int // of a table
-	Flows int // connections that are remembered
+	Flows int // connections that are remembered, of IPv4 and of IPv6
 }
 
 // load returns the program and its maps as they are to be made.
@@ -38,7 +38,8 @@ func load(s Sizes) (*ebpf.CollectionSpec, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec.Maps[bpf.L4MapFlows].MaxEntries = uint32(evenly(s.Flows, cpus))
+	flows := uint32(evenly(s.Flows, cpus))
+	spec.Maps[bpf.L4MapFlows4].MaxEntries, spec.Maps[bpf.L4MapFlows6].MaxEntries = flows, flows
 	spec.Maps[bpf.L4MapTables].InnerMap.MaxEntries = uint32(s.Rows)
 	spec.Maps[mapTenants] = &ebpf.MapSpec{Name: mapTenants, Type: ebpf.Hash, KeySize: 4, ValueSize: 32, MaxEntries: maxBackends}
 	spec.Maps[mapBuilds] = &ebpf.MapSpec{Name: mapBuilds, Type: ebpf.Hash, KeySize: 4, ValueSize: 8, MaxEntries: maxServices + 1}

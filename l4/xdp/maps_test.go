@@ -114,6 +114,18 @@ func kernelMaps(t *testing.T) *kernel {
 	return k
 }
 
+// TestEdition has each change of the services end what CPUs recall of them.
+func TestEdition(t *testing.T) {
+	k := kernelMaps(t)
+	for _, o := range []op{{kind: setService, key: key80, service: Service{ID: 9}}, {kind: delService, key: key80}} {
+		var before, after uint64
+		err := errors.Join(k.Edition.Lookup(uint32(0), &before), k.apply(o), k.Edition.Lookup(uint32(0), &after))
+		if err != nil || before == 0 || after <= before {
+			t.Errorf("%s: edition %d, before %d (%v)", o, after, before, err)
+		}
+	}
+}
+
 // TestCountersOfAnID begin at nothing for each service that gets it, and go on
 // as long as that one stands.
 func TestCountersOfAnID(t *testing.T) {

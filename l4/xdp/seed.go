@@ -122,14 +122,21 @@ func (k *kernel) seed(r io.Reader, p plan, moved map[l4.Key]bool) (n int, err er
 		if id == 0 || choices[c.Service].of(c.Client) == id {
 			continue
 		}
-		key := bpf.L4FlowKey{Client: address(c.Client.Addr()), Service: s.ID, Port: port(c.Client.Port())}
-		flow := bpf.L4Flow{Backend: id, Generation: p.Backends[id].Generation, SeenNs: now}
-		if err := k.Flows.Put(key, flow); err != nil {
+		if err := k.putFlow(c.Client, s.ID, toFlow(id, p.Backends[id], now)); err != nil {
 			return n, err
 		}
 		n++
 	}
 	return n, lines.Err()
+}
+
+// putFlow writes a client's connection to a service.
+func (k *kernel) putFlow(client netip.AddrPort, service uint32, f bpf.L4Flow) error {
+	a := address(client.Addr())
+	if client.Addr().Is4() {
+		return k.Flows4.Put(bpf.L4Flow4Key{Client: a.Word[3], Port: port(client.Port()), Service: uint16(service)}, f)
+	}
+	return k.Flows6.Put(bpf.L4Flow6Key{Client: a, Port: port(client.Port()), Service: uint16(service)}, f)
 }
 
 // A choice is how a service chooses.

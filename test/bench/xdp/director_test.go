@@ -44,8 +44,9 @@ func newDirector(t testing.TB, own [6]byte, index, servers int, flows uint32, tu
 		t.Fatal(err)
 	}
 	if flows > 0 {
-		spec.Maps[bpf.L4MapFlows].MaxEntries = flows * uint32(ebpf.MustPossibleCPU())
+		spec.Maps[bpf.L4MapFlows4].MaxEntries = flows * uint32(ebpf.MustPossibleCPU())
 	}
+	spec.Maps[bpf.L4MapFlows6].MaxEntries = 1 << 10 // none is measured
 	for name, value := range tune {
 		if err := spec.Variables[name].Set(value); err != nil {
 			t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -12,8 +13,9 @@ import (
 )
 
 // TestDirectorDies has the program go on while the director is dead, and the
-// next one adopt it. That must be back before the others' down timer runs out,
-// for which a slow machine needs longer adverts.
+// next one adopt it; and then while the director replaces itself in place, as
+// after an upgrade. It must be back before the others' down timer runs out, for
+// which a slow machine needs longer adverts.
 func TestDirectorDies(t *testing.T) {
 	e, owner := start(t, edge.Options{Advert: "2s"})
 	held := e.Hold(30)
@@ -24,6 +26,24 @@ func TestDirectorDies(t *testing.T) {
 	carried(t, owner, "xdp native")
 	held.WaitUsed(t)
 	whole(t, "killed and started", probe.Stop(), held)
+
+	before := owner.Director.Log()
+	probe = e.Client.Probe(10*time.Millisecond, e.Request())
+	owner.Director.Signal(syscall.SIGUSR2)
+	var since string
+	lab.Eventually(t, patience, "the director's next start", func() error {
+		if since = owner.Director.Log()[len(before):]; !strings.Contains(since, "portico starts") {
+			return errors.New(since)
+		}
+		return nil
+	})
+	active(t, owner)
+	carried(t, owner, "xdp native")
+	held.WaitUsed(t)
+	whole(t, "replaced in place", probe.Stop(), held)
+	if since = owner.Director.Log()[len(before):]; strings.Contains(since, "XDP leaves") || strings.Contains(since, "XDP takes") {
+		t.Errorf("the program was off the interface:\n%s", since)
+	}
 }
 
 // TestTakeOver moves the address, which every connection survives: the next
