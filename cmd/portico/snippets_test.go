@@ -102,3 +102,29 @@ func code(text string) string {
 	}
 	return strings.Join(out, "")
 }
+
+// TestLayout: architecture.md names every folder, and none that is not there.
+func TestLayout(t *testing.T) {
+	out, err := exec.Command("git", "-C", "../..", "ls-files").Output()
+	if err != nil {
+		t.Skip("no repository: ", err) // of a tarball
+	}
+	text := documents(t)["architecture.md"]
+	for path := range strings.Lines(string(out)) {
+		dir := filepath.Dir(strings.TrimSpace(path))
+		if parts := strings.Split(dir, "/"); parts[0] == "test" || parts[0] == "web" || parts[0] == "bpf" {
+			dir = strings.Join(parts[:min(2, len(parts))], "/")
+		}
+		if strings.Contains(dir, "testdata") || strings.HasPrefix(dir, ".") || dir == "test" || dir == "cmd/internal/admin/dashboard/files" {
+			continue
+		}
+		if !strings.Contains(text, "`"+dir+"`") {
+			t.Errorf("architecture.md does not name %s", dir)
+		}
+	}
+	for _, m := range regexp.MustCompile("`((?:cmd|internal|vip|l4|l7|health|packaging|test|web)/[a-z0-9./]+)`").FindAllStringSubmatch(text, -1) {
+		if _, err := os.Stat(filepath.Join("../..", m[1])); err != nil {
+			t.Errorf("architecture.md names %s: %v", m[1], err)
+		}
+	}
+}
