@@ -75,6 +75,8 @@ type daemon struct {
 	l7        *l7.L7
 	vip       *vip.Manager
 	teller    *notify.Notifier
+	// withoutIPVS is why XDP stands alone, nil where it does not.
+	withoutIPVS error
 	// stored are the names of the sockets that systemd has; runStore's.
 	stored map[string]bool
 

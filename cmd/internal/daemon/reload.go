@@ -12,6 +12,9 @@ func (d *daemon) reload() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	c, err := config.Load(d.opts.ConfigPath, d.opts.Wants)
+	if err == nil {
+		err = d.standsBy(c)
+	}
 	if err != nil {
 		d.loaded.Error, d.loaded.Failed = err.Error(), time.Now()
 		return err

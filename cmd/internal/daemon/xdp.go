@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"fmt"
 	"net/netip"
 	"path/filepath"
 
@@ -58,6 +59,15 @@ func (d *daemon) alive() {
 	}
 }
 
+// standsBy is an error where a file wants IPVS and the kernel had none at the
+// start: nobody would carry its services.
+func (d *daemon) standsBy(c config.Config) error {
+	if d.withoutIPVS == nil || c.L4.XDP.Choice == l4.ByXDP || len(c.L4.Services) == 0 {
+		return nil
+	}
+	return fmt.Errorf("l4.dataplane = %q: %w, and restart portico", c.L4.XDP.Choice, d.withoutIPVS)
+}
+
 // dataplane returns IPVS, or where the kernel has none and the operator wants
 // XDP, that by itself.
 func (d *daemon) dataplane(c config.Config) (l4.Dataplane, error) {
@@ -71,6 +81,7 @@ func (d *daemon) dataplane(c config.Config) (l4.Dataplane, error) {
 		return plane, nil
 	case c.L4.XDP.Choice == l4.ByXDP:
 		d.log.Warn("XDP stands alone: what it does not carry nobody does", "part", "l4", "reason", err)
+		d.withoutIPVS = err
 		return xdp.NewAlone(d.xdp), nil
 	}
 	// A node that cannot balance must not come up as if it could.

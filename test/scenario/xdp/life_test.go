@@ -153,6 +153,16 @@ server    = [{ address = "172.20.0.113" }]
 		}
 		return nil
 	})
+	owner.RewriteConfig(func(text string) string { return strings.Replace(text, `dataplane = "xdp"`, `dataplane = "auto"`, 1) })
+	owner.Director.Reload()
+	lab.Eventually(t, patience, "a reload that is refused", func() error {
+		out, _ := owner.Portico("status")
+		if want := `l4.dataplane = "auto": ip_vs is not available in this kernel`; !strings.Contains(out, want) {
+			return fmt.Errorf("%s", out)
+		}
+		return nil
+	})
+	carried(t, owner, "xdp native")
 	owner.Director.Stop()
 	if out, err := owner.Portico("flush"); err != nil {
 		t.Errorf("flush (%v): %s", err, out)
