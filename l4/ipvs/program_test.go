@@ -17,7 +17,8 @@ import (
 // A program is what XDP would choose, were it attached.
 type program struct {
 	testing.TB
-	bpf.L4Objects
+	bpf.L4Maps
+	*ebpf.Program
 	rows   *ebpf.Map // the table of service 1
 	states uint32
 }
@@ -41,10 +42,15 @@ func newProgram(t testing.TB) *program {
 	// Each is of a client of its own.
 	spec.Maps[bpf.L4MapFlows4].MaxEntries, spec.Maps[bpf.L4MapFlows6].MaxEntries = 1024, 1024
 	p := &program{TB: t}
-	if err := spec.LoadAndAssign(&p.L4Objects, nil); err != nil {
+	objects := struct {
+		*bpf.L4Maps
+		Program *ebpf.Program `ebpf:"portico_l4"`
+	}{L4Maps: &p.L4Maps}
+	if err := spec.LoadAndAssign(&objects, nil); err != nil {
 		t.Fatalf("%+v", err)
 	}
-	t.Cleanup(func() { p.Close() })
+	p.Program = objects.Program
+	t.Cleanup(func() { p.Program.Close(); p.L4Maps.Close() })
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
 		t.Fatal(err)
@@ -122,7 +128,7 @@ func (p *program) choose(k l4.Key, servers []mh.Dest, client netip.AddrPort) (se
 	frame := packet(append(ownMAC[:], routerMAC[:]...), k.Protocol, client, k.Addr)
 	far := p.count(bpf.L4VerdictPASS_FAR)
 	opts := ebpf.RunOptions{Data: frame, DataOut: make([]byte, len(frame))}
-	action, err := p.PorticoL4.Run(&opts)
+	action, err := p.Run(&opts)
 	switch {
 	case err != nil:
 		p.Fatal(err)

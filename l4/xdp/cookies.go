@@ -76,7 +76,10 @@ func (c *cookies) follow(o cookieOrder, k *program, held map[string]*held) error
 			err = k.Answerers.Put(uint32(i), p)
 		}
 	}
-	return errors.Join(err, unrouted(o.ports, held))
+	if err != nil {
+		return errors.Join(err, k.silence())
+	}
+	return unrouted(o.ports, held)
 }
 
 // byKernel tells whether the kernel takes who comes back.
