@@ -110,11 +110,7 @@ func TestMiddlewaresByName(t *testing.T) {
 	}
 	config := fmt.Sprintf(middlewares, dir, addr, mirror.Listener.Addr())
 	reload := runL7(t, valid(t, config))
-	for first := time.Now(); ask(t, addr, "nowhere.example/", "") != "404"; {
-		if time.Since(first) > 10*time.Second {
-			t.Fatal("there are no routes")
-		}
-	}
+	becomes(t, addr, "nowhere.example/", "", "404")
 
 	asks(t, addr, "shop.example/app/x", "a", "200 /x /app edge")
 	asks(t, addr, "mill.example/", "a", "200 ")
@@ -128,11 +124,11 @@ func TestMiddlewaresByName(t *testing.T) {
 	asks(t, addr, "typo.example/", "a", "503")
 
 	reload(valid(t, config+"\n[[middleware]]\nname = 'office'\nallow = { sources = ['192.0.2.0/24'] }"))
+	becomes(t, addr, "typo.example/", "a", "403")
 	asks(t, addr, "shop.example/app/x", "a", "429")
-	asks(t, addr, "typo.example/", "a", "403")
 
 	reload(valid(t, strings.Replace(config, "burst = 1", "burst = 2", 1)))
-	asks(t, addr, "shop.example/app/x", "a", "200 /x /app edge")
+	becomes(t, addr, "shop.example/app/x", "a", "200 /x /app edge")
 }
 
 func valid(t *testing.T, config string) l7.Config {
@@ -149,6 +145,20 @@ func asks(t *testing.T, addr, page, key, want string) {
 	t.Helper()
 	if got := ask(t, addr, page, key); got != want {
 		t.Errorf("%s: got %q, want %q", page, got, want)
+	}
+}
+
+// becomes gets a page by a key until it comes: a reload is under way.
+func becomes(t *testing.T, addr, page, key, want string) {
+	t.Helper()
+	for until := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		got := ask(t, addr, page, key)
+		if got == want {
+			return
+		}
+		if time.Now().After(until) {
+			t.Fatalf("%s: got %q, want %q", page, got, want)
+		}
 	}
 }
 

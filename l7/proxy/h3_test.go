@@ -53,7 +53,7 @@ func http3Client(t *testing.T, config *tls.Config) *http.Client {
 	config.NextProtos = nil
 	tr := &http3.Transport{TLSClientConfig: config, DisableCompression: true}
 	t.Cleanup(func() { tr.Close() })
-	return &http.Client{Transport: tr, Timeout: 20 * time.Second}
+	return &http.Client{Transport: tr, Timeout: 2 * patience}
 }
 
 // TestHTTP3Succession replaces the socket of an entrypoint twice: no

@@ -24,6 +24,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// patience bounds waiting and is no claim: machines may be busy.
+const patience = 30 * time.Second
+
 // web is the backend that every test routes to.
 var web = route.Backend{Namespace: "default", Service: "web", Port: "80"}
 
@@ -90,7 +93,7 @@ func serve(t testing.TB, p *proxy.Proxy, e proxy.Entrypoint) *edge {
 			if err != nil {
 				t.Errorf("Serve: %v", err)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(2 * patience):
 			t.Error("Serve does not return")
 		}
 		ed.done <- nil
@@ -113,11 +116,10 @@ func (e *edge) wait(t *testing.T) {
 func (e *edge) settle(t testing.TB) {
 	t.Helper()
 	busy := func(s backend.EndpointStatus) bool { return s.InFlight != 0 }
-	for range 500 {
+	for until := time.Now().Add(patience); time.Now().Before(until); time.Sleep(time.Millisecond) {
 		if !slices.ContainsFunc(e.Status().Backends[0].Endpoints, busy) {
 			return
 		}
-		time.Sleep(time.Millisecond)
 	}
 	t.Errorf("still in flight: %+v", e.Status().Backends[0])
 }
@@ -161,7 +163,7 @@ func script(t testing.TB, talk func(net.Conn, *bufio.Reader)) string {
 			}
 			go func() {
 				defer c.Close()
-				c.SetDeadline(time.Now().Add(10 * time.Second))
+				c.SetDeadline(time.Now().Add(patience))
 				talk(c, bufio.NewReader(c))
 			}()
 		}
@@ -183,7 +185,7 @@ func (e *edge) dial(t testing.TB) *peer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(patience))
 	return &peer{c, bufio.NewReader(c), t}
 }
 
@@ -226,7 +228,7 @@ func (p *peer) rest() string {
 func client(t testing.TB, cfg *tls.Config) *http.Client {
 	tr := &http.Transport{TLSClientConfig: cfg, MaxIdleConnsPerHost: 100}
 	t.Cleanup(tr.CloseIdleConnections)
-	return &http.Client{Transport: tr, Timeout: 20 * time.Second}
+	return &http.Client{Transport: tr, Timeout: 2 * patience}
 }
 
 // get is a request for example.com through e.

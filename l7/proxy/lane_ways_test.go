@@ -6,7 +6,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/proxy"
@@ -52,7 +51,7 @@ func (w way) visit(t *testing.T, o proxy.Options, addrs ...string) *visitor {
 	var entry proxy.Entrypoint
 	server, config := certificate(t)
 	tr := &http.Transport{TLSClientConfig: config, DisableCompression: true, Protocols: new(http.Protocols)}
-	v := &visitor{Client: &http.Client{Transport: tr, Timeout: 20 * time.Second}, base: "http://", t: t}
+	v := &visitor{Client: &http.Client{Transport: tr, Timeout: 2 * patience}, base: "http://", t: t}
 	v.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	switch w.front {
 	case "HTTP/1.1":

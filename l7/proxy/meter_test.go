@@ -23,11 +23,11 @@ func trafficOf(t *testing.T, p *proxy.Proxy, name string, most uint64) proxy.Tra
 			for _, n := range tr.Codes {
 				all += n
 			}
-			if tr.Route == name && (all >= most || time.Since(begin) > 10*time.Second) {
+			if tr.Route == name && (all >= most || time.Since(begin) > patience) {
 				return tr
 			}
 		}
-		if time.Since(begin) > 10*time.Second {
+		if time.Since(begin) > patience {
 			t.Fatalf("no traffic of %s in %+v", name, p.Traffic())
 		}
 	}
