@@ -60,7 +60,8 @@ type Config struct {
 	// Drain is how long in-flight requests may go on after a stop. Default 30s.
 	Drain time.Duration
 	// StateDir holds what should outlive a boot: what the API server said
-	// last. Default /var/lib/portico/l7.
+	// last, and the key of QUIC's stateless resets. Default
+	// /var/lib/portico/l7.
 	StateDir    string
 	Entrypoints []Entrypoint
 	// Middlewares are those that routes can name.
