@@ -165,7 +165,7 @@ func (g *registrar) problems() []kube.Problem {
 // refreshCertificates applies what the CA has issued, and what it refuses.
 func (r *runner) refreshCertificates() {
 	r.setCertificates(r.pairs())
-	r.build.uncertified = r.build.translator.Uncertified(r.l.certs.Known)
+	r.findUncertified()
 	r.report()
 	if r.source != nil {
 		r.tellAPI(r.source.Objects())

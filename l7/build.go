@@ -120,7 +120,14 @@ func (r *runner) follow(o *kube.Objects, base *route.Table, change kube.Change) 
 	b.table, b.conflicts = table, table.Conflicts()
 	b.served = b.translator.Served()
 	if change.Certificates || change.Served {
-		b.uncertified = b.translator.Uncertified(r.l.certs.Known)
+		r.findUncertified()
+	}
+}
+
+// findUncertified looks for what waits for a certificate, where anybody is told.
+func (r *runner) findUncertified() {
+	if r.source != nil && r.source.publisher != nil {
+		r.build.uncertified = r.build.translator.Uncertified(r.l.certs.Known)
 	}
 }
 

@@ -182,7 +182,7 @@ func (t *certifier) certain(i int, entry *tlsEntry) []string {
 // count: it looks for them where the published addresses lead.
 func (t *Translator) Uncertified(known func(host string) bool) (out []*netv1.Ingress) {
 	for in, e := range t.entries {
-		if !asksCA(in) && slices.ContainsFunc(e.tls, func(entry tlsEntry) bool { return t.lacks(e, &entry, known) }) {
+		if slices.ContainsFunc(e.tls, func(entry tlsEntry) bool { return t.lacks(e, &entry, known) }) && !asksCA(in) {
 			out = append(out, in)
 		}
 	}

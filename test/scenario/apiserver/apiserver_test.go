@@ -31,11 +31,15 @@ func TestAPIServerStops(t *testing.T) {
 	}
 	e := edge.New(t, lab.New(t), edge.Options{Nodes: 2, Parts: "vip"})
 	c := cluster.Start(t, cluster.Options{Addr: netip.MustParseAddr("172.20.0.10"), Do: on(e.Worker)})
+	apply(t, c, "{apiVersion: v1, kind: Namespace, metadata: {name: portico}}")
 	apply(t, c, edge.DefaultIngress)
 	publish(t, c, e.Pod("web-1"), e.Pod("web-2"))
-	e.Reconfigure(func(o *edge.Options) { o.Kubernetes = fmt.Sprintf("kubeconfig = %q\n", c.Kubeconfig()) })
+	e.Reconfigure(func(o *edge.Options) {
+		o.Kubernetes = fmt.Sprintf("kubeconfig = %q\npublish = [\"172.20.0.119\"]\n", c.Kubeconfig())
+	})
 	e.Start()
 	endpoints(t, e, 2)
+	stays := withheld(t, c)
 	lab.Eventually(t, patience, "an owner", func() error { _, err := e.Owner(); return err })
 
 	request := e.Request()
@@ -77,6 +81,7 @@ func TestAPIServerStops(t *testing.T) {
 	pods(t, e, "web-1", "web-2")
 	t.Logf("figure: the API server is ready after %v, its news are served %v later", ready, ms(since)-ready)
 	answers(t, probe, 100)
+	stays()
 	tl := probe.Stop()
 	t.Logf("figure: all the time: %v", tl)
 	if failed := tl.Failed(); len(failed) > 0 {
