@@ -260,6 +260,8 @@ func TestJudgeLinks(t *testing.T) {
 		{"native", judgeXDP([]xdpFact{{name: "eth0", driver: "ice", mtu: 1500}}), "ok eth0 (ice) takes native XDP"},
 		{"jumbo", judgeXDP([]xdpFact{{name: "eth0", driver: "ice", mtu: 9000}}), "ok eth0 (ice) has MTU 9000, above what native XDP takes (3498) without fragments"},
 		{"generic", judgeXDP([]xdpFact{{name: "br0", driver: "bridge", mtu: 1500}}), "ok br0 (bridge) takes generic XDP only, which is little faster than IPVS"},
+		{"unknown driver", judgeXDP([]xdpFact{{name: "eth0", driver: "new", mtu: 1500, told: true, features: 0x23}}), "ok eth0 (new) takes native XDP"},
+		{"known driver, without the queues", judgeXDP([]xdpFact{{name: "eth0", driver: "ice", mtu: 1500, told: true}}), "ok eth0 (ice) takes generic XDP only, which is little faster than IPVS"},
 		{"foreign", judgeXDP([]xdpFact{{name: "eth0", driver: "ice", mtu: 1500, attached: 42}}), "warn another program (id 42) stands in the XDP hook of eth0"},
 		{"ours", judgeXDP([]xdpFact{{name: "eth0", driver: "ice", mtu: 1500, attached: 42, ours: true}}), "ok eth0 (ice) takes native XDP"},
 	})

@@ -8,9 +8,35 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
+
 	"github.com/portico-lb/portico/test/lab"
 	"github.com/portico-lb/portico/vip/vrrp"
 )
+
+// TestXDPFeatures asks the kernel about a driver that takes programs, and about
+// one that does not.
+func TestXDPFeatures(t *testing.T) {
+	if _, err := netlink.GenlFamilyGet("netdev"); err != nil {
+		t.Skip("before Linux 6.3 the kernel does not tell:", err)
+	}
+	l := lab.New(t)
+	us := l.Node("us")
+	us.Attach(l.Network("lan"), "us0", "192.0.2.11/24")
+	for name, native := range map[string]bool{"us0": true, "lo": false} {
+		us.Do(func() {
+			link, err := netlink.LinkByName(name)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			f := xdpFact{driver: "unheard of"}
+			if f.features, f.told = xdpFeatures(link.Attrs().Index); !f.told || f.native() != native {
+				t.Errorf("%s: %+v, want native %v", name, f, native)
+			}
+		})
+	}
+}
 
 // TestListenVRRP hears what another host says, in both families, and not what
 // this one does.
