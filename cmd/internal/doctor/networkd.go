@@ -95,13 +95,13 @@ func judgeNetworkd(f networkdFacts) []Finding {
 		}
 		dropIn := "/etc/systemd/network/" + path.Base(l.file) + ".d"
 		out = append(out, warn(fmt.Sprintf("systemd-networkd manages %s by %s without KeepConfiguration", l.name, l.file),
-			"its restart or reconfiguration takes the virtual address away for as long as portico needs to put it back",
+			"`networkctl reconfigure`, and `networkctl reload` after a change of that file, take the virtual address away for as long as portico needs to put it back",
 			"mkdir -p "+dropIn,
 			`printf '[Network]\nKeepConfiguration=static\n' >`+dropIn+"/portico.conf",
 			"networkctl reload"))
 	}
 	if f.podRoutes && f.foreignRoutes {
-		out = append(out, warn("systemd-networkd has ManageForeignRoutes=yes", "it removes the routes to Pods when it starts or reconfigures a link",
+		out = append(out, warn("systemd-networkd has ManageForeignRoutes=yes", "it removes the routes to Pods on a link that it reconfigures",
 			"mkdir -p /etc/systemd/networkd.conf.d",
 			`printf '[Network]\nManageForeignRoutes=no\n' >/etc/systemd/networkd.conf.d/portico.conf`,
 			"systemctl restart systemd-networkd"))
