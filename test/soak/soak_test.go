@@ -103,6 +103,7 @@ func (s *soak) run(length time.Duration, only *regexp.Regexp) {
 		s.news.stop()
 		s.owners.stop()
 	})
+	defer s.report() // however it ends
 	defer stop()
 
 	for round := 0; time.Since(s.record.begun) < length; round++ {
@@ -118,7 +119,6 @@ func (s *soak) run(length time.Duration, only *regexp.Regexp) {
 		s.suffer(f, nodes[s.rand.IntN(len(nodes))])
 	}
 	stop()
-	s.report()
 	s.unchanged(before)
 }
 
