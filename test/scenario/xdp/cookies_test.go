@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -40,17 +41,19 @@ func cookies(t *testing.T, n *edge.Node) (sent, good int) {
 	return x.Events["cookie_sent"], x.Events["cookie_good"]
 }
 
-// TestSYNFlood floods the VIP with SYNs of false senders, whom the servers
+// flood floods the VIP with SYNs of false senders, whom the servers
 // answer by the attacker. Clients connect all the while: by cookies, on the
 // node that balances and on those that it sends connections to.
-func TestSYNFlood(t *testing.T) {
-	e, owner, attacker := attacked(t)
+func flood(t *testing.T, e *edge.Edge, owner *edge.Node, attacker *lab.Node) {
 	const above = 5
+	held := e.Hold(10)
+	limit := regexp.MustCompile(`(?m)^syn_rate = .*\n`)
 	for _, n := range e.Nodes {
 		n.Sysctl("net.ipv4.ip_forward", "1")
 		n.Route(spoofed.String(), attackerAddr)
 		n.Output("ping", "-c", "1", "-W", "5", attackerAddr) // the way there is known
 		n.RewriteConfig(func(text string) string {
+			text = strings.Replace(limit.ReplaceAllString(text, ""), "[l4.shield]\n", "", 1)
 			return strings.Replace(text, "[[l4.service]]", fmt.Sprintf("[l4.shield]\nsyn_cookies = %d\n\n[[l4.service]]", above), 1)
 		})
 		n.Director.Reload()
@@ -66,9 +69,9 @@ func TestSYNFlood(t *testing.T) {
 	carried(t, owner, "xdp native")
 
 	ctx, stop := context.WithCancel(t.Context())
-	var flood sync.WaitGroup
+	var attack sync.WaitGroup
 	began := time.Now()
-	attacker.Do(func() { flood.Go(spoof(t, ctx, e.VIP())) })
+	attacker.Do(func() { attack.Go(spoof(t, ctx, e.VIP())) })
 	lab.Eventually(t, patience, "a flood at each node", func() error {
 		for _, n := range e.Nodes {
 			if sent, _ := cookies(t, n); sent < 100 {
@@ -86,8 +89,12 @@ func TestSYNFlood(t *testing.T) {
 	}
 	took := time.Since(began)
 	stop()
-	flood.Wait()
+	attack.Wait()
 	t.Logf("figure: %v; %d of them by cookies, %d half open after %v of the flood", tally, good, half, took)
+	held.WaitUsed(t)
+	if broken := held.Broken(); len(broken) > 0 {
+		t.Errorf("broken: %v", broken)
+	}
 	if tally.Answered != 200 || good == 0 {
 		t.Errorf("%v, %d by cookies", tally, good)
 	}

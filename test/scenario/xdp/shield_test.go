@@ -117,10 +117,16 @@ func TestDeniedNetwork(t *testing.T) {
 	})
 }
 
-// TestSYNLimit bounds by a reload what one source may open, while others and
-// connections that stand go on.
-func TestSYNLimit(t *testing.T) {
+// TestSYNs has one edge bound SYNs by either means.
+func TestSYNs(t *testing.T) {
 	e, owner, attacker := attacked(t)
+	t.Run("a limit for each source", func(t *testing.T) { limitSource(t, e, owner, attacker) })
+	t.Run("cookies in a flood", func(t *testing.T) { flood(t, e, owner, attacker) })
+}
+
+// limitSource bounds by a reload what one source may open, while others and
+// connections that stand go on.
+func limitSource(t *testing.T, e *edge.Edge, owner *edge.Node, attacker *lab.Node) {
 	held := e.Hold(10)
 	const rate = 5
 	owner.RewriteConfig(func(text string) string {
