@@ -125,7 +125,8 @@ func bounded(next http.Handler) http.Handler {
 
 // few serves so many requests at once, and so many a second, and sends the others
 // away: a director goes before all other programs of the node, and whoever asks
-// it should not be able to make use of that.
+// it should not be able to make use of that. Probes need no room: a program that
+// asks much and does not read may not make a node look dead.
 func few(most int, perSecond rate.Limit, burst int) func(http.Handler) http.Handler {
 	room, pace := make(chan struct{}, most), rate.NewLimiter(perSecond, burst)
 	return func(next http.Handler) http.Handler {
@@ -133,6 +134,10 @@ func few(most int, perSecond rate.Limit, burst int) func(http.Handler) http.Hand
 			if !pace.Allow() {
 				w.Header().Set("Retry-After", "1")
 				http.Error(w, "too many requests", http.StatusTooManyRequests)
+				return
+			}
+			if r.URL.Path == "/healthz" || r.URL.Path == "/ready" {
+				next.ServeHTTP(w, r)
 				return
 			}
 			within(room, "requests", w, r, next)

@@ -218,6 +218,34 @@ func TestWebQuestions(t *testing.T) {
 	become(200)
 }
 
+// TestWebRoom: requests are few at once, and who takes all the room leaves some
+// to probes.
+func TestWebRoom(t *testing.T) {
+	_, at := listening(t, admin.WebConfig{Token: token})
+	for range 32 {
+		c, err := net.Dial("tcp", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		fmt.Fprintf(c, "POST /api/v1/do HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nAuthorization: Bearer %s\r\nContent-Length: 2\r\n\r\n{", at, token)
+	}
+	get := func(path string) int {
+		status, _, _ := send(t, "GET", "http://"+at+path, "")
+		return status
+	}
+	for begin := time.Now(); get("/api/v1/x") != 503; time.Sleep(50 * time.Millisecond) {
+		if time.Since(begin) > 20*time.Second {
+			t.Fatal("there is room for more than 32")
+		}
+	}
+	for _, path := range []string{"/healthz", "/ready"} {
+		if status := get(path); status == 503 {
+			t.Errorf("%s: %d", path, status)
+		}
+	}
+}
+
 // TestWebBody: what follows the JSON is no part of an order, and is not ignored.
 func TestWebBody(t *testing.T) {
 	_, at := listening(t, admin.WebConfig{Token: token})
