@@ -11,7 +11,7 @@
 // processes are never ended, so that what they lose a little of at each fault
 // shows. A line a minute tells how it goes, a table at the end how it went.
 //
-//	PORTICO_SEED=N       draws the faults of an earlier run
-//	PORTICO_FAULTS=RE    only faults whose names match
-//	PORTICO_ROUTES=folder    manifests in place of the API server
+//	SEED=N           draws the faults of an earlier run
+//	FAULTS=RE        only faults whose names match
+//	ROUTES=folder    manifests in place of the API server
 package soak

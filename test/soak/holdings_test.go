@@ -35,7 +35,7 @@ const (
 // room is how much more there may be than before, in pools and caches, and by
 // the collector's pace: up to 64 goroutines of a proxy wait for connections once
 // there have been so many. Of what is not in it there may be none.
-var room = holding{descriptors: 12, goroutines: 64 + 12, threads: 15, memory: 48 << 10}
+var room = holding{descriptors: 12, goroutines: 64 + 12, threads: 15, memory: 32 << 10}
 
 // held is what processes and nodes have when nothing happens, by name.
 func (s *soak) held() (map[string]holding, error) {
