@@ -18,7 +18,8 @@ const (
 
 // Where things are in a frame of UDP over IPv4.
 const (
-	atSrcLow  = 14 + 14 // the lower half of the source's address
+	atSrc     = 14 + 12 // the source's address
+	atSrcLow  = 14 + 14 // the lower half of it
 	atID      = 14 + 4
 	atSrcPort = 14 + 20
 	frameSize = 60
@@ -127,6 +128,34 @@ func outBy(index int) asm.Instructions {
 		asm.FnRedirect.Call(),
 		asm.Return(),
 	}
+}
+
+// lookup is a program that looks each frame's flow up, of service 1, and drops
+// the frame if there is none.
+func lookup(t testing.TB, flows *ebpf.Map) *ebpf.Program {
+	t.Helper()
+	code := asm.Instructions{
+		asm.LoadMem(asm.R2, asm.R1, 0, asm.Word), // data
+		asm.LoadMem(asm.R3, asm.R1, 4, asm.Word), // its end
+		asm.Mov.Reg(asm.R4, asm.R2),
+		asm.Add.Imm(asm.R4, frameSize),
+		asm.JGT.Reg(asm.R4, asm.R3, "out"),
+		asm.LoadMem(asm.R3, asm.R2, atSrc, asm.Word),
+		asm.StoreMem(asm.RFP, -8, asm.R3, asm.Word),
+		asm.LoadMem(asm.R3, asm.R2, atSrcPort, asm.Half),
+		asm.StoreMem(asm.RFP, -4, asm.R3, asm.Half),
+		asm.StoreImm(asm.RFP, -2, 1, asm.Half),
+		asm.Mov.Reg(asm.R2, asm.RFP),
+		asm.Add.Imm(asm.R2, -8),
+		asm.LoadMapPtr(asm.R1, flows.FD()),
+		asm.FnMapLookupElem.Call(),
+		asm.JEq.Imm(asm.R0, 0, "out"),
+		// It is read, as who looks it up does, and is never 0.
+		asm.LoadMem(asm.R1, asm.R0, 0, asm.Word),
+		asm.JEq.Imm(asm.R1, 0, "out"),
+	}
+	code = append(code, verdict(xdpPass, "")...)
+	return program(t, "lookup", append(code, verdict(xdpDrop, "out")...))
 }
 
 // constant is a program that does the same with every frame.

@@ -21,7 +21,9 @@ const (
 )
 
 // BenchmarkProgram runs the program alone. Of each figure, what the generator
-// takes for itself is left out; its own is that of "nothing".
+// takes for itself is left out; its own is that of "nothing". Beside known flows
+// stands what one lookup of them takes by itself, which the program cannot do
+// without.
 func BenchmarkProgram(b *testing.B) {
 	nothing := newGenerator(b, into(b, constant(b, xdpPass)))
 	idle := course{Dst: ownMAC, Src: routerMAC, Mask: manyFlows - 1}
@@ -38,6 +40,8 @@ func BenchmarkProgram(b *testing.B) {
 			if before != uint64(flows) || d.remembered() != before {
 				b.Errorf("%d flows were new, then %d more: %s", before, d.remembered()-before, d.verdicts())
 			}
+			bare := walk(b, newGenerator(b, into(b, lookup(b, d.Flows4))), c)
+			b.ReportMetric(float64(bare-base)/manyFlows, "ns/lookup")
 			b.ReportMetric(float64(memory(b, d.Flows4))/2/manyFlows/float64(ebpf.MustPossibleCPU()), "B/flow")
 		})
 	}
@@ -47,7 +51,7 @@ func BenchmarkProgram(b *testing.B) {
 			d := newDirector(b, ownMAC, 1, 100, 2*manyFlows, map[string]any{"flood_rate": rate})
 			g := newGenerator(b, into(b, d.PorticoL4))
 			report(b, walk(b, g, course{Dst: ownMAC, Src: routerMAC, Mask: 1<<30 - 1}), base)
-			if d.sent() != d.total(d.Verdicts, 0)+rounds*manyFlows {
+			if d.sent() < rounds*manyFlows { // a run that a signal ended is run again
 				b.Errorf("not all were sent: %s", d.verdicts())
 			}
 		})
