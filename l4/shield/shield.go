@@ -82,26 +82,43 @@ func (s *Shield) tell() {
 // at once.
 func (s *Shield) Run(ctx context.Context, ready func()) error {
 	ready()
+	return s.watch(ctx, clocks())
+}
+
+// watch is Run by the given clocks. Orders end by the clock on the wall, as the
+// file has it; timers and who drops the packets count by a steady one. A node
+// without a clock of its own boots with a wrong one, which is set later: then
+// everything is told anew.
+func (s *Shield) watch(ctx context.Context, read func() instant) error {
+	told := read()
 	for {
-		var end <-chan time.Time
-		if next := s.expire(time.Now()); !next.IsZero() {
-			end = time.After(time.Until(next))
+		now := read()
+		by, set := told.set(now)
+		if set {
+			told = now
+			s.opt.Log.Info("the clock was set, denials end by the new time", "by", by)
+		}
+		wait := look
+		if next := s.expire(now.wall, set); !next.IsZero() {
+			wait = min(wait, next.Sub(now.wall))
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-end:
+		case <-time.After(wait):
 		case <-s.bell:
 		}
 	}
 }
 
-// expire takes off what has ended, and returns when more does.
-func (s *Shield) expire(now time.Time) (next time.Time) {
+// expire takes off what has ended, hands the list on where that is something
+// or anew says so, and returns when more ends.
+func (s *Shield) expire(now time.Time, anew bool) (next time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	left := s.orders.standing(now)
-	if len(left) < len(s.orders) {
+	ended := len(left) < len(s.orders)
+	if ended {
 		for n, o := range s.orders {
 			if o.over(now) {
 				s.opt.Log.Info("denial ended", "network", n.String(), "since", o.since)
@@ -112,6 +129,8 @@ func (s *Shield) expire(now time.Time) (next time.Time) {
 			s.opt.Log.Warn("denials are not written", "err", err)
 		}
 		s.orders = left
+	}
+	if ended || anew {
 		s.tell()
 	}
 	return left.next()
