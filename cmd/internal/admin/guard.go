@@ -58,6 +58,21 @@ func ours(host string, hosts []string) bool {
 	return slices.ContainsFunc(append([]string{"localhost"}, hosts...), func(known string) bool { return strings.EqualFold(known, host) })
 }
 
+// offered has refuse answer what would change something and is no route of the
+// API: that a path has no such method, or that there is no such path, is said
+// before anybody is asked for a token that would not help.
+func (w *Web) offered(refuse http.Handler) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if _, known := w.api.route(r); known || r.Method == http.MethodGet || r.Method == http.MethodHead {
+				next.ServeHTTP(rw, r)
+				return
+			}
+			refuse.ServeHTTP(rw, r)
+		})
+	}
+}
+
 // sameOrigin refuses what a page of another site has a browser send. JSON is
 // asked for because no form can send it.
 func sameOrigin(next http.Handler) http.Handler {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -185,18 +186,20 @@ func (w *Web) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/api/", w.api)
 	for _, r := range w.api.Routes() {
-		mux.Handle(r.pattern(), w.api)
+		if !strings.HasPrefix(r.Path, "/api/") {
+			mux.Handle(r.Path, w.api) // with any method: the API says which it has
+		}
 	}
 	mux.Handle("/debug/", debug(w.current))
 	if w.dashboard != nil {
 		mux.Handle("/", w.dashboard)
 	} else {
-		mux.HandleFunc("/{$}", w.index)
+		mux.HandleFunc("GET /{$}", w.index)
 	}
 	// The first in the list sees a request first.
 	h := http.Handler(mux)
 	for _, wrap := range slices.Backward([]func(http.Handler) http.Handler{
-		few(webRequests, webRate, webBurst), headers, w.knownHost, sameOrigin, w.authorised, bounded, w.unhurried,
+		few(webRequests, webRate, webBurst), headers, w.knownHost, bounded, w.offered(mux), sameOrigin, w.authorised, w.unhurried,
 	}) {
 		h = wrap(h)
 	}

@@ -28,6 +28,7 @@ func listening(t *testing.T, c admin.WebConfig) (w *admin.Web, base string) {
 	admin.HandleGet(api, "/api/v1/x", "Reads.", func(*http.Request) (order, error) { return order{"x"}, nil })
 	admin.HandleQuestion(api, "/api/v1/ask", "Asks.", func(_ context.Context, o order) (order, error) { return o, nil })
 	admin.HandleOrder(api, "/api/v1/do", "Orders.", func(context.Context, order) error { return nil })
+	api.Handle("/metrics", "Samples.", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	w = admin.NewWeb(log, api, nil)
 	c.Listen = freeAddress(t)
 	w.Set(c)
@@ -123,7 +124,6 @@ func TestWebTrust(t *testing.T) {
 		{"nor by another scheme", "POST", "/api/v1/do", admin.WebConfig{Token: token}, []string{"Content-Type", json, "Authorization", "Basic " + token}, 401, "Bearer"},
 		{"with it they are taken", "POST", "/api/v1/do", admin.WebConfig{Token: token}, []string{"Content-Type", json, "Authorization", bearer}, 204, ""},
 		{"but not from another site", "POST", "/api/v1/do", admin.WebConfig{Token: token}, []string{"Content-Type", json, "Authorization", bearer, "Sec-Fetch-Site", "cross-site"}, 403, ""},
-		{"what nobody knows is an order", "DELETE", "/api/v1/x", admin.WebConfig{}, nil, 403, "admin.token_file"},
 		{"debug is shut", "GET", "/debug/pprof/", admin.WebConfig{}, nil, 404, "admin.debug"},
 		{"unless opened", "GET", "/debug/pprof/", admin.WebConfig{Debug: true}, nil, 200, "goroutine"},
 		{"variables as well", "GET", "/debug/vars", admin.WebConfig{Debug: true}, nil, 200, "memstats"},
@@ -138,6 +138,37 @@ func TestWebTrust(t *testing.T) {
 				t.Error("the answer shows the token")
 			}
 		})
+	}
+}
+
+// TestWebMethods: a method that a path has not is told, whoever asks, and needs
+// neither token nor JSON.
+func TestWebMethods(t *testing.T) {
+	_, at := listening(t, admin.WebConfig{Token: token, TokenFile: "/etc/t", Debug: true})
+	for _, c := range []struct {
+		method, path string
+		status       int
+		allow        string
+	}{
+		{"PUT", "/metrics", 405, "GET, HEAD"},
+		{"POST", "/metrics", 405, "GET, HEAD"},
+		{"DELETE", "/api/v1/x", 405, "GET, HEAD"},
+		{"POST", "/api/v1/x", 405, "GET, HEAD"},
+		{"GET", "/api/v1/do", 405, "POST"},
+		{"HEAD", "/api/v1/do", 405, "POST"},
+		{"PUT", "/api/v1/do", 405, "POST"},
+		{"GET", "/api/v1/ask", 405, "POST"},
+		{"PUT", "/", 405, "GET, HEAD"},
+		{"POST", "/debug/vars", 405, "GET, HEAD"},
+		{"HEAD", "/metrics", 200, ""},
+		{"PUT", "/nothing", 404, ""},
+		{"POST", "/api/v1/nothing", 404, ""},
+		{"GET", "/nothing", 404, ""},
+	} {
+		status, body, h := send(t, c.method, "http://"+at+c.path, "x")
+		if status != c.status || h.Get("Allow") != c.allow || strings.Contains(body, "/etc/t") {
+			t.Errorf("%s %s: %d, Allow: %s, %s", c.method, c.path, status, h.Get("Allow"), body)
+		}
 	}
 }
 
