@@ -101,7 +101,7 @@ func (r *runner) open(ctx context.Context) {
 		}
 		// The new one accepts before the old one stops: both do so on the
 		// same socket, so no connection is refused in between.
-		r.entries[e.Name] = r.serve(ctx, &r.begun, e, r.serveEntry(e))
+		r.entries[e.Name] = r.serve(ctx, &r.begun, e, r.serveEntry(ctx, e))
 		r.l.log.Info("entrypoint listens", "entrypoint", e.Name, "listen", e.Listen)
 		if old != nil {
 			old.stop(proxy.ErrReplaced)
@@ -202,7 +202,7 @@ func (r *runner) serve(ctx context.Context, group *sync.WaitGroup, e Entrypoint,
 	return s
 }
 
-func (r *runner) serveEntry(e Entrypoint) func(context.Context, net.Listener) error {
+func (r *runner) serveEntry(ctx context.Context, e Entrypoint) func(context.Context, net.Listener) error {
 	p := proxy.Entrypoint{
 		Name:           e.Name,
 		TLS:            r.tlsConfig(e.TLS, e.HTTP.protocols()),
@@ -216,16 +216,19 @@ func (r *runner) serveEntry(e Entrypoint) func(context.Context, net.Listener) er
 		return func(ctx context.Context, l net.Listener) error { return r.l.engine.Serve(ctx, l, p) }
 	}
 	p.ResetKey = r.keyOfResets()
-	return func(ctx context.Context, l net.Listener) error { return r.serveBoth(ctx, l, e.Listen, p) }
+	// Here, so that who is told that we are ready finds it.
+	pc, err := r.l.packets(context.WithoutCancel(ctx), e.Listen)
+	return func(ctx context.Context, l net.Listener) error {
+		if err != nil {
+			l.Close()
+			return err
+		}
+		return r.serveBoth(ctx, l, pc, p)
+	}
 }
 
 // serveBoth serves TCP, and HTTP/3 at the same port of UDP.
-func (r *runner) serveBoth(ctx context.Context, l net.Listener, listen string, p proxy.Entrypoint) error {
-	pc, err := r.l.packets(ctx, listen)
-	if err != nil {
-		l.Close()
-		return err
-	}
+func (r *runner) serveBoth(ctx context.Context, l net.Listener, pc net.PacketConn, p proxy.Entrypoint) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return r.l.engine.Serve(ctx, l, p) })
 	group.Go(func() error { return r.l.engine.ServeHTTP3(ctx, pc, p) })
@@ -264,7 +267,7 @@ func (r *runner) drain(ctx context.Context) <-chan struct{} {
 		b.Caps.Requests = 1
 		r.l.engine.SetBounds(b)
 		for _, s := range r.entries {
-			r.late = append(r.late, r.serve(ctx, &r.group, s.entry, r.serveEntry(s.entry)))
+			r.late = append(r.late, r.serve(ctx, &r.group, s.entry, r.serveEntry(ctx, s.entry)))
 		}
 	}
 	r.stopEntries()
