@@ -74,6 +74,10 @@ const (
 	webHead = 16 << 10
 	// webTime is what a request may take in all, debugTime a profile of minutes.
 	webTime, debugTime = 30 * time.Second, 5 * time.Minute
+	// webIdle is how long a connection may wait for its next request: longer than
+	// a dashboard's next question takes, and no longer than others can wait for
+	// its place.
+	webIdle = 10 * time.Second
 	// rebind is when an address that was taken is tried again.
 	rebind = time.Second
 )
@@ -160,7 +164,7 @@ func (w *Web) listen(ctx context.Context, address string) error {
 	srv := &http.Server{
 		Handler:           w.handler(),
 		ReadHeaderTimeout: 5 * time.Second,
-		IdleTimeout:       time.Minute,
+		IdleTimeout:       webIdle,
 		MaxHeaderBytes:    webHead,
 		ErrorLog:          slog.NewLogLogger(w.log.Handler(), slog.LevelDebug),
 	}
@@ -178,7 +182,7 @@ func (w *Web) listen(ctx context.Context, address string) error {
 	})
 	defer follower.Wait()
 	defer stop()
-	return serve(ctx, srv, netutil.LimitListener(l, webConns))
+	return serve(ctx, srv, netutil.LimitListener(perSource(l, sourceConns), webConns))
 }
 
 // handler is everything that is answered, behind what keeps strangers out.
