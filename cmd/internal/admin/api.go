@@ -140,23 +140,22 @@ func HandleOrder[T any](a *API, path, summary string, order func(context.Context
 // ForwardGet answers GET path with what the process on socket answers, an A.
 func ForwardGet[A any](a *API, path, summary, socket string) {
 	r := Route{Method: http.MethodGet, Path: path, Summary: summary, Answer: reflect.TypeFor[A]()}
-	a.add(r, a.forward(socket))
+	a.add(r, a.forward(socket, forwardTime))
 }
 
 // ForwardQuestion has the process on socket answer POST path.
 func ForwardQuestion[Q, A any](a *API, path, summary, socket string) {
-	a.add(question[Q, A](path, summary), a.forward(socket))
+	a.add(question[Q, A](path, summary), a.forward(socket, forwardTime))
 }
 
 // forwardTime is how long the process on the other socket may take: less than
 // webTime, after which nobody could be told.
 const forwardTime = webTime - 5*time.Second
 
-// errSilent says that the process is there, and stuck.
-var errSilent = fmt.Errorf("portico does not answer within %v: journalctl says why", forwardTime)
-
-// forward passes requests on to the process on socket.
-func (a *API) forward(socket string) http.HandlerFunc {
+// forward passes requests on to the process on socket, which may take so long to
+// answer.
+func (a *API) forward(socket string, most time.Duration) http.HandlerFunc {
+	silent := fmt.Errorf("portico does not answer within %v: journalctl says why", most)
 	var d net.Dialer
 	p := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -183,7 +182,7 @@ func (a *API) forward(socket string) http.HandlerFunc {
 		},
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeoutCause(r.Context(), forwardTime, errSilent)
+		ctx, cancel := context.WithTimeoutCause(r.Context(), most, silent)
 		defer cancel()
 		p.ServeHTTP(w, r.WithContext(ctx))
 	}

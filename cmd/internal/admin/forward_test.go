@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -65,27 +64,5 @@ func TestForward(t *testing.T) {
 	}
 	if err := admin.Ask(t.Context(), socket, "/ask", order{"bad"}, &got); err == nil || err.Error() != "bad is bad" {
 		t.Errorf("the client is told %v", err)
-	}
-}
-
-// TestForwardSilence: of a process that is stuck it is told, while there is time
-// to tell.
-func TestForwardSilence(t *testing.T) {
-	t.Parallel()
-	socket := filepath.Join(t.TempDir(), "s")
-	l, err := net.Listen("unix", socket) // and nobody accepts
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	log := slog.New(slog.DiscardHandler)
-	front := admin.NewAPI(log)
-	admin.ForwardGet[string](front, "/api/v1/x", "", socket)
-	w, at := admin.NewWeb(log, front, nil), freeAddress(t)
-	w.Set(admin.WebConfig{Listen: at})
-	run(t, w.Run)
-	answering(t, at)
-	if code, text, _ := send(t, "GET", "http://"+at+"/api/v1/x", ""); code != 503 || !strings.Contains(text, "does not answer") {
-		t.Errorf("%d %s", code, text)
 	}
 }
