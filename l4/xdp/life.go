@@ -184,8 +184,12 @@ func (l *life) load(r request) (*program, error) {
 		return nil, err
 	}
 	p := &program{tag: layout(spec), sizes: r.sizes, tunables: r.tunables}
-	if p.kernel, p.prog, err = l.pins.open(spec, p.tag); err != nil {
+	var lost error
+	if p.kernel, p.prog, lost, err = l.pins.open(spec, p.tag); err != nil {
 		return nil, err
+	}
+	if lost != nil {
+		l.log.Warn("maps are damaged and made anew, known connections are forgotten", "err", lost)
 	}
 	if p.names, err = namesOf(spec); err != nil {
 		return nil, errors.Join(err, p.close())

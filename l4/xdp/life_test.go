@@ -14,6 +14,7 @@ import (
 	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
 
+	"github.com/portico-lb/portico/bpf"
 	"github.com/portico-lb/portico/l4"
 	"github.com/portico-lb/portico/test/lab"
 )
@@ -51,6 +52,13 @@ func (d *director) configure(c l4.Choice, flows int) {
 		XDP: l4.XDP{Choice: c, Fence: time.Minute, Flows: flows}, Services: true,
 		Of: map[netip.Addr]string{netip.MustParseAddr("192.0.2.10"): "eth0"},
 	})
+}
+
+// limitSYNs has another program be needed.
+func (d *director) limitSYNs() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.cfg.Shield = l4.Shield{SYNRate: 1 << 10, SYNBurst: 1 << 10}
 }
 
 const oneService = `
@@ -160,6 +168,36 @@ func TestLife(t *testing.T) {
 		}
 		if got := strings.Count(d.log.String(), "maps of another layout"); got != 2 {
 			t.Errorf("maps made anew %d times, want 2:\n%s", got, d.log)
+		}
+	})
+
+	t.Run("maps that are not all there are made anew", func(t *testing.T) {
+		next := func() { d.restart(); d.configure(l4.ByXDP, 1<<11) }
+		next()
+		d.follow(t)
+		// By the next process, and by one that has to load another program.
+		for n, load := range []func(){next, d.limitSYNs} {
+			if err := os.Remove(d.pins.path(d.life.open.tag, bpf.L4MapFlows4)); err != nil {
+				t.Fatal(err)
+			}
+			load()
+			for range 2 {
+				if again := d.follow(t); len(again.Services) != 1 || len(again.Backends) != 2 {
+					t.Errorf("the maps hold\n%s", again)
+				}
+			}
+			if now, attached := d.linkID(t); now != id || !attached {
+				t.Errorf("link %d was %d, attached %v", now, id, attached)
+			}
+			var f bpf.L4Fence
+			if err := d.life.open.Fence.Lookup(uint32(0), &f); err != nil || f.BeatNs == 0 {
+				t.Errorf("fence %+v, %v", f, err)
+			}
+			next()
+			d.follow(t)
+			if got := strings.Count(d.log.String(), "maps are damaged"); got != n+1 {
+				t.Errorf("said %d times, want %d:\n%s", got, n+1, d.log)
+			}
 		}
 	})
 

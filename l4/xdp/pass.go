@@ -67,7 +67,7 @@ func (p *Plane) follow(cfg Config, before l4.State, o *outcome) error {
 		return o.demanded()
 	}
 	// Before a packet meets the program: an attack does not wait.
-	shield := errors.Join(p.life.tune(tune(cfg.Shield)), p.deny(cfg.Fence))
+	shield := errors.Join(p.life.tune(tune(cfg.Shield), cfg.Fence), p.deny(cfg.Fence))
 	if o.refused, err = p.life.attach(cfg, links); err != nil {
 		return err
 	}

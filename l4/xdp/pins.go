@@ -85,27 +85,17 @@ func (p Pins) layouts() ([]string, error) {
 }
 
 // open adopts the maps of a layout, or makes them where there are none, and
-// loads the program.
-func (p Pins) open(spec *ebpf.CollectionSpec, tag string) (k *kernel, prog *ebpf.Program, err error) {
-	have := map[string]*ebpf.Map{}
-	defer func() {
-		for _, m := range have {
-			_ = m.Close() // the collection has its own
-		}
-	}()
-	_, err = os.Stat(p.path(tag))
-	adopted := err == nil
-	if adopted {
-		for name := range spec.Maps {
-			if !outlives(name) {
-				continue
-			}
-			if have[name], err = ebpf.LoadPinnedMap(p.path(tag, name), nil); err != nil {
-				delete(have, name)
-				return nil, nil, fmt.Errorf("adopt map %s: %w", name, err)
-			}
-		}
+// loads the program. Where some of them are missing all are made, and lost says
+// which one is.
+func (p Pins) open(spec *ebpf.CollectionSpec, tag string) (k *kernel, prog *ebpf.Program, lost, err error) {
+	have, err := p.adopt(spec, tag)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ebpf.ErrMapIncompatible) {
+		lost, err = err, nil
 	}
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	defer closeMaps(have) // the collection has its own
 	// The kernel looks at the program for longer than a realtime thread may go
 	// without a pause.
 	var c *ebpf.Collection
@@ -114,19 +104,52 @@ func (p Pins) open(spec *ebpf.CollectionSpec, tag string) (k *kernel, prog *ebpf
 		return err
 	})
 	if err != nil {
-		return nil, nil, cure(err)
+		return nil, nil, nil, cure(err)
 	}
 	defer c.Close()
-	if !adopted {
-		if err := p.pin(c, tag); err != nil {
-			return nil, nil, err
-		}
+	switch {
+	case lost != nil:
+		err = p.repin(c, tag)
+	case have == nil:
+		err = p.pin(c, tag)
+	}
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	for name := range spec.Programs { // there is one
 		prog = c.DetachProgram(name)
 	}
 	k, err = newKernel(c, spec)
-	return k, prog, err
+	return k, prog, lost, err
+}
+
+// adopt returns the maps of a layout, nil where it does not stand.
+func (p Pins) adopt(spec *ebpf.CollectionSpec, tag string) (map[string]*ebpf.Map, error) {
+	if _, err := os.Stat(p.path(tag)); err != nil {
+		return nil, nil
+	}
+	have := map[string]*ebpf.Map{}
+	for name, want := range spec.Maps {
+		if !outlives(name) {
+			continue
+		}
+		m, err := ebpf.LoadPinnedMap(p.path(tag, name), nil)
+		if err == nil {
+			have[name] = m
+			err = want.Compatible(m)
+		}
+		if err != nil {
+			closeMaps(have)
+			return nil, fmt.Errorf("adopt map %s: %w", name, err)
+		}
+	}
+	return have, nil
+}
+
+func closeMaps(all map[string]*ebpf.Map) {
+	for _, m := range all {
+		_ = m.Close() // nothing was written by it
+	}
 }
 
 // pin makes a layout's directory, whole or not at all.
@@ -138,15 +161,36 @@ func (p Pins) pin(c *ebpf.Collection, tag string) error {
 	if err := os.Mkdir(beside, 0o700); err != nil {
 		return err
 	}
+	if err := pinMaps(c, beside); err != nil {
+		return err
+	}
+	return os.Rename(beside, p.path(tag))
+}
+
+// repin puts other maps in the place of a layout's. Its links stay: they hold
+// the program that runs. Who is stopped in the middle leaves too few maps again.
+func (p Pins) repin(c *ebpf.Collection, tag string) error {
+	for name := range c.Maps {
+		if !outlives(name) {
+			continue
+		}
+		if err := os.Remove(p.path(tag, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return pinMaps(c, p.path(tag))
+}
+
+func pinMaps(c *ebpf.Collection, dir string) error {
 	for name, m := range c.Maps {
 		if !outlives(name) {
 			continue
 		}
-		if err := m.Pin(filepath.Join(beside, name)); err != nil {
+		if err := m.Pin(filepath.Join(dir, name)); err != nil {
 			return fmt.Errorf("pin map %s: %w", name, err)
 		}
 	}
-	return os.Rename(beside, p.path(tag))
+	return nil
 }
 
 // A pinned link is one that holds a program on an interface.

@@ -53,23 +53,24 @@ func (t tunables) set(spec *ebpf.CollectionSpec) error {
 
 // tune has a program with other tunables, if they are others, ready for the
 // exchange with the one that runs: maps and known connections stay.
-func (l *life) tune(t tunables) error {
+func (l *life) tune(t tunables, limit time.Duration) error {
 	have := l.open
 	if have.tunables == t {
 		return have.untuned
 	}
-	next, err := l.load(request{sizes: have.sizes, tunables: t})
+	next, err := l.load(request{sizes: have.sizes, tunables: t, limit: limit})
 	if err != nil {
 		have.tunables, have.untuned = t, fmt.Errorf("the shield stays as it was: %w", err)
 		return have.untuned
 	}
 	l.mu.Lock()
 	l.open = next
+	err = next.beat(limit) // its maps are others where those were damaged
 	l.mu.Unlock()
 	for _, h := range l.held {
 		h.ours = false
 	}
-	return errors.Join(have.close(), have.prog.Close())
+	return errors.Join(err, have.close(), have.prog.Close())
 }
 
 // denying has the program ask its list of denied networks, or not, from now on.
