@@ -40,14 +40,25 @@ func TestReadKernel(t *testing.T) {
 
 func TestSysctlFiles(t *testing.T) {
 	got := sysctlFiles(machine(map[string]string{
-		"usr/lib/sysctl.d/50-default.conf": "net.ipv4.conf.all.rp_filter = 2\n-net.ipv4.conf.*.rp_filter=2\n",
-		"etc/sysctl.d/50-default.conf":     "# stands for the one above\nnet.ipv4.conf.all.arp_ignore=0\n",
-		"etc/sysctl.d/60-k8s.conf":         "net/ipv4/conf/eth0.10/arp_ignore = 1\n; a remark\n",
-		"etc/sysctl.conf":                  "net.ipv4.conf.all.arp_ignore=2\n",
+		"usr/lib/sysctl.d/50-default.conf":       "net.ipv4.conf.all.rp_filter = 2\n-net.ipv4.conf.all.arp_announce=2\n",
+		"etc/sysctl.d/50-default.conf":           "# stands for the one above\nnet.ipv4.conf.all.arp_ignore=0\n",
+		"usr/local/lib/sysctl.d/55-site.conf":    "-kernel.panic=10\n-kernel.sysrq\n",
+		"etc/sysctl.d/60-k8s.conf":               "net/ipv4/conf/eth0.10/arp_ignore = 1\nnet.ipv4.conf.eth0/11.arp_ignore = 2\n; a remark\n",
+		"etc/sysctl.d/70-globs.conf":             "net.ipv4.conf.*.arp_ignore = 3\n-net.ipv4.conf.eth1.arp_ignore\nnet.ipv4.conf.eth[2-9].arp_ignore=4\nnet.ipv4.conf.[.arp_ignore=5\n",
+		"etc/sysctl.conf":                        "net.ipv4.conf.all.arp_ignore=2\n",
+		"proc/sys/net/ipv4/conf/all/arp_ignore":  "0",
+		"proc/sys/net/ipv4/conf/lo/arp_ignore":   "0",
+		"proc/sys/net/ipv4/conf/eth1/arp_ignore": "0",
+		"proc/sys/net/ipv4/conf/eth2/arp_ignore": "0",
 	}))
+	const globs = "/etc/sysctl.d/70-globs.conf"
 	want := map[string]fileSetting{
-		"net/ipv4/conf/all/arp_ignore":     {"/etc/sysctl.conf", "2"},
-		"net/ipv4/conf/eth0.10/arp_ignore": {"/etc/sysctl.d/60-k8s.conf", "1"},
+		"kernel/panic":                     {"/usr/local/lib/sysctl.d/55-site.conf", "kernel.panic", "10"},
+		"net/ipv4/conf/all/arp_ignore":     {"/etc/sysctl.conf", "net.ipv4.conf.all.arp_ignore", "2"},
+		"net/ipv4/conf/lo/arp_ignore":      {globs, "net.ipv4.conf.*.arp_ignore", "3"},
+		"net/ipv4/conf/eth2/arp_ignore":    {globs, "net.ipv4.conf.eth[2-9].arp_ignore", "4"},
+		"net/ipv4/conf/eth0.10/arp_ignore": {"/etc/sysctl.d/60-k8s.conf", "net/ipv4/conf/eth0.10/arp_ignore", "1"},
+		"net/ipv4/conf/eth0.11/arp_ignore": {"/etc/sysctl.d/60-k8s.conf", "net.ipv4.conf.eth0/11.arp_ignore", "2"},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(fileSetting{})); diff != "" {
 		t.Error(diff)

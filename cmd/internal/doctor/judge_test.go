@@ -109,7 +109,11 @@ func TestJudgeSysctl(t *testing.T) {
 		{"loose wins", judgeSysctl(sysctlFacts{interfaces: eth0, values: map[string]int{"net/ipv4/conf/eth0/rp_filter": 1, "net/ipv4/conf/all/rp_filter": 2}}), "ok settings suit direct routing on eth0"},
 		{"taken back", judgeSysctl(sysctlFacts{interfaces: eth0, runs: true, values: own(with("net/ipv4/conf/all/arp_ignore", 0))}), "fail arp_ignore of eth0 is 0, though the director sets it to 1"},
 		{"not yet set", judgeSysctl(sysctlFacts{interfaces: eth0, values: own(with("net/ipv4/conf/all/arp_ignore", 0))}), "ok settings suit direct routing on eth0"},
-		{"a file", judgeSysctl(sysctlFacts{interfaces: eth0, files: map[string]fileSetting{"net/ipv4/conf/all/arp_announce": {"/etc/sysctl.d/k8s.conf", "0"}}}), "warn /etc/sysctl.d/k8s.conf sets net.ipv4.conf.all.arp_announce to 0"},
+		{"a file", judgeSysctl(sysctlFacts{interfaces: eth0, files: map[string]fileSetting{"net/ipv4/conf/all/arp_announce": {"/etc/sysctl.d/k8s.conf", "net.ipv4.conf.all.arp_announce", "0"}}}), "warn /etc/sysctl.d/k8s.conf sets net.ipv4.conf.all.arp_announce to 0"},
+		{"a pattern of a file", judgeSysctl(sysctlFacts{interfaces: eth0, files: map[string]fileSetting{
+			"net/ipv4/conf/all/arp_ignore":  {"/etc/sysctl.d/k8s.conf", "net.ipv4.conf.*.arp_ignore", "0"},
+			"net/ipv4/conf/eth0/arp_ignore": {"/etc/sysctl.d/k8s.conf", "net.ipv4.conf.*.arp_ignore", "0"},
+		}}), "warn /etc/sysctl.d/k8s.conf sets net.ipv4.conf.*.arp_ignore to 0"},
 		{"nat", judgeSysctl(sysctlFacts{interfaces: eth0, nat: true, values: map[string]int{"net/ipv4/ip_forward": 0}}), "fail net.ipv4.ip_forward is 0"},
 		{"direct routing forwards nothing", judgeSysctl(sysctlFacts{interfaces: eth0, values: map[string]int{"net/ipv4/ip_forward": 0}}), "ok settings suit direct routing on eth0"},
 		{"sloppy", judgeSysctl(sysctlFacts{interfaces: eth0, mh: true, runs: true, values: with("net/ipv4/vs/sloppy_tcp", 0)}), "warn net.ipv4.vs.sloppy_tcp is 0, though the director sets it to 1"},

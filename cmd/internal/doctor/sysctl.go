@@ -30,7 +30,8 @@ type sysctlFacts struct {
 	files map[string]fileSetting
 }
 
-type fileSetting struct{ file, value string }
+// A fileSetting is a line; name is what it says, which may be a pattern.
+type fileSetting struct{ file, name, value string }
 
 // checkSysctl: the kernel's settings for direct routing, and for many clients.
 func checkSysctl(_ context.Context, n *Node) []Finding {
@@ -65,32 +66,69 @@ func (f sysctlFacts) keys() []string {
 	return keys
 }
 
+// sysctlDirs are the folders of sysctl.d(5), the most important last.
+var sysctlDirs = []string{"usr/lib/sysctl.d", "usr/local/lib/sysctl.d", "run/sysctl.d", "etc/sysctl.d"}
+
 // sysctlFiles reads what a boot, or `sysctl --system`, sets: files of the same
-// name stand for one another, the later name wins (sysctl.d(5)).
+// name stand for one another, the later name wins. What has a pattern for a name
+// sets all that it matches, but what is set or excluded by its own name
+// (sysctl.d(5)).
 func sysctlFiles(files fs.FS) map[string]fileSetting {
 	named := map[string]string{}
-	for _, dir := range []string{"usr/lib/sysctl.d", "run/sysctl.d", "etc/sysctl.d"} {
+	for _, dir := range sysctlDirs {
 		matches, _ := fs.Glob(files, dir+"/*.conf") // the pattern is sound
 		for _, m := range matches {
 			named[path.Base(m)] = m
 		}
 	}
 	named["99-sysctl.conf"] = cmp.Or(named["99-sysctl.conf"], "etc/sysctl.conf")
-	out := map[string]fileSetting{}
+	out, excluded, wide := map[string]fileSetting{}, map[string]bool{}, map[string]fileSetting{}
 	for _, base := range slices.Sorted(maps.Keys(named)) {
 		eachLine(files, named[base], func(line string) {
-			key, value, ok := strings.Cut(line, "=")
-			key = strings.TrimPrefix(strings.TrimSpace(key), "-")
-			if !ok || strings.HasPrefix(key, "#") || strings.HasPrefix(key, ";") {
+			name, value, sets := strings.Cut(line, "=")
+			name = strings.TrimSpace(name)
+			if name == "" || name[0] == '#' || name[0] == ';' {
 				return
 			}
-			if !strings.Contains(key, "/") { // the first separator says which it is
-				key = strings.ReplaceAll(key, ".", "/")
+			name, marked := strings.CutPrefix(name, "-") // with a value it has errors ignored
+			key, s := sysctlKey(name), fileSetting{"/" + named[base], name, strings.TrimSpace(value)}
+			switch {
+			case sets && strings.ContainsAny(key, "*?["):
+				for _, m := range sysctlMatches(files, key) {
+					wide[m] = s
+				}
+			case sets:
+				out[key] = s
+			case marked:
+				excluded[key] = true
 			}
-			out[key] = fileSetting{"/" + named[base], strings.TrimSpace(value)}
 		})
 	}
+	for key, s := range wide {
+		if _, set := out[key]; !set && !excluded[key] {
+			out[key] = s
+		}
+	}
 	return out
+}
+
+// sysctlKey is the path of a name, whose first separator says whether the other
+// one stands for itself: net.ipv4.conf.eth0/10 and net/ipv4/conf/eth0.10 are one.
+func sysctlKey(name string) string {
+	if i := strings.IndexAny(name, "./"); i < 0 || name[i] == '/' {
+		return name
+	}
+	return strings.NewReplacer(".", "/", "/", ".").Replace(name)
+}
+
+// sysctlMatches are the keys of this machine that a pattern matches.
+func sysctlMatches(files fs.FS, pattern string) []string {
+	const root = "proc/sys/"
+	matches, _ := fs.Glob(files, root+pattern) // a bad pattern matches nothing
+	for i, m := range matches {
+		matches[i] = strings.TrimPrefix(m, root)
+	}
+	return matches
 }
 
 func judgeSysctl(f sysctlFacts) []Finding {
@@ -148,8 +186,8 @@ func (f sysctlFacts) arp(iface, name string, want int, why string) []Finding {
 			fmt.Sprintf("sysctl -w net.ipv4.conf.all.%s=%d", name, want)))
 	}
 	for _, key := range []string{all, own} {
-		if s, set := f.files[key]; set && s.value != strconv.Itoa(want) {
-			out = append(out, warn(fmt.Sprintf("%s sets %s to %s", s.file, strings.ReplaceAll(key, "/", "."), s.value), "the next `sysctl --system` takes back what the director set, and "+why,
+		if s, set := f.files[key]; set && s.value != strconv.Itoa(want) && (key == all || s != f.files[all]) { // a line with a pattern once
+			out = append(out, warn(fmt.Sprintf("%s sets %s to %s", s.file, s.name, s.value), "the next `sysctl --system` takes back what the director set, and "+why,
 				"sed -i '/"+name+"/d' "+s.file))
 		}
 	}
