@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,24 +37,16 @@ func NewAlone(p *Plane) *Alone {
 	}
 }
 
-// Read returns what the program carries.
+// Read returns what the program carries, or while it is being loaded, what it
+// will: who asks at that time has nothing to put right.
 func (a *Alone) Read() (l4.State, error) {
-	h, err := a.plane.holding()
+	services, err := a.plane.services()
 	if err != nil {
 		return l4.State{}, err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s := l4.State{Sysctls: maps.Clone(a.sysctls), Timeouts: a.timeouts}
-	for k, service := range h.Services {
-		v := l4.VirtualService{Key: k, Scheduler: "mh", Flags: service.Flags}
-		for _, id := range h.of(service.ID) {
-			b := h.Backends[id]
-			v.Destinations = append(v.Destinations, l4.Destination{Addr: b.Server, Forward: l4.DirectRoute, Weight: b.Weight})
-		}
-		s.Services = append(s.Services, v)
-	}
-	return s, nil
+	return l4.State{Sysctls: maps.Clone(a.sysctls), Timeouts: a.timeouts, Services: services}, nil
 }
 
 // errStandby is what to do about a service that needs IPVS.
@@ -78,10 +71,37 @@ func (a *Alone) Apply(op l4.Op) error {
 	return nil
 }
 
-// holding returns what the maps hold; nothing where there are none.
-func (p *Plane) holding() (Holding, error) {
+// services returns those that the maps hold, or are to hold when there are maps.
+func (p *Plane) services() (all []l4.VirtualService, err error) {
 	p.work.Lock()
 	defer p.work.Unlock()
+	if p.loading {
+		for _, v := range p.want.Services {
+			if unable(v) == "" {
+				v.Destinations = slices.Clone(v.Destinations) // for who asks to change
+				all = append(all, v)
+			}
+		}
+		return all, nil
+	}
+	h, err := p.holds()
+	if err != nil {
+		return nil, err
+	}
+	for k, service := range h.Services {
+		v := l4.VirtualService{Key: k, Scheduler: "mh", Flags: service.Flags}
+		for _, id := range h.of(service.ID) {
+			b := h.Backends[id]
+			v.Destinations = append(v.Destinations, l4.Destination{Addr: b.Server, Forward: l4.DirectRoute, Weight: b.Weight})
+		}
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+// holds returns what the maps hold; nothing where there are none. p.work is
+// held.
+func (p *Plane) holds() (Holding, error) {
 	if p.life.open == nil {
 		return newHolding(), nil
 	}

@@ -89,6 +89,13 @@ func (d *director) follow(t *testing.T) (holds Holding) {
 	return holds
 }
 
+// holding is what the maps hold.
+func (d *director) holding() (Holding, error) {
+	d.work.Lock()
+	defer d.work.Unlock()
+	return d.holds()
+}
+
 // linkID is the link that holds the program of eth0, and whether there is one.
 func (d *director) linkID(t *testing.T) (id link.ID, attached bool) {
 	t.Helper()
@@ -335,6 +342,18 @@ func TestLoadsBeside(t *testing.T) {
 	if got := d.Carrier(key80); got != (l4.Carrier{Dataplane: "ipvs", Reason: "eth0: the program is being loaded"}) {
 		t.Errorf("carried by %+v", got)
 	}
+	alone := NewAlone(d.Plane)
+	toDo := func() []l4.Op {
+		have, err := alone.Read()
+		if err != nil {
+			t.Error(err)
+		}
+		have.Timeouts = l4.Timeouts{}
+		return l4.Diff(have, want, func(l4.Key) bool { return true })
+	}
+	if ops := toDo(); len(ops) > 0 {
+		t.Errorf("while the program is being loaded there is to do: %v", ops)
+	}
 	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() { load(ctx) })
@@ -344,6 +363,9 @@ func TestLoadsBeside(t *testing.T) {
 	d.follow(t)
 	if got := d.Carrier(key80); got != (l4.Carrier{Dataplane: "xdp", Mode: Native}) {
 		t.Errorf("carried by %+v", got)
+	}
+	if ops := toDo(); len(ops) > 0 {
+		t.Errorf("and thereafter: %v", ops)
 	}
 	if strings.Contains(d.log.String(), "no XDP on an interface") {
 		t.Errorf("a program that is on its way is no reason to worry:\n%s", d.log)

@@ -26,7 +26,7 @@ func (p *Plane) pass(before l4.State) error {
 	} else if o.err == nil {
 		o.err = p.life.drop()
 	}
-	p.last = o.plan
+	p.last, p.loading = o.plan, o.loading
 	p.publish(o)
 	return o.err
 }
@@ -39,6 +39,7 @@ type outcome struct {
 	modes   map[string]string
 	refused map[string]error
 	plan    plan
+	loading bool
 	// cookies is why SYNs are not answered with cookies, or not all.
 	cookies error
 	err     error
@@ -61,7 +62,7 @@ func (p *Plane) follow(cfg Config, before l4.State, o *outcome) error {
 		for _, name := range cfg.interfaces() {
 			o.refused[name] = err
 		}
-		if errors.Is(err, errLoading) {
+		if o.loading = errors.Is(err, errLoading); o.loading {
 			return nil
 		}
 		return o.demanded()

@@ -48,7 +48,9 @@ type Plane struct {
 	want l4.State
 	// told says that want is there.
 	told bool
-	last plan // empty where XDP does not run
+	// loading says that want waits for the program.
+	loading bool
+	last    plan // empty where XDP does not run
 	// counted is what was found in the flows, and when.
 	counted census
 	fault   string // the latest error of a pass that nobody asked for

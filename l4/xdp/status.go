@@ -83,7 +83,7 @@ func (p *Plane) publish(o outcome) {
 	}
 	for _, i := range st.Interfaces {
 		if i.Reason != "" && i.Reason != errLoading.Error() && !slices.Contains(before.Interfaces, i) {
-			p.opt.Log.Warn("no XDP on an interface, its services stay with IPVS", "interface", i.Name, "reason", i.Reason)
+			p.opt.Log.Warn("no XDP on an interface, it carries none of its services", "interface", i.Name, "reason", i.Reason)
 		}
 	}
 }
