@@ -127,16 +127,36 @@ func TestReadListeners(t *testing.T) {
 			"   2: 0A0200C0:0050 0B0200C0:9000 01 00000000:00000000 00:00000000 00000000     0        0 4713 1 0 100 0 0 10 0\n",
 		"proc/thread-self/net/udp6": head +
 			"   0: 00000000000000000000000000000000:01BB 00000000000000000000000000000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4714 2 0 0\n",
-		"proc/812/comm": "nginx\n", "proc/812/cmdline": "nginx\x00",
+		"proc/812/comm": "nginx\n", "proc/812/cmdline": "nginx\x00", "proc/812/cgroup": "0::/system.slice/nginx.service\n",
 	})
 	files["proc/812/fd/6"] = &fstest.MapFile{Mode: os.ModeSymlink | 0o777, Data: []byte("socket:[4711]")}
 	want := []listener{
-		{"tcp", 80, false, "4711", "nginx (process 812)"},
-		{"udp", 443, false, "4714", ""},
-		{"tcp", 9180, true, "4712", ""},
+		{"tcp", 80, false, "4711", holder{"nginx", 812, "nginx.service"}},
+		{"udp", 443, false, "4714", holder{}},
+		{"tcp", 9180, true, "4712", holder{}},
 	}
-	if diff := cmp.Diff(want, readListeners(files), cmp.AllowUnexported(listener{})); diff != "" {
+	if diff := cmp.Diff(want, readListeners(files), cmp.AllowUnexported(listener{}, holder{})); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestStop: only what runs as a unit of the system is stopped as one.
+func TestStop(t *testing.T) {
+	const ps, kill = "ps -o pid,ppid,user,args -p 7", "kill 7"
+	for cgroup, want := range map[string][]string{
+		"0::/system.slice/nginx.service":                                 {"systemctl disable --now nginx.service"},
+		"0::/system.slice/system-getty.slice/getty@tty1.service":         {"systemctl disable --now getty@tty1.service"},
+		"12:pids:/a.service\n1:name=systemd:/system.slice/b.service\n":   {"systemctl disable --now b.service"},
+		"0::/user.slice/user-0.slice/session-3.scope":                    {ps, kill},
+		"0::/user.slice/user-1.slice/user@1.service/app.slice/w.service": {ps, kill},
+		"0::/system.slice/docker-abc.scope":                              {ps, kill},
+		"0::/":                                                           {ps, kill},
+		"":                                                               {ps, kill},
+	} {
+		files := machine(map[string]string{"proc/7/cgroup": cgroup})
+		if diff := cmp.Diff(want, holder{"python3", 7, unitOf(files, 7)}.stop()); diff != "" {
+			t.Errorf("%s: %s", cgroup, diff)
+		}
 	}
 }
 

@@ -187,12 +187,13 @@ func TestJudgePorts(t *testing.T) {
 	const name = "TCP port 80 (l7.entrypoint http)"
 	compare(t, []judged{
 		{"free", judgePorts(want, nil), "ok " + name + " is free"},
-		{"ours", judgePorts(runs, []listener{{network: "tcp", port: 80, holder: "portico (process 3)"}}), "ok " + name + " is portico's"},
+		{"ours", judgePorts(runs, []listener{{network: "tcp", port: 80, holder: holder{program: "portico", pid: 3}}}), "ok " + name + " is portico's"},
 		{"unseen", judgePorts(runs, []listener{{network: "tcp", port: 80}}), "ok " + name + " is portico's"},
 		{"lost", judgePorts(runs, nil), "fail " + name + " is not listened on, though portico runs"},
-		{"nginx", judgePorts(want, []listener{{network: "tcp", port: 80, holder: "nginx (process 812)"}}), "fail " + name + " is held by nginx (process 812)"},
+		{"nginx", judgePorts(want, []listener{{network: "tcp", port: 80, holder: holder{program: "nginx", pid: 812}}}), "fail " + name + " is held by nginx (process 812)"},
 		{"somebody", judgePorts(want, []listener{{network: "tcp", port: 80}}), "warn " + name + " is taken, by whom is not to be seen: only root may, and not of multipath TCP"},
-		{"udp is another", judgePorts(want, []listener{{network: "udp", port: 80, holder: "x (process 1)"}}), "ok " + name + " is free"},
+		{"systemd keeps it", judgePorts(want, []listener{{network: "tcp", port: 80, holder: holder{program: "systemd", pid: 1}}}), "ok " + name + " is kept by systemd"},
+		{"udp is another", judgePorts(want, []listener{{network: "udp", port: 80, holder: holder{program: "x", pid: 1}}}), "ok " + name + " is free"},
 	})
 }
 

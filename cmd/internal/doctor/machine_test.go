@@ -143,12 +143,12 @@ func TestMachine(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 		node := &Node{Files: os.DirFS("/")}
-		compare(t, []judged{{"port", judgePorts([]wantedPort{{"tcp", ":80", "l7.entrypoint http", false}}, readListeners(node.Files)), "fail TCP port 80 (l7.entrypoint http) is held by " + holder(t)}})
+		compare(t, []judged{{"port", judgePorts([]wantedPort{{"tcp", ":80", "l7.entrypoint http", false}}, readListeners(node.Files)), "fail TCP port 80 (l7.entrypoint http) is held by " + thisProcess(t)}})
 	})
 }
 
-// holder is this process as others see it.
-func holder(t *testing.T) string {
+// thisProcess is this process as others see it.
+func thisProcess(t *testing.T) string {
 	t.Helper()
 	for _, p := range processes(os.DirFS("/")) {
 		if p.pid == os.Getpid() {

@@ -25,8 +25,25 @@ type listener struct {
 	// loopback says that it has an address of this machine's own alone.
 	loopback bool
 	inode    string
-	// holder is "nginx (process 812)"; "" where it is not to be seen.
-	holder string
+	holder
+}
+
+// A holder is the process of a socket; pid is 0 where it is not to be seen.
+type holder struct {
+	program string
+	pid     int
+	// unit is the service that it runs in, "" where systemd started none.
+	unit string
+}
+
+func (h holder) String() string { return fmt.Sprintf("%s (process %d)", h.program, h.pid) }
+
+// stop is how to be rid of it. A program's name is no unit's: python3 has none.
+func (h holder) stop() []string {
+	if h.unit != "" {
+		return []string{"systemctl disable --now " + h.unit}
+	}
+	return []string{fmt.Sprintf("ps -o pid,ppid,user,args -p %d", h.pid), fmt.Sprintf("kill %d", h.pid)}
 }
 
 // checkPorts: the ports of the configuration are portico's, or free.
@@ -93,15 +110,16 @@ func loopback(addr string) bool {
 
 // socketHolders maps the inodes of sockets to processes, of others' only for
 // root.
-func socketHolders(files fs.FS) map[string]string {
-	out := map[string]string{}
+func socketHolders(files fs.FS) map[string]holder {
+	out := map[string]holder{}
 	for _, p := range processes(files) {
 		dir := path.Join("proc", strconv.Itoa(p.pid), "fd")
 		entries, _ := fs.ReadDir(files, dir) // of another user's process there are none, of one that ends some
+		h := holder{p.name, p.pid, unitOf(files, p.pid)}
 		for _, e := range entries {
 			target, err := fs.ReadLink(files, path.Join(dir, e.Name()))
 			if inode, isSocket := strings.CutPrefix(target, "socket:["); err == nil && isSocket {
-				out[strings.TrimSuffix(inode, "]")] = fmt.Sprintf("%s (process %d)", p.name, p.pid)
+				out[strings.TrimSuffix(inode, "]")] = h
 			}
 		}
 	}
@@ -126,15 +144,14 @@ func judgePorts(want []wantedPort, have []listener) []Finding {
 			out = append(out, fail(name+" is not listened on, though portico runs", "clients are refused", "journalctl -u portico -u portico-l7 -n 50", "systemctl reload portico"))
 		case i < 0:
 			fine = append(fine, name+" is free")
-		case strings.HasPrefix(have[i].holder, "portico "), have[i].holder == "" && w.runs:
+		case have[i].program == "portico", have[i].pid == 0 && w.runs:
 			fine = append(fine, name+" is portico's")
-		case strings.HasPrefix(have[i].holder, "systemd "): // it keeps portico's through a restart
+		case have[i].program == "systemd": // it keeps portico's through a restart
 			fine = append(fine, name+" is kept by systemd")
-		case have[i].holder == "":
+		case have[i].pid == 0:
 			out = append(out, warn(name+" is taken, by whom is not to be seen: only root may, and not of multipath TCP", "portico does not start beside it", fmt.Sprintf("ss -lnp 'sport = :%d'", port)))
 		default:
-			program, _, _ := strings.Cut(have[i].holder, " ")
-			out = append(out, fail(name+" is held by "+have[i].holder, "portico does not start beside it", "systemctl disable --now "+program))
+			out = append(out, fail(name+" is held by "+have[i].String(), "portico does not start beside it", have[i].stop()...))
 		}
 	}
 	return orOK(out, strings.Join(fine, ", "))

@@ -3,6 +3,7 @@ package doctor
 import (
 	"bytes"
 	"io/fs"
+	"path"
 	"strconv"
 	"strings"
 )
@@ -39,4 +40,19 @@ func processes(files fs.FS) []process {
 		out = append(out, p)
 	}
 	return out
+}
+
+// unitOf is the service of the system in whose cgroup a process runs, "" where it
+// runs in none: in a session, a container, or a service of a user's own manager.
+func unitOf(files fs.FS, pid int) (unit string) {
+	eachLine(files, "proc/"+strconv.Itoa(pid)+"/cgroup", func(line string) {
+		f := strings.SplitN(strings.TrimSpace(line), ":", 3) // ID:CONTROLLERS:PATH (cgroups(7))
+		if len(f) < 3 || f[1] != "" && f[1] != "name=systemd" || strings.HasPrefix(f[2], "/user.slice/") {
+			return
+		}
+		if name := path.Base(f[2]); strings.HasSuffix(name, ".service") {
+			unit = name
+		}
+	})
+	return unit
 }
