@@ -37,5 +37,5 @@ static __always_inline void *pull(struct cursor *c, __u32 n)
 static __always_inline bool limit(struct xdp_md *ctx, struct cursor *c, __u32 n)
 {
 	c->left = n;
-	return c->data + c->at + n <= c->end || c->at + n <= bpf_xdp_get_buff_len(ctx);
+	return c->at + n <= bpf_xdp_get_buff_len(ctx);
 }
