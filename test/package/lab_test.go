@@ -13,27 +13,45 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
 )
 
-// The machine is one edge node: on edge0 comes the client, behind pod0 is the
-// Pod, each in a namespace of its own.
+// The machine is one edge node. On edge0 come the client and another server of
+// the address, by a switch; behind pod0 is the Pod. Each is a namespace.
 const (
 	vip      = "198.51.100.10"
 	nodeIP   = "198.51.100.1"
+	otherIP  = "198.51.100.2"
 	clientIP = "198.51.100.100"
 	podIP    = "203.0.113.2"
 	podPort  = "8080"
+	// otherPort is served by the other server alone, which answers clients
+	// directly.
+	otherPort = "8081"
 )
 
 func makeNetwork(t *testing.T) {
 	for _, line := range []string{
 		"link set lo up",
-		"netns add client",
-		"link add edge0 type veth peer name eth0 netns client",
+		"netns add switch",
+		"-n switch link add br0 type bridge",
+		"-n switch link set br0 up",
+		"link add edge0 type veth peer name edge0 netns switch",
 		"address add " + nodeIP + "/24 dev edge0",
 		"link set edge0 up",
+		"netns add client",
+		"-n client link add eth0 type veth peer name client netns switch",
 		"-n client address add " + clientIP + "/24 dev eth0",
 		"-n client link set eth0 up",
+		"netns add other",
+		"-n other link add eth0 type veth peer name other netns switch",
+		"-n other address add " + otherIP + "/24 dev eth0",
+		"-n other address add " + vip + "/32 dev lo",
+		"-n other link set eth0 up",
+		"-n other link set lo up",
 		"netns add pod",
 		"link add pod0 type veth peer name eth0 netns pod",
 		"address add 203.0.113.1/24 dev pod0",
@@ -44,6 +62,36 @@ func makeNetwork(t *testing.T) {
 	} {
 		run(t, "ip", strings.Fields(line)...)
 	}
+	run(t, "ip", "netns", "exec", "other", "sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1", "net.ipv4.conf.all.arp_announce=2")
+	for _, port := range []string{"edge0", "client", "other"} {
+		run(t, "ip", "-n", "switch", "link", "set", port, "master", "br0", "up")
+	}
+	// What XDP sends on it sends as it came, so it must come whole.
+	run(t, "ip", "netns", "exec", "switch", "ethtool", "-K", "edge0", "tx", "off", "tso", "off", "gso", "off")
+	inNamespace(t, "switch", "pass edge0")
+}
+
+// holdPass has every frame pass an interface by an XDP program, until in ends:
+// what another sends by its end of a veth is received where both have one.
+func holdPass(ifname string, in io.Reader) error {
+	pass, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type: ebpf.XDP, License: "Apache-2.0",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 2), asm.Return()}, // XDP_PASS
+	})
+	if err != nil {
+		return err
+	}
+	i, err := net.InterfaceByName(ifname)
+	if err != nil {
+		return err
+	}
+	held, err := link.AttachXDP(link.XDPOptions{Program: pass, Interface: i.Index, Flags: link.XDPDriverMode})
+	if err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	io.Copy(io.Discard, in)
+	return held.Close()
 }
 
 // inNamespace starts this program there in a role.
@@ -76,8 +124,8 @@ func inNamespace(t *testing.T, namespace, role string) (*exec.Cmd, io.WriteClose
 
 // servePod answers every request, /stream with a line each 100 ms for as long
 // as the client listens.
-func servePod() {
-	l, err := net.Listen("tcp", ":"+podPort)
+func servePod(port string) {
+	l, err := net.Listen("tcp", ":"+port)
 	if err != nil {
 		panic(err)
 	}
@@ -187,31 +235,50 @@ func get(client *http.Client, url string) error {
 	return nil
 }
 
-// underLoad makes requests through the virtual address while do runs, and for
-// two seconds before and after.
-func underLoad(t *testing.T, do func()) load {
+// underLoad makes requests to the addresses while do runs, and for two seconds
+// before and after.
+func underLoad(t *testing.T, do func(), addresses ...string) map[string]load {
 	t.Helper()
-	return underLoadAt(t, vip, do)
-}
-
-func underLoadAt(t *testing.T, address string, do func()) load {
-	t.Helper()
-	c, in, lines := inNamespace(t, "client", "client "+address)
+	type client struct {
+		process *exec.Cmd
+		in      io.Closer
+		lines   *bufio.Scanner
+	}
+	clients := map[string]client{}
+	for _, a := range addresses {
+		process, in, lines := inNamespace(t, "client", "client "+a)
+		clients[a] = client{process, in, lines}
+	}
 	wait(2 * time.Second)
 	do()
 	wait(2 * time.Second)
-	in.Close()
-	var l load
-	if !lines.Scan() {
-		t.Fatal("the client died")
+	loads := map[string]load{}
+	for a, c := range clients {
+		c.in.Close()
+		var l load
+		if !c.lines.Scan() {
+			t.Fatal("the client died")
+		}
+		if err := json.Unmarshal(c.lines.Bytes(), &l); err != nil {
+			t.Fatalf("%v: %s", err, c.lines.Bytes())
+		}
+		if err := c.process.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		loads[a] = l
 	}
-	if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
-		t.Fatalf("%v: %s", err, lines.Bytes())
+	return loads
+}
+
+// unbroken fails the test for every request that failed.
+func unbroken(t *testing.T, through string, loads map[string]load) {
+	t.Helper()
+	for a, l := range loads {
+		t.Logf("load on %s through %s: %+v", a, through, l)
+		if l.Failed > 0 {
+			t.Errorf("%s: %d requests failed: %q", a, l.Failed, l.Failures)
+		}
 	}
-	if err := c.Wait(); err != nil {
-		t.Fatal(err)
-	}
-	return l
 }
 
 // wait lets the load run: here time itself is what is tested.

@@ -81,13 +81,13 @@ endpoints: [{addresses: [` + podIP + `], conditions: {ready: true}}]
 
 // operate is a package's life on one machine, as its operator drives it.
 func operate(t *testing.T, m manager, dir string) {
-	makeNetwork(t)
-	inNamespace(t, "pod", "pod")
-	// Modules stay when the package goes, and bring sysctls along.
-	run(t, "modprobe", "--all", "ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_lc", "ip_vs_wlc", "ip_vs_sh", "ip_vs_mh")
 	before := takeSnapshot(t)
-
 	_, first := m.(deb)
+	served := []string{vip}
+	if first {
+		served = append(served, vip+":"+otherPort) // since the step xdp
+	}
+	var upgraded time.Time
 	for _, step := range []struct {
 		name string
 		// its says that the package manager has a part in it: the rest, which
@@ -100,11 +100,14 @@ func operate(t *testing.T, m manager, dir string) {
 		{"enable", true, enable},
 		{"commands", false, commands},
 		{"reload", false, reload},
+		{"xdp", false, carryByXDP},
 		{"crash", false, crash},
+		{"upgrade", true, func(t *testing.T) { replace(t, m, dir, newVersion, served); upgraded = time.Now() }},
 		{"status", false, status},
 		{"security", false, security},
-		{"upgrade", true, func(t *testing.T) { replace(t, m, dir, newVersion) }},
-		{"downgrade", true, func(t *testing.T) { replace(t, m, dir, oldVersion) }},
+		{"doctor", false, examine},
+		{"watchdog", false, func(t *testing.T) { watched(t, upgraded) }},
+		{"downgrade", true, func(t *testing.T) { replace(t, m, dir, oldVersion, served) }},
 		{"restart", false, restart},
 		{"restart of the proxy", false, restartProxy},
 		{"stop", false, stop},
@@ -238,24 +241,24 @@ func reload(t *testing.T) {
 	}
 }
 
-// crash: a director that dies takes neither address nor proxy with it.
+// crash: a director that dies takes neither address nor proxy nor XDP with it.
 func crash(t *testing.T) {
-	proxy, director := mainPID(t, "portico-l7"), mainPID(t, "portico")
-	l := underLoad(t, func() {
+	proxy, director, held := mainPID(t, "portico-l7"), mainPID(t, "portico"), pins(t)
+	unbroken(t, "a crash of the director", underLoad(t, func() {
 		run(t, "systemctl", "kill", "--kill-who=main", "--signal=KILL", "portico")
 		eventually(t, "another director", func() bool {
 			pid := mainPID(t, "portico")
 			return pid != director && pid != "0" && property(t, "portico", "ActiveState") == "active"
 		})
-	})
-	t.Logf("load through a crash of the director: %+v", l)
-	if l.Failed > 0 {
-		t.Errorf("%d requests failed: %q", l.Failed, l.Failures)
-	}
+	}, vip, vip+":"+otherPort))
 	if got := mainPID(t, "portico-l7"); got != proxy {
 		t.Errorf("the crash of the director made another proxy: pid %s, was %s", got, proxy)
 	}
 	serves(t)
+	carried(t)
+	if got := pins(t); got != held {
+		t.Errorf("the next director made maps and links of its own:\n%swas\n%s", got, held)
+	}
 }
 
 func status(t *testing.T) {
@@ -272,48 +275,43 @@ func status(t *testing.T) {
 	}
 }
 
-// security holds the two services at what they have reached.
-func security(t *testing.T) {
-	for unit, threshold := range map[string]string{"portico.service": "21", "portico-l7.service": "14"} {
-		out, err := try(t.Context(), "systemd-analyze", "security", "--no-pager", "--threshold="+threshold, unit)
-		lines := strings.Split(strings.TrimSpace(out), "\n")
-		t.Log(lines[len(lines)-1])
-		if err != nil {
-			t.Errorf("%v", err)
-		}
-	}
-}
-
 // replace installs another version: the operator's file stays, and so does
 // every connection.
-func replace(t *testing.T, m manager, dir, version string) {
+func replace(t *testing.T, m manager, dir, version string, served []string) {
 	own := read(t, configFile)
-	director, proxy := mainPID(t, "portico"), mainPID(t, "portico-l7")
-	l := underLoad(t, func() {
+	director, proxy, held := mainPID(t, "portico"), mainPID(t, "portico-l7"), pins(t)
+	unbroken(t, "the change to "+version, underLoad(t, func() {
 		m.install(t, dir, version)
 		eventually(t, version+" in both", func() bool {
 			return slices.Equal(runningVersions(t), []string{version, version})
 		})
-	})
-	t.Logf("load through the change to %s: %+v; director %s, was %s; proxy %s, was %s", version, l,
-		mainPID(t, "portico"), director, mainPID(t, "portico-l7"), proxy)
-	if l.Failed > 0 {
-		t.Errorf("%d requests failed: %q", l.Failed, l.Failures)
-	}
+	}, served...))
+	t.Logf("director %s, was %s; proxy %s, was %s", mainPID(t, "portico"), director, mainPID(t, "portico-l7"), proxy)
 	if read(t, configFile) != own {
 		t.Error("the operator's configuration was replaced")
 	}
 	active(t)
 	serves(t)
 	scheduled(t)
-	if version == newVersion {
-		// Longer than WatchdogSec: the successors must be the ones that answer it.
-		wait(35 * time.Second)
-		active(t)
+	if held != "" {
+		carried(t)
 	}
-	for _, unit := range []string{"portico", "portico-l7"} {
-		if n := property(t, unit, "NRestarts"); unit == "portico-l7" && n != "0" {
-			t.Errorf("%s was restarted %s times", unit, n)
+	if got := pins(t); got != held {
+		t.Errorf("%s made maps and links of its own:\n%swas\n%s", version, got, held)
+	}
+	if n := property(t, "portico-l7", "NRestarts"); n != "0" {
+		t.Errorf("the proxy was restarted %s times", n)
+	}
+}
+
+// watched waits for longer than WatchdogSec from the upgrade on: the successors
+// must be the ones that answer it.
+func watched(t *testing.T, upgraded time.Time) {
+	wait(time.Until(upgraded.Add(35 * time.Second)))
+	active(t)
+	for unit, want := range map[string]string{"portico": "1", "portico-l7": "0"} { // the one is the step crash
+		if n := property(t, unit, "NRestarts"); n != want {
+			t.Errorf("%s was restarted %s times, want %s", unit, n, want)
 		}
 	}
 }
@@ -336,6 +334,7 @@ func restart(t *testing.T) {
 	run(t, "systemctl", "restart", "portico")
 	active(t)
 	serves(t)
+	carried(t)
 	if mainPID(t, "portico") == director {
 		t.Error("systemctl restart portico left the director as it was")
 	}
@@ -352,7 +351,7 @@ func restartProxy(t *testing.T) {
 	if got, want := property(t, "portico-l7", "NFileDescriptorStore"), "3"; got != want {
 		t.Errorf("systemd holds %s sockets of the proxy, want %s", got, want)
 	}
-	l := underLoadAt(t, nodeIP, func() { run(t, "systemctl", "restart", "portico-l7") })
+	l := underLoad(t, func() { run(t, "systemctl", "restart", "portico-l7") }, nodeIP)[nodeIP]
 	t.Logf("load through a restart of the proxy: %+v", l)
 	for _, f := range l.Failures {
 		if !strings.HasPrefix(f, "stream: ") { // without an end, and cut after l7.drain
@@ -415,6 +414,9 @@ func remove(t *testing.T, m manager) {
 	if out := run(t, "ipvsadm", "-Sn"); out != "" {
 		t.Errorf("IPVS still has:\n%s", out)
 	}
+	if program(t) != "" {
+		t.Error("an XDP program is still on edge0")
+	}
 	if read(t, m.kept()) != own {
 		t.Error("the operator's configuration did not stay")
 	}
@@ -442,11 +444,14 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// eventually fails the test if cond is not true within half a minute, which in
-// an emulated machine is not much.
+// patience is how long a test waits for what takes a second: an emulated machine
+// verifies an XDP program for ten, on a busy one for more.
+const patience = 90 * time.Second
+
+// eventually fails the test if cond does not become true.
 func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !cond(); wait(200 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !cond(); wait(200 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s did not come", what)
 		}

@@ -4,6 +4,7 @@ package package_test
 
 import (
 	"context"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,8 +34,12 @@ func TestMain(m *testing.M) {
 			os.RemoveAll(packages)
 		}
 		os.Exit(status)
-	case "pod":
-		servePod()
+	case "server":
+		servePod(argument)
+	case "pass":
+		if err := holdPass(argument, os.Stdin); err != nil {
+			panic(err)
+		}
 	case "client":
 		makeLoad(argument, os.Stdin, os.Stdout)
 	default:
@@ -42,14 +47,19 @@ func TestMain(m *testing.M) {
 	}
 }
 
-func TestDeb(t *testing.T) { inGuest(t, deb{}) }
-func TestRPM(t *testing.T) { inGuest(t, rpm{}) }
-
-// inGuest boots a Debian root with systemd, and there runs the calling test
-// again, which then works with the packages.
-func inGuest(t *testing.T, m manager) {
+// TestPackages has a deb and then an rpm live on one machine: a Debian root with
+// systemd, booted in a guest, where this test runs once more. To try one of them,
+// run TestPackages/rpm.
+func TestPackages(t *testing.T) {
 	if dir := os.Getenv(dirEnv); dir != "" {
-		operate(t, m, dir)
+		makeNetwork(t)
+		inNamespace(t, "pod", "server "+podPort)
+		inNamespace(t, "other", "server "+otherPort)
+		// Modules stay when the package goes, and bring sysctls along.
+		run(t, "modprobe", "--all", "ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_lc", "ip_vs_wlc", "ip_vs_sh", "ip_vs_mh")
+		if t.Run("deb", func(t *testing.T) { operate(t, deb{}, dir) }) {
+			t.Run("rpm", func(t *testing.T) { operate(t, rpm{}, dir) })
+		}
 		return
 	}
 	if runtime.GOARCH != "amd64" || os.Getuid() != 0 {
@@ -66,10 +76,14 @@ func inGuest(t *testing.T, m manager) {
 		t.Fatal(err)
 	}
 	run(t, "cp", self, dir+"/package.test")
+	which := flag.Lookup("test.run").Value.String()
+	if !strings.Contains(which, "/") {
+		which = "^TestPackages$"
+	}
 
 	started := time.Now()
 	guest := exec.CommandContext(t.Context(), dir+"/vm", "-root", root, "-share", dir, "--",
-		dir+"/package.test", "-test.v", "-test.count=1", "-test.run=^"+t.Name()+"$")
+		dir+"/package.test", "-test.v", "-test.count=1", "-test.run="+which)
 	guest.Env = append(os.Environ(), dirEnv+"="+dir)
 	guest.Stdout, guest.Stderr = t.Output(), t.Output()
 	// Interrupted, vm takes its guest down with it.

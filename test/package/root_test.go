@@ -20,7 +20,7 @@ const release = "bookworm"
 
 // rootPackages are what an edge node has before portico comes: systemd, what
 // portico's packages depend on, and the tools that this test looks with.
-var rootPackages = []string{"dbus", "iproute2", "ipvsadm", "kmod", "curl", "procps", "rpm", "systemd", "systemd-sysv"}
+var rootPackages = []string{"dbus", "ethtool", "iproute2", "ipvsadm", "kmod", "curl", "procps", "rpm", "systemd", "systemd-sysv"}
 
 // debianRoot returns a Debian root file system with systemd. It is made once
 // and kept; guests see it read-only.

@@ -1,6 +1,7 @@
 package package_test
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -17,6 +19,7 @@ type snapshot struct {
 	Users     []string
 	Addresses []string
 	IPVS      string
+	BPF       []string // mounts, and programs of ours
 	Sysctls   []string
 }
 
@@ -35,6 +38,7 @@ func takeSnapshot(t *testing.T) snapshot {
 		Users:     slices.Concat(sortedLines(read(t, "/etc/passwd")), sortedLines(read(t, "/etc/group"))),
 		Addresses: sortedLines(run(t, "ip", "-brief", "address")),
 		IPVS:      run(t, "ipvsadm", "-Sn"),
+		BPF:       bpf(t),
 		Sysctls:   sysctls(t),
 	}
 }
@@ -44,6 +48,35 @@ func leftBehind(t *testing.T, before, after snapshot) {
 	t.Helper()
 	if d := cmp.Diff(before, after); d != "" {
 		t.Errorf("left behind (-before +after):\n%s", d)
+	}
+}
+
+// bpf lists the BPF file systems, and the programs in the kernel with our name,
+// on an interface or held by anything else.
+func bpf(t *testing.T) []string {
+	list := slices.DeleteFunc(sortedLines(read(t, "/proc/self/mounts")), func(line string) bool {
+		return !strings.Contains(line, " bpf ")
+	})
+	for id := ebpf.ProgramID(0); ; {
+		var err error
+		if id, err = ebpf.ProgramGetNextID(id); errors.Is(err, fs.ErrNotExist) {
+			return list
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		p, err := ebpf.NewProgramFromID(id)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it went meanwhile
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		info, err := p.Info()
+		if err == nil && strings.HasPrefix(info.Name, "portico") {
+			list = append(list, info.Name)
+		}
+		if err := errors.Join(err, p.Close()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
