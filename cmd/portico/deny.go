@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -58,14 +60,16 @@ func denyDelCommand(_ env, path *string) *cobra.Command {
 		Short:   "Let networks in again",
 		Long:    "Del takes back `portico deny add`, written the same way.",
 		Args:    someNetworks,
-		ValidArgsFunction: func(c *cobra.Command, _ []string, _ string) (names []string, _ cobra.ShellCompDirective) {
-			l, err := askDenied(c, *path)
+		ValidArgsFunction: func(c *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+			ctx, cancel := context.WithTimeout(c.Context(), completeTime)
+			defer cancel()
+			l, err := askDenied(ctx, *path)
 			if err != nil {
 				return nil, cobra.ShellCompDirectiveNoFileComp
 			}
 			for _, d := range l.Denials {
-				if d.By == shield.ByOrder {
-					names = append(names, d.Network.String())
+				if name := d.Network.String(); d.By == shield.ByOrder && !slices.Contains(args, name) {
+					names = append(names, name)
 				}
 			}
 			return names, cobra.ShellCompDirectiveNoFileComp
@@ -101,12 +105,12 @@ func orderEach(c *cobra.Command, path string, networks []string, o shield.Order)
 	return errors.Join(errs...)
 }
 
-func askDenied(c *cobra.Command, path string) (l shield.List, err error) {
+func askDenied(ctx context.Context, path string) (l shield.List, err error) {
 	socket, err := directorSocket(path)
 	if err != nil {
 		return l, err
 	}
-	return l, admin.Get(c.Context(), socket, denyPath, &l)
+	return l, admin.Get(ctx, socket, denyPath, &l)
 }
 
 func denyListCommand(e env, path *string) *cobra.Command {
@@ -118,7 +122,7 @@ func denyListCommand(e env, path *string) *cobra.Command {
 			"dropped, for XDP does not run.",
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			l, err := askDenied(c, *path)
+			l, err := askDenied(c.Context(), *path)
 			if err != nil {
 				return err
 			}

@@ -154,6 +154,10 @@ func directorSocket(path string) (string, error) {
 	return c.Admin.Socket, nil
 }
 
+// completeTime is how long a shell that was asked for words may wait for those
+// that only a director knows.
+const completeTime = time.Second
+
 type completion = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective)
 
 // serverNames completes the names and addresses of the running director's
@@ -183,9 +187,11 @@ func drainedNames(path *string) completion {
 
 func complete(path *string, names func(l4.Status) []string) completion {
 	return func(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		ctx, cancel := context.WithTimeout(c.Context(), completeTime)
+		defer cancel()
 		socket, err := directorSocket(*path)
 		var s daemon.Status
-		if len(args) > 0 || err != nil || admin.Get(c.Context(), socket, "/api/v1/status", &s) != nil || s.L4 == nil {
+		if len(args) > 0 || err != nil || admin.Get(ctx, socket, "/api/v1/status", &s) != nil || s.L4 == nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		list := names(*s.L4)
