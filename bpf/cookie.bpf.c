@@ -60,12 +60,17 @@ static __always_inline bool too_many(struct listener *l, __u64 now)
 static __always_inline __u32 reply(struct xdp_md *ctx, struct segment *s)
 {
 	struct way way = {};
-	__u32 bytes = s->length;
+	__u64 bytes;
 	__s64 cookie;
 
-	if (!read_options(ctx, true, s) || !listens(ctx, s) || !find_way(ctx, s, &way) || bytes > MOST_OPTIONS)
+	if (!read_options(ctx, true, s) || !listens(ctx, s) || !find_way(ctx, s, &way))
+		return 0;
+	bytes = s->length;
+	asm volatile("" : "+r"(bytes)); /* bounded here, where it is used: see read_options */
+	if (bytes > MOST_OPTIONS)
 		return 0;
 	bytes += sizeof(s->tcp);
+	asm volatile("" : "+r"(bytes));
 	cookie = s->is6 ? bpf_tcp_raw_gen_syncookie_ipv6(&s->ip6, &s->tcp, bytes) :
 			  bpf_tcp_raw_gen_syncookie_ipv4(&s->ip4, &s->tcp, bytes);
 	return cookie >= 0 && write_reply(ctx, s, &way, cookie) ? way.ifindex : 0;

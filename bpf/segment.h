@@ -140,12 +140,15 @@ static __always_inline bool read_tcp(void *ctx, bool xdp, __be16 type, struct se
 static __always_inline bool read_options(void *ctx, bool xdp, struct segment *s)
 {
 	__u32 at = ETHER_BYTES + (s->is6 ? sizeof(s->ip6) : sizeof(s->ip4)) + sizeof(s->tcp);
-	__u32 length = s->length;
+	__u32 last = s->length - 1;
 
 	s->wscale = NO_WSCALE;
-	if (!length)
+	if (!s->length)
 		return true;
-	if (length > MOST_OPTIONS || load(ctx, xdp, at, s->options, length))
+	/* Verifiers before Linux 6.8 learn nothing from "not 0": they shall see a
+	 * number that is one more than another. */
+	asm volatile("" : "+r"(last));
+	if (last >= MOST_OPTIONS || load(ctx, xdp, at, s->options, last + 1))
 		return false;
 	bpf_loop(MOST_OPTIONS, next_option, s, 0);
 	return !s->malformed;
