@@ -97,6 +97,7 @@ func (d *director) holding() (Holding, error) {
 }
 
 // linkID is the link that holds the program of eth0, and whether there is one.
+// The pins tell that it is ours.
 func (d *director) linkID(t *testing.T) (id link.ID, attached bool) {
 	t.Helper()
 	d.Do(func() {
@@ -104,7 +105,11 @@ func (d *director) linkID(t *testing.T) (id link.ID, attached bool) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		attached = l.Attrs().Xdp != nil && l.Attrs().Xdp.Attached
+		x := l.Attrs().Xdp
+		attached = x != nil && x.Attached
+		if attached && !d.pins.Runs(x.ProgId) || d.pins.Runs(0) {
+			t.Errorf("whose is program %d?", x.ProgId)
+		}
 	})
 	found, err := d.pins.links()
 	if err != nil {

@@ -232,6 +232,20 @@ func (p Pins) links() ([]pinned, error) {
 	return all, nil
 }
 
+// Runs reports whether a link of ours holds a program, of the id that the kernel
+// gave it: so it does after the director as well. Who may not read the directory
+// gets no.
+func (p Pins) Runs(program uint32) bool {
+	links, _ := p.links() // those that can be read
+	found := false
+	for _, l := range links {
+		info, err := l.link.Info()
+		found = found || err == nil && uint32(info.Program) == program
+		_ = l.link.Close() // nothing was done by it
+	}
+	return found
+}
+
 // detach takes the program off the interface. The kernel would do so by itself
 // when the last who knows the link is gone, but some time after.
 func (l pinned) detach() error {

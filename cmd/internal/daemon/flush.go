@@ -35,7 +35,7 @@ func Flush(ctx context.Context, path string, stderr io.Writer) error {
 	}
 	log := newLogger(stderr, config.Log{Text: true}, c.Log.Level)
 	var errs []error
-	if err := xdp.Flush(pins(c)); err != nil {
+	if err := xdp.Flush(Pins(c)); err != nil {
 		errs = append(errs, fmt.Errorf("xdp: %w", err))
 	}
 	plane := ipvs.New()

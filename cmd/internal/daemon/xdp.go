@@ -11,13 +11,13 @@ import (
 	"github.com/portico-lb/portico/l4/xdp"
 )
 
-// pins is the directory of what XDP leaves in the kernel. It stands below
+// Pins is the directory of what XDP leaves in the kernel. It stands below
 // node.run_dir rather than /sys/fs/bpf, which root alone may enter.
-func pins(c config.Config) xdp.Pins { return xdp.Pins(filepath.Join(c.Node.RunDir, "bpf")) }
+func Pins(c config.Config) xdp.Pins { return xdp.Pins(filepath.Join(c.Node.RunDir, "bpf")) }
 
 func (d *daemon) buildXDP(c config.Config) {
 	d.xdp = xdp.New(xdp.Options{
-		Log: d.log.With("part", "xdp"), Pins: pins(c), Peers: d.peerMACs, Alive: d.alive, Rows: xdp.Rows(),
+		Log: d.log.With("part", "xdp"), Pins: Pins(c), Peers: d.peerMACs, Alive: d.alive, Rows: xdp.Rows(),
 	})
 	d.xdp.Set(xdpConfig(c))
 }

@@ -19,7 +19,7 @@ type xdpFact struct {
 	name, driver string
 	mtu          int
 	// attached is the number of a program that stands there, 0 for none; ours
-	// says that the director has put it there.
+	// says that a director has put it there, which may have ended.
 	attached uint32
 	ours     bool
 	missing  bool
@@ -61,7 +61,8 @@ func checkXDP(_ context.Context, n *Node) []Finding {
 			f.mtu = l.Attrs().MTU
 			f.driver = l.Type()
 			if x := l.Attrs().Xdp; x != nil && x.Attached {
-				f.attached, f.ours = x.ProgId, carries(n.Director, name)
+				f.attached = x.ProgId
+				f.ours = carries(n.Director, name) || daemon.Pins(n.Config).Runs(x.ProgId)
 			}
 			f.features, f.told = xdpFeatures(l.Attrs().Index)
 		}
