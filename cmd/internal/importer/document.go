@@ -63,8 +63,16 @@ type table struct {
 type key struct {
 	name, value string
 	at          Origin
+	// items are what the value consists of where each may be left out alone.
+	items []item
 	// off has the line written as a comment, with the reason.
 	off string
+}
+
+// An item is an inline table of a list.
+type item struct {
+	value string
+	at    Origin
 }
 
 // table begins one: "[l4]" or "[[l4.service]]".
@@ -104,6 +112,7 @@ func (d *document) note(t *table, kind Kind, at Origin, format string, args ...a
 // set adds a key; of one that is there, the value changes.
 func (t *table) set(at Origin, name string, value any) {
 	k := key{name: name, value: toTOML(value), at: at}
+	k.items, _ = value.([]item)
 	for i := range t.keys {
 		if t.keys[i].name == name {
 			t.keys[i] = k
@@ -136,6 +145,12 @@ func toTOML(v any) string {
 		parts := make([]string, len(v))
 		for i, s := range v {
 			parts[i] = quote(s)
+		}
+		return "[" + strings.Join(parts, ", ") + "]"
+	case []item:
+		parts := make([]string, len(v))
+		for i, one := range v {
+			parts[i] = one.value
 		}
 		return "[" + strings.Join(parts, ", ") + "]"
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -133,6 +134,9 @@ func (r *Result) withdraw(faults []Fault, places map[int]place) bool {
 				r.remove(p.table, f)
 				break
 			}
+			if r.withdrawItem(p.table, k, f) {
+				break // the lines have moved
+			}
 			if k.off == "" {
 				k.off = f.Problem
 				r.doc.notes = append(r.doc.notes, Note{k.at, Todo, oneLine(fmt.Sprintf("%s = %s is left out: %s", k.name, k.value, f.Problem))})
@@ -143,6 +147,21 @@ func (r *Result) withdraw(faults []Fault, places map[int]place) bool {
 		break // the lines have moved
 	}
 	return done
+}
+
+// withdrawItem leaves the one of a key's items out that has a fault, unless it is
+// the only one: then the key has it.
+func (r *Result) withdrawItem(t *table, k *key, f Fault) bool {
+	_, behind, _ := strings.Cut(f.Key, "."+k.name+"[")
+	number, _, _ := strings.Cut(behind, "]")
+	i, err := strconv.Atoi(number)
+	if err != nil || i < 0 || i >= len(k.items) || len(k.items) == 1 {
+		return false
+	}
+	r.doc.note(t, Todo, k.items[i].at, "of %s, %s is left out: %s", k.name, k.items[i].value, f.Problem)
+	k.items = slices.Delete(k.items, i, i+1)
+	k.value = toTOML(k.items)
+	return true
 }
 
 // remove turns a table and those below it into comments.

@@ -201,6 +201,50 @@ func TestProtection(t *testing.T) {
 	}
 }
 
+// TestLeftOutAlone: a rule of a list that is refused takes no other along, and
+// stands in the text as something to do.
+func TestLeftOutAlone(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "k.conf")
+	text := `vrrp_script gone {
+    script "/nowhere/check"
+}
+vrrp_script far {
+    script "/nowhere/other"
+}
+vrrp_instance a {
+    interface eth0
+    virtual_router_id 5
+    virtual_ipaddress {
+        192.0.2.10
+    }
+    track_script {
+        gone
+        far
+    }
+    %s
+}
+`
+	for rest, want := range map[string]string{
+		"track_interface {\n eth1\n eth2\n }": `track     = [{ interface = "eth1" }, { interface = "eth2" }]`,
+		"":                                    `#track     = [{ command = ["/nowhere/other"], interval = "1s", fall = 1, rise = 1 }]`,
+	} {
+		if err := os.WriteFile(file, fmt.Appendf(nil, text, rest), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r, err := Import(nowhere(Options{Keepalived: file}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !r.Settle(func(text string) []Fault { return faultsOf(t, text) }) {
+			t.Fatalf("%v\n%s", faultsOf(t, r.Text), r.Text)
+		}
+		todo := "# " + file + `:14: to do: of track, { command = ["/nowhere/check"], interval = "1s", fall = 1, rise = 1 } is left out: stat /nowhere/check`
+		if !strings.Contains(r.Text, "\n"+want) || !strings.Contains(r.Text, todo) {
+			t.Errorf("want %s and %s in\n%s", want, todo, r.Text)
+		}
+	}
+}
+
 func TestSources(t *testing.T) {
 	if _, err := Import(nowhere(Options{Keepalived: "testdata/absent.conf"})); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)

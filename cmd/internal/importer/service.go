@@ -194,7 +194,7 @@ func (s *serviceReader) directive(d node) {
 	case "mh-fallback", "sh-fallback":
 		s.flags, s.flagsAt = append(s.flags, "fallback"), d.at
 	case "quorum":
-		s.quorum = key{"quorum", onlyNumber(d.word(1)), d.at, ""}
+		s.quorum = key{name: "quorum", value: onlyNumber(d.word(1)), at: d.at}
 	case "delay_loop", "connect_timeout", "retry", "nb_get_retry", "delay_before_retry", "warmup", "virtualhost":
 		s.check.directive(d)
 	case "real_server", "sorry_server":
@@ -313,5 +313,5 @@ func (s *serviceReader) sorryServer(d node) {
 	if !ok {
 		port = 0 // the service's
 	}
-	s.sorry, s.sorryAddr = key{"sorry", strconv.Itoa(port), d.at, ""}, a
+	s.sorry, s.sorryAddr = key{name: "sorry", value: strconv.Itoa(port), at: d.at}, a
 }

@@ -61,7 +61,7 @@ type vrrpReader struct {
 	delay      node
 	master     node
 	auth       node
-	track      []string
+	track      []item
 	trackAt    Origin
 	peers      []string
 	peersAt    Origin
@@ -238,8 +238,8 @@ func (v *vrrpReader) tracked(d node) {
 	}
 	for _, l := range lines {
 		rule := v.k.rule(v.in.table, d.name(), l)
-		if rule != "" && !slices.Contains(v.track, rule) {
-			v.track = append(v.track, rule)
+		if rule != "" && !slices.ContainsFunc(v.track, func(o item) bool { return o.value == rule }) {
+			v.track = append(v.track, item{rule, l.at})
 			v.trackAt = d.at
 		}
 	}
@@ -264,7 +264,7 @@ func (v *vrrpReader) finish(n node) {
 		in.vrrp.set(v.peersAt, "peers", v.peers)
 	}
 	if len(v.track) > 0 {
-		in.vrrp.set(v.trackAt, "track", raw("["+strings.Join(v.track, ", ")+"]"))
+		in.vrrp.set(v.trackAt, "track", v.track)
 	}
 	if v.version == 2 {
 		k.doc.note(in.table, Changed, v.versionAt, "version 2 is what keepalived speaks by default: write 3 once no keepalived is left in the group")
