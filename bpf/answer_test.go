@@ -150,19 +150,22 @@ func TestCookieAnswers(t *testing.T) {
 	at4, at6 := client4.Addr(), client6.Addr()
 	plain := func(segment []byte) []byte { return w.frame(w.client, ip4(at4, vip4.Addr(), protoTCP, segment)) }
 	over6 := func(segment []byte) []byte { return w.frame(w.client, ip6(at6, vip6.Addr(), protoTCP, segment)) }
-	timed := func(mss uint16, low byte, rest ...byte) func([]byte) error {
-		return func(o []byte) error {
-			want := slices.Concat([]byte{2, 4}, be.AppendUint16(nil, mss), rest[:2], []byte{8, 10}, o[8:11], []byte{low}, []byte{1, 2, 3, 4}, rest[2:])
-			if !bytes.Equal(o, want) {
-				return fmt.Errorf("options % x, want % x", o, want)
-			}
-			return nil
-		}
-	}
 	short := func(mss uint16) func([]byte) error {
 		return func(o []byte) error {
 			if !bytes.Equal(o, be.AppendUint16([]byte{2, 4}, mss)) {
 				return fmt.Errorf("options % x", o)
+			}
+			return nil
+		}
+	}
+	timed := func(mss uint16, low byte, rest ...byte) func([]byte) error {
+		if w.admit == nil { // the kernel would not read them
+			return short(mss)
+		}
+		return func(o []byte) error {
+			want := slices.Concat([]byte{2, 4}, be.AppendUint16(nil, mss), rest[:2], []byte{8, 10}, o[8:11], []byte{low}, []byte{1, 2, 3, 4}, rest[2:])
+			if !bytes.Equal(o, want) {
+				return fmt.Errorf("options % x, want % x", o, want)
 			}
 			return nil
 		}
@@ -245,7 +248,7 @@ func TestCookieAnswers(t *testing.T) {
 				return
 			}
 			options, err := w.sound(tt.in, out)
-			if err == nil && (w.admit != nil || len(options) == 4) {
+			if err == nil {
 				err = tt.answer(options)
 			}
 			if err != nil {
