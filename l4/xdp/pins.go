@@ -125,7 +125,7 @@ func (p Pins) open(spec *ebpf.CollectionSpec, tag string) (k *kernel, prog *ebpf
 
 // adopt returns the maps of a layout, nil where it does not stand.
 func (p Pins) adopt(spec *ebpf.CollectionSpec, tag string) (map[string]*ebpf.Map, error) {
-	if _, err := os.Stat(p.path(tag)); err != nil {
+	if _, err := os.Stat(p.path(tag)); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	have := map[string]*ebpf.Map{}
