@@ -110,7 +110,7 @@ test-package: deps package bin/vm
 	PORTICO_LAB=1 $(TESTSUM) --packages=./test/package -- -count=1 -timeout 40m
 
 lint: deps
-	test -z "$$(gofmt -l bpf cmd l4 l7 health vip test bpf packaging)"
+	test -z "$$(gofmt -l bpf cmd internal l4 l7 health vip test packaging)"
 	$(GO) vet ./...
 	$(LINT) run
 	@test/vulncheck

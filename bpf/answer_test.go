@@ -120,7 +120,8 @@ func (w *wire) sound(in, out []byte) (options []byte, err error) {
 		return nil, fmt.Errorf("Ethernet")
 	}
 	was, ip := in[14:], out[14:]
-	at, pseudo := 20, []byte(nil)
+	var pseudo []byte
+	at := 20
 	if was[0]>>4 == 4 {
 		if ip[0] != 0x45 || ip[9] != protoTCP || sum16(ip[:20]) != 0xffff || !bytes.Equal(ip[12:20], slices.Concat(was[16:20], was[12:16])) {
 			return nil, fmt.Errorf("IPv4")

@@ -19,7 +19,8 @@ func TestResetKey(t *testing.T) {
 	}
 	here := t.TempDir()
 	first := key(here)
-	if key(here) != first || key(t.TempDir()) == first || key("") == key("") {
+	one, other := key(""), key("")
+	if key(here) != first || key(t.TempDir()) == first || one == other {
 		t.Error("keys are not one a folder")
 	}
 	info, err := os.Stat(filepath.Join(here, resetKeyFile))

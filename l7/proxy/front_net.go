@@ -62,7 +62,7 @@ func (f *netFront) endTunnel() {
 		f.tunnel.CancelWrite(code)
 	}
 	f.tunnel.CancelRead(code)
-	f.tunnel.Close() //nolint:errcheck // it is over
+	f.tunnel.Close()
 }
 
 // protocol is not what the request says, which names that of a tunnel there.

@@ -40,11 +40,12 @@ func (s *serviceReader) write(t target) {
 	s.writeFlags(table)
 	s.writeQuorum(table, t)
 	common := s.commonCheck()
-	if common != nil {
+	switch {
+	case common != nil:
 		common.write(k.doc, k.doc.table("[l4.service.check]", common.at), t.port)
-	} else if t.mark != 0 || s.protocol != "tcp" {
+	case t.mark != 0 || s.protocol != "tcp":
 		s.writePing(t)
-	} else {
+	default:
 		k.doc.note(table, Changed, t.at, "nothing checks these servers in the source, which has them up always: here one is up while it accepts connections")
 	}
 	s.writeServers(table, t, common)
