@@ -18,7 +18,7 @@ const config = `
 name      = "edge"
 addresses = ["` + vip + `"]
 interface = "edge0"
-vrrp      = { router_id = 51, advert_interval = "500ms", track = [{ command = ` + tellsTrack + `, interval = "1s" }, { l7 = true, weight = -30 }] }
+vrrp      = { router_id = 51, advert_interval = "500ms", track = [{ command = ` + tellsTrack + `, interval = "5s", timeout = "5s" }, { l7 = true, weight = -30 }] }
 
 [[notify]]
 name    = "told"
