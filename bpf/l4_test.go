@@ -75,10 +75,11 @@ func TestSwap(t *testing.T) {
 	w.serve(1, protoTCP, vip4, withPort, 1, servers...)
 	ctx, stop := context.WithCancel(t.Context())
 	packets := make(chan uint64, 1)
+	again := false // what a signal interrupts is run once more, and counted twice
 	go func() {
 		n := uint64(0)
 		for ctx.Err() == nil {
-			if _, _, err := w.PorticoL4.Benchmark(fromClient(client4, vip4, fin|ack), 10_000, nil); err != nil {
+			if _, _, err := w.PorticoL4.Benchmark(fromClient(client4, vip4, fin|ack), 10_000, func() { again = true }); err != nil {
 				t.Error(err)
 			}
 			n += 10_000
@@ -91,7 +92,7 @@ func TestSwap(t *testing.T) {
 		w.onto(1, 1+i%2)
 	}
 	stop()
-	if n, one, two := <-packets, got(1), got(2); one+two != n || one == 0 || two == 0 {
-		t.Errorf("%d and %d packets of %d", one, two, n)
+	if n, one, two := <-packets, got(1), got(2); one+two < n || one+two > n && !again || one == 0 || two == 0 {
+		t.Errorf("%d and %d packets of %d, some again: %t", one, two, n, again)
 	}
 }
