@@ -88,7 +88,7 @@ test-browser: deps build bin/vm web/node_modules
 
 test-never: deps build
 	PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 -v ./test/never
-	$(GO) test -count=1 -run AllocatesNothing ./l7/proxy
+	$(GO) test -count=1 -run AllocatesNothing ./l7/proxy ./l7/route
 
 test-xdp: deps build
 	PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(TESTSUM) --packages=./test/scenario/xdp -- -count=1

@@ -52,12 +52,6 @@ func TestLookupByRank(t *testing.T) {
 			t.Errorf("%s%s: got %q, want %q", tt.host, tt.path, got, tt.want)
 		}
 	}
-	for _, s := range []string{"/foo/bx", "/foobar", "/nothing"} {
-		host, path := []byte("a.example"), []byte(s)
-		if n := testing.AllocsPerRun(100, func() { table.Lookup(host, path) }); n != 0 {
-			t.Errorf("%s: %v allocations", s, n)
-		}
-	}
 }
 
 func TestCheckRegexp(t *testing.T) {
