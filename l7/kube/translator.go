@@ -77,9 +77,7 @@ func (t *Translator) Update(o *Objects) Change {
 	toggled := r.replace(gone, come)
 	secrets := r.setSecrets(o.Secrets)
 	r.outdated(toggled, secrets, len(gone)+len(come) > 0)
-	for p := range r.stale {
-		r.translate(p)
-	}
+	r.translate()
 	t.last = Objects{Ingresses: o.Ingresses, Classes: o.Classes, Secrets: o.Secrets}
 	change := r.finish(len(secrets) > 0)
 	change.Served = len(gone)+len(come) > 0

@@ -2,9 +2,11 @@ package kube
 
 import (
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
 	netv1 "k8s.io/api/networking/v1"
 
 	"github.com/portico-lb/portico/l7/backend"
@@ -196,10 +198,36 @@ func (r *revision) join(a, b *part) *part {
 	return b
 }
 
-// translate reads the Ingresses of p.
-func (r *revision) translate(p *part) {
-	r.forget(p)
-	t := translation{opt: r.opt, of: r.Translator, dialect: newDialect(r.opt.Dialect)}
+// translate reads the Ingresses of all parts that are stale.
+func (r *revision) translate() {
+	parts := slices.Collect(maps.Keys(r.stale))
+	for _, p := range parts {
+		r.forget(p)
+	}
+	// Parts have nothing in common, and at a start there are as many as hosts.
+	const atOnce = 64
+	hosts := make([]map[string][]route.Spec, len(parts))
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for from := 0; from < len(parts); from += atOnce {
+		g.Go(func() error {
+			for i := from; i < min(from+atOnce, len(parts)); i++ {
+				parts[i].translate(r.Translator)
+				hosts[i] = route.ByHost(parts[i].specs)
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // none of them fails
+	for i, p := range parts {
+		r.forget(p)
+		maps.Copy(r.hosts, hosts[i])
+	}
+}
+
+// translate reads the Ingresses of p. It changes nothing else.
+func (p *part) translate(of *Translator) {
+	t := translation{opt: of.opt, of: of, dialect: newDialect(of.opt.Dialect)}
 	for _, e := range p.entries {
 		t.ingresses = append(t.ingresses, e.Ingress)
 	}
@@ -209,10 +237,6 @@ func (r *revision) translate(p *part) {
 	t.dialect.finish(&t)
 	p.specs, p.problems, p.policies = t.Specs, t.Problems, t.Policies
 	p.reads, p.owners, p.disowned = t.reads, t.owners, t.disowned
-	r.forget(p)
-	for host, specs := range route.ByHost(p.specs) {
-		r.hosts[host] = specs
-	}
 }
 
 // finish puts together what is of all parts.
