@@ -86,7 +86,7 @@ const turnsMost = 4096
 // the round: each time, all gain their weight, and whoever has most has its
 // turn and pays for all.
 func turns(weights []int) []int32 {
-	if len(slices.Compact(slices.Clone(weights))) <= 1 {
+	if !slices.ContainsFunc(weights, func(w int) bool { return w != weights[0] }) {
 		return nil
 	}
 	weights = reduce(weights)

@@ -18,11 +18,25 @@ type plan struct {
 	tokens    map[string]*Endpoint
 }
 
-// apply makes a plan of specs and policy the one that is used. Endpoints that
-// the one before has and that are spoken to in the same way are kept.
+// apply makes a plan of specs and policy the one that is used.
 func (p *Pool) apply(specs []route.Endpoint, policy *Policy) {
 	have := p.plan.Load()
-	want := &plan{policy: policy, specs: specs, endpoints: make([]*Endpoint, 0, len(specs))}
+	want := p.follow(have, specs, policy)
+	p.plan.Store(want)
+	p.serveQueue()
+	kept := want.all()
+	for _, e := range have.all() {
+		if !slices.Contains(kept, e) {
+			e.remove()
+		}
+	}
+}
+
+// follow makes a plan of specs and policy, behind the one that is used. Endpoints
+// that this has and that are spoken to in the same way are kept.
+func (p *Pool) follow(have *plan, specs []route.Endpoint, policy *Policy) *plan {
+	n := len(specs)
+	want := &plan{policy: policy, specs: specs, endpoints: make([]*Endpoint, 0, n), weights: make([]int, 0, n)}
 	byAddr := make(map[route.Endpoint]*Endpoint, len(have.endpoints))
 	if policy.Protocol == have.policy.Protocol && policy.TLS == have.policy.TLS {
 		for _, e := range have.all() {
@@ -54,14 +68,7 @@ func (p *Pool) apply(specs []route.Endpoint, policy *Policy) {
 	}
 	want.turns = turns(want.weights)
 	p.stick(want)
-	p.plan.Store(want)
-	p.serveQueue()
-	kept := want.all()
-	for _, e := range have.all() {
-		if !slices.Contains(kept, e) {
-			e.remove()
-		}
-	}
+	return want
 }
 
 // all returns the endpoints, those that are leaving last.

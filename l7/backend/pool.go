@@ -25,6 +25,8 @@ type Options struct {
 	Policy *Policy
 	// Reaper reaps what the pool keeps, or nobody does.
 	Reaper *Reaper
+	// Endpoints are the first ones. Nobody changes them.
+	Endpoints []route.Endpoint
 }
 
 // A Pool holds the endpoints of one backend.
@@ -49,10 +51,10 @@ type Pool struct {
 	withheld uint64 // retries that the budget did not allow
 }
 
-// New returns a Pool without endpoints.
+// New returns a Pool.
 func New(b route.Backend, o Options) *Pool {
 	p := &Pool{backend: b, log: o.Log, now: o.Now, reaper: o.Reaper, budget: newBudget(o.Now())}
-	p.plan.Store(&plan{policy: o.Policy})
+	p.plan.Store(p.follow(&plan{policy: o.Policy}, o.Endpoints, o.Policy))
 	return p
 }
 
@@ -68,10 +70,11 @@ func (p *Pool) Empty() bool { return len(p.plan.Load().endpoints) == 0 }
 
 // Set replaces the endpoints; those that stay are kept as they are. One that
 // leaves gets no new request from now on, its idle connections are closed, and
-// what it has in flight finishes. Calls of Set and SetPolicy must not overlap.
+// what it has in flight finishes. Nobody changes eps afterwards. Calls of Set and
+// SetPolicy must not overlap.
 func (p *Pool) Set(eps []route.Endpoint) {
 	if now := p.plan.Load(); !slices.Equal(eps, now.specs) {
-		p.apply(slices.Clone(eps), now.policy)
+		p.apply(eps, now.policy)
 	}
 }
 

@@ -8,9 +8,7 @@ import "github.com/portico-lb/portico/l7/route"
 func (p *Proxy) UpdateEndpoints(m map[route.Backend][]route.Endpoint) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for b, eps := range m {
-		p.pool(b).Set(eps)
-	}
+	p.update(m)
 }
 
 // DropEndpoints does with backends what SetEndpoints does with those that are

@@ -124,6 +124,7 @@ type Proxy struct {
 	stop      func()
 
 	clock    clock
+	now      func() int64 // clock's, for pools
 	date     date
 	counters counters
 	copied   shard // of copies for mirrors
@@ -151,6 +152,7 @@ func New(o Options) *Proxy {
 		limits:    cmp.Or(o.Limits, http1.DefaultLimits),
 		pools:     make(map[route.Backend]*backend.Pool),
 	}
+	p.now = p.clock.now
 	p.life, p.stop = context.WithCancel(context.Background())
 	if o.Policy == (backend.Policy{}) {
 		o.Policy = backend.Default()
@@ -166,16 +168,28 @@ func New(o Options) *Proxy {
 // does not name has none, or is forgotten where no route leads to it. An
 // endpoint that stays keeps its connections; one that leaves gets no new request
 // from now on, its idle connections are closed, and what it has in flight
-// finishes.
+// finishes. Nobody changes the endpoints afterwards.
 func (p *Proxy) SetEndpoints(m map[route.Backend][]route.Endpoint) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for b, eps := range m {
-		p.pool(b).Set(eps)
-	}
+	p.update(m)
 	for b := range p.pools {
 		if _, named := m[b]; !named {
 			p.drop(b)
+		}
+	}
+}
+
+// update sets the endpoints that m says. The caller holds mu.
+func (p *Proxy) update(m map[route.Backend][]route.Endpoint) {
+	if len(p.pools) == 0 { // they are many at a start
+		p.pools = make(map[route.Backend]*backend.Pool, len(m))
+	}
+	for b, eps := range m {
+		if pl := p.pools[b]; pl != nil {
+			pl.Set(eps)
+		} else {
+			p.open(b, eps)
 		}
 	}
 }
@@ -199,7 +213,7 @@ type policies struct {
 
 func (p policies) of(b route.Backend) *backend.Policy {
 	if policy, ok := p.own[b]; ok {
-		return &policy
+		return new(policy)
 	}
 	return p.common
 }
@@ -208,9 +222,17 @@ func (p policies) of(b route.Backend) *backend.Policy {
 func (p *Proxy) pool(b route.Backend) *backend.Pool {
 	pl := p.pools[b]
 	if pl == nil {
-		pl = backend.New(b, backend.Options{Log: p.log, Now: p.clock.now, Policy: p.policies.of(b), Reaper: &p.reaper})
-		p.pools[b] = pl
+		pl = p.open(b, nil)
 	}
+	return pl
+}
+
+// open makes b's pool. The caller holds mu.
+func (p *Proxy) open(b route.Backend, eps []route.Endpoint) *backend.Pool {
+	pl := backend.New(b, backend.Options{
+		Log: p.log, Now: p.now, Policy: p.policies.of(b), Reaper: &p.reaper, Endpoints: eps,
+	})
+	p.pools[b] = pl
 	return pl
 }
 
