@@ -31,7 +31,7 @@ func Endpoints(o *Objects, backends []route.Backend) (map[route.Backend][]route.
 	x := NewEndpointIndex()
 	x.Want(backends, nil)
 	x.Update(o)
-	return x.endpoints, x.Problems()
+	return x.All(), x.Problems()
 }
 
 // serviceName is the namespace and name of a Service.
@@ -49,9 +49,23 @@ type service struct {
 	name   serviceName
 	object *corev1.Service // nil for one that does not exist
 	slices []*discoveryv1.EndpointSlice
-	// backends are the ways to use it that are asked for.
-	backends []route.Backend
+	// uses are the ways to use it that are asked for, in order.
+	uses     []use
 	problems []Problem
+	// What follows is the index's own: whether it is among those to look at
+	// again, and among those that something has changed of, the Service itself.
+	stale, touched, replaced bool
+}
+
+// A use is a way to use a Service, with the endpoints that it has for that.
+type use struct {
+	backend   route.Backend
+	endpoints []route.Endpoint
+}
+
+// find returns the place of b in s.uses, and whether it is there.
+func (s *service) find(b route.Backend) (i int, known bool) {
+	return slices.BinarySearchFunc(s.uses, b, func(u use, b route.Backend) int { return u.backend.Compare(b) })
 }
 
 func (s *service) problem(field, format string, args ...any) {
@@ -61,14 +75,16 @@ func (s *service) problem(field, format string, args ...any) {
 	}
 }
 
-// endpoints returns those of one of its backends.
-func (s *service) endpoints(b route.Backend, names Names, zone string) []route.Endpoint {
+// endpoints returns those of one of its backends. Only the zone of found is used,
+// and its room.
+func (s *service) endpoints(b route.Backend, names Names, found *candidates) []route.Endpoint {
+	found.clear()
 	switch {
 	case s.object == nil:
 		s.problem("", "is asked for but does not exist, what leads there answers 503: create it, or correct the Ingress or the middleware that names it")
 		return nil
 	case s.object.Spec.Type == corev1.ServiceTypeExternalName:
-		return s.external(b, names)
+		return s.external(b, names, found)
 	}
 	port, ok := servicePort(s.object, b.Port)
 	number, direct := s.directPort(b.Port)
@@ -77,7 +93,7 @@ func (s *service) endpoints(b route.Backend, names Names, zone string) []route.E
 		return nil
 	}
 	protocol := s.protocol(port, b)
-	found := candidates{zone: zone, byZone: s.close()}
+	found.byZone = s.close()
 	for _, slice := range s.slices {
 		problem := func(format string, args ...any) {
 			s.problem("", cmp.Or(slice.Kind, "EndpointSlice")+" "+slice.Name+": "+format, args...)
@@ -120,7 +136,8 @@ func servicePort(s *corev1.Service, port string) (*corev1.ServicePort, bool) {
 		if p.Protocol != corev1.ProtocolTCP && p.Protocol != "" {
 			continue
 		}
-		if p.Name == port || strconv.Itoa(int(p.Port)) == port {
+		var number [10]byte
+		if p.Name == port || string(strconv.AppendInt(number[:0], int64(p.Port), 10)) == port {
 			return p, true
 		}
 	}

@@ -18,31 +18,26 @@ import (
 type EndpointIndex struct {
 	mu       sync.Mutex
 	services map[serviceName]*service
-	of       map[*discoveryv1.EndpointSlice]*service
 	// read are the objects of the last Update.
 	read struct {
 		services []*corev1.Service
 		slices   []*discoveryv1.EndpointSlice
 	}
-	names     Names
-	zone      string
-	endpoints map[route.Backend][]route.Endpoint
-	stale     map[*service]bool // have to be looked at again
-	faulty    map[*service]bool // have problems
+	names  Names
+	zone   string
+	stale  []*service        // have to be looked at again
+	faulty map[*service]bool // have problems
 	// touched are the Services of which something has changed since that was
-	// asked for last: true where it was the Service itself.
-	touched map[serviceName]bool
+	// asked for last.
+	touched []*service
+	found   candidates // those that were looked at last, for their room
 }
 
 // NewEndpointIndex returns an index of no backends and no objects.
 func NewEndpointIndex() *EndpointIndex {
 	return &EndpointIndex{
-		services:  make(map[serviceName]*service),
-		of:        make(map[*discoveryv1.EndpointSlice]*service),
-		endpoints: make(map[route.Backend][]route.Endpoint),
-		stale:     make(map[*service]bool),
-		faulty:    make(map[*service]bool),
-		touched:   make(map[serviceName]bool),
+		services: make(map[serviceName]*service),
+		faulty:   make(map[*service]bool),
 	}
 }
 
@@ -54,22 +49,31 @@ func (x *EndpointIndex) Want(come, gone []route.Backend) {
 	defer x.mu.Unlock()
 	for _, b := range gone {
 		s := x.services[serviceName{b.Namespace, b.Service}]
-		if _, known := x.endpoints[b]; !known || s == nil {
+		if s == nil {
 			continue
 		}
-		delete(x.endpoints, b)
-		s.backends = slices.DeleteFunc(s.backends, func(have route.Backend) bool { return have == b })
-		x.stale[s] = true // its problems may be of what is gone
+		if i, known := s.find(b); known {
+			s.uses = slices.Delete(s.uses, i, i+1)
+			x.outdate(s) // its problems may be of what is gone
+		}
 	}
 	for _, b := range come {
-		if _, known := x.endpoints[b]; known || b == (route.Backend{}) {
+		if b == (route.Backend{}) {
 			continue
 		}
 		s := x.service(serviceName{b.Namespace, b.Service})
-		i, _ := slices.BinarySearchFunc(s.backends, b, route.Backend.Compare)
-		s.backends = slices.Insert(s.backends, i, b)
-		x.endpoints[b] = nil
-		x.stale[s] = true
+		if i, known := s.find(b); !known {
+			s.uses = slices.Insert(s.uses, i, use{backend: b})
+			x.outdate(s)
+		}
+	}
+}
+
+// outdate has the next Update look at s again.
+func (x *EndpointIndex) outdate(s *service) {
+	if !s.stale {
+		s.stale = true
+		x.stale = append(x.stale, s)
 	}
 }
 
@@ -95,7 +99,7 @@ func (x *EndpointIndex) count(b route.Backend) int {
 	}
 	aside := service{name: s.name, object: s.object, slices: s.slices} // it tells of no problems
 	n := 0
-	for _, e := range aside.endpoints(b, Names{}, "") {
+	for _, e := range aside.endpoints(b, Names{}, &candidates{}) {
 		if !e.Leaving {
 			n++
 		}
@@ -103,13 +107,31 @@ func (x *EndpointIndex) count(b route.Backend) int {
 	return n
 }
 
-// changes returns what has been touched since it was called last.
+// changes returns the Services of which something has changed since it, or settle,
+// was called last: true where it was the Service itself.
 func (x *EndpointIndex) changes() map[serviceName]bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	out := x.touched
-	x.touched = make(map[serviceName]bool)
+	out := make(map[serviceName]bool, len(x.touched))
+	for _, s := range x.touched {
+		out[s.name] = out[s.name] || s.replaced
+	}
+	x.untouch()
 	return out
+}
+
+// settle is changes for who need not know.
+func (x *EndpointIndex) settle() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.untouch()
+}
+
+func (x *EndpointIndex) untouch() {
+	for _, s := range x.touched {
+		s.touched, s.replaced = false, false
+	}
+	x.touched = nil
 }
 
 // service returns the entry of that name and makes it where it is missing.
@@ -143,7 +165,7 @@ func (x *EndpointIndex) SetZone(zone string) {
 	}
 	x.zone = zone
 	for _, s := range x.services {
-		x.stale[s] = true
+		x.outdate(s)
 	}
 }
 
@@ -153,28 +175,40 @@ func (x *EndpointIndex) Update(o *Objects) map[route.Backend][]route.Endpoint {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	gone, come := difference(x.read.services, o.Services)
-	for s := range gone {
+	if len(x.services) == 0 { // they are many at a start
+		x.services = make(map[serviceName]*service, len(come))
+	}
+	for _, s := range gone {
 		x.setObject(serviceName{s.Namespace, s.Name}, nil)
 	}
-	for s := range come {
+	for _, s := range come {
 		x.setObject(serviceName{s.Namespace, s.Name}, s)
 	}
 	x.read.services = o.Services
 
 	goneSlices, comeSlices := difference(x.read.slices, o.Slices)
-	for s := range goneSlices {
+	for _, s := range goneSlices {
 		x.removeSlice(s)
 	}
-	for s := range comeSlices {
+	for _, s := range comeSlices {
 		x.addSlice(s)
 	}
 	x.read.slices = o.Slices
 	return x.refresh()
 }
 
-// difference returns what is in before or after alone. What has not changed is
-// the very same object, and mostly in its place.
-func difference[T any](before, after []*T) (gone, come map[*T]bool) {
+// difference returns what is in before or after alone, in no particular order.
+// What has not changed is the very same object, and mostly in its place. The
+// caller leaves both as they are.
+func difference[T any](before, after []*T) (gone, come []*T) {
+	if len(before) == 0 || len(after) == 0 {
+		return before, after
+	}
+	left, added := differing(before, after)
+	return slices.Collect(maps.Keys(left)), slices.Collect(maps.Keys(added))
+}
+
+func differing[T any](before, after []*T) (gone, come map[*T]bool) {
 	gone, come = map[*T]bool{}, map[*T]bool{}
 	for i := range max(len(before), len(after)) {
 		var a, b *T
@@ -207,57 +241,65 @@ func remove[K comparable](set map[K]bool, k K) bool {
 
 func (x *EndpointIndex) setObject(name serviceName, object *corev1.Service) {
 	s := x.service(name)
-	s.object = object
-	x.stale[s] = true
-	x.touched[name] = true
+	s.object, s.replaced = object, true
+	x.touch(s)
 }
 
 func (x *EndpointIndex) addSlice(slice *discoveryv1.EndpointSlice) {
-	s := x.service(serviceName{slice.Namespace, slice.Labels[discoveryv1.LabelServiceName]})
+	s := x.service(ownerOf(slice))
 	// By name, so that the problems do not depend on the order of arrival.
 	i, _ := slices.BinarySearchFunc(s.slices, slice.Name, func(have *discoveryv1.EndpointSlice, name string) int {
 		return strings.Compare(have.Name, name)
 	})
 	s.slices = slices.Insert(s.slices, i, slice)
-	x.of[slice] = s
 	x.touch(s)
 }
 
+// ownerOf returns the Service that a slice is of.
+func ownerOf(slice *discoveryv1.EndpointSlice) serviceName {
+	return serviceName{slice.Namespace, slice.Labels[discoveryv1.LabelServiceName]}
+}
+
 func (x *EndpointIndex) removeSlice(slice *discoveryv1.EndpointSlice) {
-	s := x.of[slice]
-	delete(x.of, slice)
+	s := x.services[ownerOf(slice)]
 	s.slices = slices.DeleteFunc(s.slices, func(have *discoveryv1.EndpointSlice) bool { return have == slice })
 	x.touch(s)
 }
 
-// touch notes that another slice has come or gone.
+// touch notes that something of s has changed.
 func (x *EndpointIndex) touch(s *service) {
-	x.stale[s] = true
-	if !x.touched[s.name] {
-		x.touched[s.name] = false // it is there, the Service itself is as it was
+	x.outdate(s)
+	if !s.touched {
+		s.touched = true
+		x.touched = append(x.touched, s)
 	}
 }
 
 // refresh looks at the stale Services again and returns what has changed.
 func (x *EndpointIndex) refresh() map[route.Backend][]route.Endpoint {
-	changed := make(map[route.Backend][]route.Endpoint)
-	for s := range x.stale {
-		s.problems = nil
-		for _, b := range s.backends {
-			now := s.endpoints(b, x.names, x.zone)
-			if before := x.endpoints[b]; !slices.Equal(before, now) {
-				changed[b] = now
-				x.endpoints[b] = now
+	n := 0
+	for _, s := range x.stale {
+		n += len(s.uses)
+	}
+	changed := make(map[route.Backend][]route.Endpoint, n)
+	for _, s := range x.stale {
+		s.stale, s.problems = false, nil
+		for i := range s.uses {
+			x.found.zone = x.zone
+			u := &s.uses[i]
+			if now := s.endpoints(u.backend, x.names, &x.found); !slices.Equal(u.endpoints, now) {
+				changed[u.backend] = now
+				u.endpoints = now
 			}
 		}
 		if delete(x.faulty, s); len(s.problems) > 0 {
 			x.faulty[s] = true
 		}
-		if s.object == nil && len(s.slices) == 0 && len(s.backends) == 0 {
+		if s.object == nil && len(s.slices) == 0 && len(s.uses) == 0 {
 			delete(x.services, s.name)
 		}
 	}
-	clear(x.stale)
+	x.stale = nil
 	return changed
 }
 
@@ -265,14 +307,25 @@ func (x *EndpointIndex) refresh() map[route.Backend][]route.Endpoint {
 func (x *EndpointIndex) All() map[route.Backend][]route.Endpoint {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return maps.Clone(x.endpoints)
+	out := make(map[route.Backend][]route.Endpoint, len(x.services))
+	for _, s := range x.services {
+		for _, u := range s.uses {
+			out[u.backend] = u.endpoints
+		}
+	}
+	return out
 }
 
 // Of returns the endpoints of one backend.
 func (x *EndpointIndex) Of(b route.Backend) []route.Endpoint {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.endpoints[b]
+	if s := x.services[serviceName{b.Namespace, b.Service}]; s != nil {
+		if i, known := s.find(b); known {
+			return s.uses[i].endpoints
+		}
+	}
+	return nil
 }
 
 // Count returns how many backends there are, and how many endpoints that are
@@ -280,14 +333,17 @@ func (x *EndpointIndex) Of(b route.Backend) []route.Endpoint {
 func (x *EndpointIndex) Count() (backends, endpoints int) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for _, all := range x.endpoints {
-		for _, e := range all {
-			if !e.Leaving {
-				endpoints++
+	for _, s := range x.services {
+		backends += len(s.uses)
+		for i := range s.uses {
+			for j := range s.uses[i].endpoints {
+				if !s.uses[i].endpoints[j].Leaving {
+					endpoints++
+				}
 			}
 		}
 	}
-	return len(x.endpoints), endpoints
+	return backends, endpoints
 }
 
 // Problems returns those of the Services that backends name, by name.

@@ -29,6 +29,16 @@ type candidate struct {
 	hinted, near bool
 }
 
+// clear takes them all away.
+func (c *candidates) clear() {
+	for rank := range c.by {
+		for family := range c.by[rank] {
+			clear(c.by[rank][family]) // who has left is not kept by his name
+			c.by[rank][family] = c.by[rank][family][:0]
+		}
+	}
+}
+
 func (c *candidates) put(rank int, e candidate) {
 	family := &c.by[rank][familyIndex(e.Addr.Addr().Is6())]
 	*family = append(*family, e)
@@ -41,8 +51,8 @@ func (c *candidates) add(s *discoveryv1.EndpointSlice, port uint16, protocol rou
 	if s.AddressType == discoveryv1.AddressTypeFQDN {
 		return
 	}
-	for _, e := range s.Endpoints {
-		rank := 0
+	for i := range s.Endpoints {
+		e, rank := &s.Endpoints[i], 0
 		switch cond := e.Conditions; {
 		case deref(cond.Ready, true):
 		case deref(cond.Serving, true) && deref(cond.Terminating, false):
@@ -60,7 +70,7 @@ func (c *candidates) add(s *discoveryv1.EndpointSlice, port uint16, protocol rou
 			problem("%q is no address of a Pod, and is left out", e.Addresses[0])
 			continue
 		}
-		hinted, near := c.zones(&e)
+		hinted, near := c.zones(e)
 		c.put(rank, candidate{route.Endpoint{
 			Addr:     netip.AddrPortFrom(addr, port),
 			Protocol: protocol,

@@ -51,7 +51,7 @@ func externalName(s *corev1.Service) string {
 
 // external returns the endpoints of one of s's backends: the Service need not
 // list its port.
-func (s *service) external(b route.Backend, names Names) []route.Endpoint {
+func (s *service) external(b route.Backend, names Names, found *candidates) []route.Endpoint {
 	name := externalName(s.object)
 	switch answer, asked := names.Answers[name]; {
 	case name == "":
@@ -75,7 +75,6 @@ func (s *service) external(b route.Backend, names Names) []route.Endpoint {
 		}
 	}
 	protocol := s.protocol(port, b)
-	var found candidates
 	for _, a := range names.Answers[name].Addrs {
 		found.put(0, candidate{Endpoint: route.Endpoint{Addr: netip.AddrPortFrom(a, uint16(number)), Protocol: protocol}})
 	}
@@ -89,7 +88,7 @@ func (x *EndpointIndex) SetNames(n Names) {
 	x.names = n
 	for _, s := range x.services {
 		if s.object != nil && s.object.Spec.Type == corev1.ServiceTypeExternalName {
-			x.stale[s] = true
+			x.outdate(s)
 		}
 	}
 }
@@ -104,7 +103,7 @@ func (x *EndpointIndex) ExternalNames() []string {
 	}
 	var out []string
 	for _, s := range x.services {
-		if name := externalName(s.object); len(s.backends) > 0 && name != "" && x.names.allows(name) {
+		if name := externalName(s.object); len(s.uses) > 0 && name != "" && x.names.allows(name) {
 			out = append(out, name)
 		}
 	}

@@ -78,17 +78,17 @@ func (m *mentions) update(ingresses []*netv1.Ingress, services []*corev1.Service
 		}
 	}
 	gone, come := difference(m.ingresses, ingresses)
-	for in := range gone {
+	for _, in := range gone {
 		mentionedByIngress(in, func(name string) { count(name, -1) })
 	}
-	for in := range come {
+	for _, in := range come {
 		mentionedByIngress(in, func(name string) { count(name, 1) })
 	}
 	goneServices, comeServices := difference(m.services, services)
-	for s := range goneServices {
+	for _, s := range goneServices {
 		mentioned(s.Namespace, s.Annotations, func(name string) { count(name, -1) })
 	}
-	for s := range comeServices {
+	for _, s := range comeServices {
 		mentioned(s.Namespace, s.Annotations, func(name string) { count(name, 1) })
 	}
 	m.ingresses, m.services = ingresses, services

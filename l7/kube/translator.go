@@ -90,21 +90,16 @@ func (t *Translator) changed(o *Objects) (gone []*entry, come []*netv1.Ingress) 
 	left, added := difference(t.last.Ingresses, o.Ingresses)
 	if !slices.Equal(t.last.Classes, o.Classes) || t.classes.controllers == nil {
 		t.classes = newClasses(o.Classes, t.opt.IngressClass)
-		left, added = make(map[*netv1.Ingress]bool, len(t.entries)), make(map[*netv1.Ingress]bool, len(o.Ingresses))
-		for in := range t.entries {
-			left[in] = true
-		}
-		for _, in := range o.Ingresses {
-			added[in] = true
-		}
+		left, added = t.Served(), o.Ingresses
 	}
 	before := make(map[serviceName]*entry, len(left))
-	for in := range left {
+	for _, in := range left {
 		if e := t.entries[in]; e != nil {
 			before[serviceName{in.Namespace, in.Name}] = e
 		}
 	}
-	for in := range added {
+	come = make([]*netv1.Ingress, 0, len(added))
+	for _, in := range added {
 		name := serviceName{in.Namespace, in.Name}
 		e := before[name]
 		switch {

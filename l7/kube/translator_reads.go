@@ -15,12 +15,12 @@ import (
 func (r *revision) setSecrets(all []*corev1.Secret) map[string]bool {
 	changed := make(map[string]bool)
 	gone, come := difference(r.last.Secrets, all)
-	for s := range gone {
+	for _, s := range gone {
 		name := s.Namespace + "/" + s.Name
 		delete(r.secrets, name)
 		changed[name] = true
 	}
-	for s := range come {
+	for _, s := range come {
 		name := s.Namespace + "/" + s.Name
 		r.secrets[name] = s
 		changed[name] = true
@@ -31,6 +31,10 @@ func (r *revision) setSecrets(all []*corev1.Secret) map[string]bool {
 // outdated finds the parts that were made of answers that are others now. Most
 // changes are of a kind that no part has to be asked for.
 func (r *revision) outdated(toggled map[nginxHost]bool, secrets map[string]bool, ingresses bool) {
+	if len(r.stale) == len(r.parts) { // as at a start
+		r.index.settle()
+		return
+	}
 	touched := r.index.changes()
 	if len(touched)+len(toggled)+len(secrets) == 0 && !ingresses {
 		return
