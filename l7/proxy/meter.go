@@ -133,7 +133,9 @@ func (p *Proxy) Traffic() []Traffic {
 	defer p.mu.Unlock()
 	if r := p.routing.Load(); r != nil {
 		for _, w := range r.ways {
-			used[w.meter] = true
+			if w != nil {
+				used[w.meter] = true
+			}
 		}
 	}
 	m := &p.counters.meters

@@ -17,7 +17,7 @@ type routing struct {
 	table *route.Table
 	// first says that there are routes beside these that are not known yet.
 	first bool
-	ways  map[*route.Route]*way
+	ways  []*way // by the numbers of their routes
 	// used counts the uses of each pool by ways, and by middlewares that ask.
 	used map[*backend.Pool]int
 }
@@ -68,16 +68,20 @@ func (p *Proxy) setRoutes(t *route.Table, first bool) {
 	}
 	old := p.routing.Load()
 	if old == nil {
-		old = &routing{table: &route.Table{}, ways: map[*route.Route]*way{}, used: map[*backend.Pool]int{}}
+		old = &routing{table: &route.Table{}, used: map[*backend.Pool]int{}}
 	}
-	r := &routing{table: t, first: first, ways: maps.Clone(old.ways), used: maps.Clone(old.used)}
+	r := &routing{table: t, first: first, ways: make([]*way, t.Numbers()), used: maps.Clone(old.used)}
+	copy(r.ways, old.ways)
 	gone, come := t.Changed(old.table)
 	lasting := make(map[wayKey]*way) // those that have something to keep
 	for _, rt := range gone {
-		if w := old.ways[rt]; w.chain != nil || w.fork != nil {
+		n := rt.Number()
+		if w := old.ways[n]; w.chain != nil || w.fork != nil {
 			lasting[keyOf(rt.Spec)] = w
 		}
-		delete(r.ways, rt)
+		if n < len(r.ways) {
+			r.ways[n] = nil
+		}
 	}
 	for _, rt := range come {
 		for b := range rt.Backends() {
@@ -87,7 +91,7 @@ func (p *Proxy) setRoutes(t *route.Table, first bool) {
 		if len(rt.Steps) > 0 || len(rt.Choices) > 0 {
 			p.equip(w, lasting[keyOf(rt.Spec)])
 		}
-		r.ways[rt] = w
+		r.ways[rt.Number()] = w
 	}
 	idle := r.leave(gone, p.pools)
 	p.routing.Store(r)
@@ -161,7 +165,7 @@ func (s *server) find(x *exchange) (status int, reason string) {
 	case rt == nil:
 		return 404, "no route for this host and path"
 	}
-	x.way = routing.ways[rt]
+	x.way = routing.ways[rt.Number()]
 	return 0, ""
 }
 

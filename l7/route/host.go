@@ -9,11 +9,16 @@ import (
 // host holds the rules of one host. Of those that match a path the one with
 // the lowest rank answers.
 type host struct {
+	others   *others // nil where there are none
 	root     node
-	begins   begins
-	regexps  []expression // from the lowest rank on
-	fallback *Route       // Match Default
-	routes   []*Route     // all that have a place, by path and match
+	fallback *Route   // Match Default
+	routes   []*Route // all that have a place, by path and match
+}
+
+// others are the rules of a host that compare more than path elements.
+type others struct {
+	begins  begins
+	regexps []expression // from the lowest rank on
 }
 
 // newHost gives routes their places, the preferred ones first, and tells found
@@ -41,12 +46,16 @@ type expression struct {
 // already, and returns who has it.
 func (h *host) claim(r *Route) *Route {
 	switch r.Match {
-	case Begins:
-		return h.begins.claim(r)
-	case Regexp:
-		return h.claimRegexp(r)
 	case Default:
 		return take(&h.fallback, r)
+	case Begins, Regexp:
+		if h.others == nil {
+			h.others = &others{}
+		}
+		if r.Match == Begins {
+			return h.others.begins.claim(r)
+		}
+		return h.others.claimRegexp(r)
 	}
 	return take(h.root.place(r.Path, r.Match), r)
 }
@@ -59,7 +68,7 @@ func take(place **Route, r *Route) *Route {
 	return *place
 }
 
-func (h *host) claimRegexp(r *Route) *Route {
+func (h *others) claimRegexp(r *Route) *Route {
 	for _, e := range h.regexps {
 		if e.Path == r.Path {
 			return e.Route
@@ -88,7 +97,16 @@ func compile(expr string) (*regexp.Regexp, error) {
 
 // lookup returns the route of the lowest rank whose path matches, or nil.
 func (h *host) lookup(path []byte) *Route {
-	best := better(h.root.lookup(path), h.begins.lookup(path))
+	best := h.root.lookup(path)
+	if h.others != nil {
+		return h.others.lookup(path, best)
+	}
+	return best
+}
+
+// lookup returns best or, of lower rank, one of h.
+func (h *others) lookup(path []byte, best *Route) *Route {
+	best = better(best, h.begins.lookup(path))
 	for _, e := range h.regexps {
 		if best != nil && best.rank < e.rank {
 			break

@@ -7,12 +7,13 @@ import (
 
 // A node is one path element of a host's rules. The path of the root is "/".
 type node struct {
+	// prefix matches with and without a trailing slash, whichever way it was
+	// written.
+	prefix   *Route
 	children map[string]*node
 	// exact holds the route for the path without a trailing slash and the one
 	// for the path with it. The root's path ends with a slash.
 	exact [2]*Route
-	// prefix matches with and without, whichever way it was written.
-	prefix *Route
 }
 
 // place returns where the route for path is kept below n, and makes the nodes
@@ -43,6 +44,9 @@ func (n *node) lookup(path []byte) *Route {
 	best := n.prefix
 	rest := path[1:]
 	for len(rest) > 0 {
+		if n.children == nil {
+			return best
+		}
 		elem := rest
 		if i := bytes.IndexByte(rest, '/'); i >= 0 {
 			elem, rest = rest[:i], rest[i+1:]

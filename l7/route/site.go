@@ -1,14 +1,21 @@
 package route
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // A site is the rules of one host. It is immutable, and what a Table shares with
 // those before and after it.
 type site struct {
-	// named answers at entrypoints that a rule of the host names, all at all
-	// others: it is the one a lookup needs, at the least way, as each step on it
-	// waits for memory where hosts are many.
-	named     map[string]*host
+	// short is the name that the site is found by, behind its length; of a long
+	// one there is the host. It stands here because a lookup among many hosts
+	// waits for memory and nothing else: all that one needs for most hosts is in
+	// the first 64 bytes.
+	short [32]byte
+	// at the entrypoints that a rule of the host names these answer, all at all
+	// others.
+	each      map[string]*host
 	all       host
 	host      string   // as in Spec
 	routes    []*Route // that answer somewhere, by path and match
@@ -18,7 +25,7 @@ type site struct {
 
 // newSite builds the site of specs, which are of one host.
 func newSite(specs []Spec) *site {
-	all, routes := make([]Route, len(specs)), make([]*Route, len(specs))
+	s, all, routes := makeSite(len(specs))
 	for i := range specs {
 		all[i].Spec, routes[i] = &specs[i], &all[i]
 	}
@@ -27,13 +34,16 @@ func newSite(specs []Spec) *site {
 		r.rank = i
 	}
 	found := contest{answers: make([]bool, len(routes))}
-	s := &site{host: specs[0].Host, rules: len(specs)}
+	s.host, s.rules = specs[0].Host, len(specs)
+	if name := strings.TrimPrefix(s.host, "*."); len(name) < len(s.short) {
+		s.short[0] = byte(copy(s.short[1:], name))
+	}
 	s.all = *newHost(only(routes, func(r *Route) bool { return len(r.Entrypoints) == 0 }), "", &found)
 	s.routes = s.all.routes
 	if names := entrypoints(specs); len(names) > 0 {
-		s.named = make(map[string]*host, len(names))
+		s.each = make(map[string]*host, len(names))
 		for _, name := range names {
-			s.named[name] = newHost(only(routes, func(r *Route) bool { return r.servedAt(name) }), name, &found)
+			s.each[name] = newHost(only(routes, func(r *Route) bool { return r.servedAt(name) }), name, &found)
 		}
 		s.routes = found.answering(routes)
 	}
@@ -41,13 +51,35 @@ func newSite(specs []Spec) *site {
 	return s
 }
 
+// makeSite returns room for a site with n rules. The one rule that most sites have
+// stands beside them.
+func makeSite(n int) (*site, []Route, []*Route) {
+	if n > 1 {
+		return &site{}, make([]Route, n), make([]*Route, n)
+	}
+	both := &struct {
+		site
+		all    [1]Route
+		routes [1]*Route
+	}{}
+	return &both.site, both.all[:], both.routes[:]
+}
+
+// named reports whether s is found by that name.
+func (s *site) named(name []byte) bool {
+	if n := int(s.short[0]); n > 0 {
+		return string(s.short[1:1+n]) == string(name)
+	}
+	return strings.TrimPrefix(s.host, "*.") == string(name)
+}
+
 // at returns the rules of an entrypoint; those of a nil site are none.
 func (s *site) at(entrypoint string) *host {
 	if s == nil {
 		return nil
 	}
-	if s.named != nil {
-		if h := s.named[entrypoint]; h != nil {
+	if s.each != nil {
+		if h := s.each[entrypoint]; h != nil {
 			return h
 		}
 	}

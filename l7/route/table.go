@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"iter"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -31,10 +30,11 @@ import (
 //
 // A Table answers for entrypoints that no rule names; see At for the others.
 type Table struct {
-	hosts     map[string]*site // by name
-	wildcards map[string]*site // by name without "*."
-	any       *site            // rules without a host, nil for none
+	hosts     index
+	wildcards index // by name without "*."
+	any       *site // rules without a host, nil for none
 	rules     int
+	numbers   numbers
 }
 
 // A Route is a Spec that has its place in a Table.
@@ -42,7 +42,31 @@ type Route struct {
 	*Spec // of those that the Table was made of
 	// rank is the place among all rules of its host from the one that is
 	// preferred to the one that is not.
-	rank int
+	rank   int
+	number int
+}
+
+// Number is what no other route of the same Table has, from 0 to below Numbers:
+// an index for what a user of the Table keeps beside its routes.
+func (r *Route) Number() int { return r.number }
+
+// Numbers is more than the Number of any route is.
+func (t *Table) Numbers() int { return t.numbers.next }
+
+// numbers are those that the routes of a Table have.
+type numbers struct {
+	next int
+	free []int // of those below next
+}
+
+func (n *numbers) take() int {
+	if last := len(n.free) - 1; last >= 0 {
+		number := n.free[last]
+		n.free = n.free[:last]
+		return number
+	}
+	n.next++
+	return n.next - 1
 }
 
 // A Conflict is a Spec that can never answer, because another one claims the
@@ -89,9 +113,9 @@ func ByHost(specs []Spec) map[string][]Spec {
 // it says, none for no rules, and all others those of t, at the cost of what has
 // changed. The caller leaves the rules as they are.
 func (t *Table) With(changed map[string][]Spec) *Table {
-	out := &Table{hosts: maps.Clone(t.hosts), wildcards: maps.Clone(t.wildcards), any: t.any, rules: t.rules}
-	if out.hosts == nil {
-		out.hosts, out.wildcards = make(map[string]*site, len(changed)), make(map[string]*site)
+	out := &Table{
+		hosts: t.hosts.clone(len(changed)), wildcards: t.wildcards.clone(0), any: t.any, rules: t.rules,
+		numbers: numbers{t.numbers.next, slices.Clone(t.numbers.free)},
 	}
 	for name, specs := range changed {
 		var s *site
@@ -105,27 +129,31 @@ func (t *Table) With(changed map[string][]Spec) *Table {
 
 // put makes s what answers for the Host name; nil is nothing.
 func (t *Table) put(name string, s *site) {
+	var old *site
 	if name == "" {
-		t.rules += s.size() - t.any.size()
-		t.any = s
-		return
-	}
-	m := t.hosts
-	if rest, ok := strings.CutPrefix(name, "*."); ok {
-		m, name = t.wildcards, rest
-	}
-	t.rules += s.size() - m[name].size()
-	if s == nil {
-		delete(m, name)
+		old, t.any = t.any, s
+	} else if rest, ok := strings.CutPrefix(name, "*."); ok {
+		old = t.wildcards.put(rest, s)
 	} else {
-		m[name] = s
+		old = t.hosts.put(name, s)
+	}
+	t.rules += s.size() - old.size()
+	if old != nil {
+		for _, r := range old.routes {
+			t.numbers.free = append(t.numbers.free, r.number)
+		}
+	}
+	if s != nil {
+		for _, r := range s.routes {
+			r.number = t.numbers.take()
+		}
 	}
 }
 
 // sites returns all, by their hosts.
 func (t *Table) sites() []*site {
-	all := slices.AppendSeq(make([]*site, 0, len(t.hosts)+len(t.wildcards)+1), maps.Values(t.hosts))
-	all = slices.AppendSeq(all, maps.Values(t.wildcards))
+	all := slices.AppendSeq(make([]*site, 0, t.hosts.size+t.wildcards.size+1), t.hosts.all())
+	all = slices.AppendSeq(all, t.wildcards.all())
 	if t.any != nil {
 		all = append(all, t.any)
 	}
@@ -149,10 +177,10 @@ func (t *Table) contested() (out []*site) {
 			out = append(out, s)
 		}
 	}
-	for _, s := range t.hosts {
+	for s := range t.hosts.all() {
 		add(s)
 	}
-	for _, s := range t.wildcards {
+	for s := range t.wildcards.all() {
 		add(s)
 	}
 	add(t.any)
@@ -227,9 +255,9 @@ func (t *Table) Lookup(name, path []byte) *Route { return t.At("").Lookup(name, 
 // candidates are the rules that a request for a host is matched with, by the
 // kind of their host; nil are none.
 func (v View) candidates(name []byte) (found [3]*host) {
-	found[0] = v.table.hosts[string(name)].at(v.entrypoint)
+	found[0] = v.table.hosts.find(name).at(v.entrypoint)
 	if i := bytes.IndexByte(name, '.'); i > 0 {
-		found[1] = v.table.wildcards[string(name[i+1:])].at(v.entrypoint)
+		found[1] = v.table.wildcards.find(name[i+1:]).at(v.entrypoint)
 	}
 	found[2] = v.table.any.at(v.entrypoint)
 	return found
@@ -243,7 +271,7 @@ func (v View) Lookup(name, path []byte) *Route {
 	}
 	// Nearly all requests are for a host that has a rule for them: those do not
 	// pay for the other kinds.
-	if h := v.table.hosts[string(name)].at(v.entrypoint); h != nil {
+	if h := v.table.hosts.find(name).at(v.entrypoint); h != nil {
 		if r := h.lookup(path); r != nil {
 			return r
 		}
@@ -298,18 +326,8 @@ func (t *Table) Changed(before *Table) (gone, come []*Route) {
 			come = append(come, is.routes...)
 		}
 	}
-	compare := func(was, is map[string]*site) {
-		for name, s := range is {
-			add(was[name], s)
-		}
-		for name, s := range was {
-			if is[name] == nil {
-				add(s, nil)
-			}
-		}
-	}
-	compare(before.hosts, t.hosts)
-	compare(before.wildcards, t.wildcards)
+	t.hosts.compare(&before.hosts, add)
+	t.wildcards.compare(&before.wildcards, add)
 	add(before.any, t.any)
 	return gone, come
 }
