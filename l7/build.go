@@ -72,10 +72,13 @@ func (r *runner) rebuildAll() {
 
 	b.own = route.ByHost(specs)
 	r.l.engine.UpdateEndpoints(static)
+	first := b.table.Rules() == 0 // nothing is left of what was before
 	r.follow(o, (&route.Table{}).With(b.own), change)
-	all := b.endpoints.All()
-	maps.Copy(all, static)
-	r.l.engine.SetEndpoints(all)
+	if !first {
+		all := b.endpoints.All()
+		maps.Copy(all, static)
+		r.l.engine.SetEndpoints(all)
+	}
 	r.tellState(o)
 }
 
@@ -103,7 +106,7 @@ func (r *runner) follow(o *kube.Objects, base *route.Table, change kube.Change) 
 	// A backend's endpoints stand before its first route and leave after its
 	// last, so that no request falls between the two.
 	left, added := table.Changed(b.table)
-	come, gone := b.demand.follow(leadTo(added), leadTo(left))
+	come, gone := b.demand.follow(added, left)
 	b.endpoints.Want(come, nil)
 	r.l.engine.UpdateEndpoints(b.endpoints.Update(o))
 	switch {

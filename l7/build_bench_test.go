@@ -76,4 +76,3 @@ func manyObjects(n int) *kube.Objects {
 	}
 	return o
 }
-

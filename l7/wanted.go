@@ -1,7 +1,7 @@
 package l7
 
 import (
-	"slices"
+	"iter"
 
 	"github.com/portico-lb/portico/l7/route"
 )
@@ -10,42 +10,38 @@ import (
 // that lead there, and by their middlewares that ask it or send it copies.
 type demand map[route.Backend]int
 
-// follow counts what comes and what goes, and returns the backends that have come
-// into use by that and out of it, in order.
-func (d demand) follow(come, gone []route.Backend) (fresh, idle []route.Backend) {
-	used := make(map[route.Backend]bool) // before
-	count := func(backends []route.Backend, n int) {
-		for _, b := range backends {
-			if b == (route.Backend{}) || b.Namespace == route.StaticNamespace {
-				continue
-			}
-			if _, seen := used[b]; !seen {
-				used[b] = d[b] > 0
-			}
-			if d[b] += n; d[b] == 0 {
-				delete(d, b)
-			}
+// follow counts the backends that the routes name which come and go, and returns
+// those that have come into use by that and out of it. What goes has come before.
+func (d *demand) follow(come, gone []*route.Route) (fresh, idle []route.Backend) {
+	if len(*d) == 0 { // they are many at a start
+		*d = make(demand, len(come))
+		fresh = make([]route.Backend, 0, len(come))
+	}
+	for b := range needed(come) {
+		n := (*d)[b] + 1
+		if (*d)[b] = n; n == 1 {
+			fresh = append(fresh, b)
 		}
 	}
-	count(come, 1)
-	count(gone, -1)
-	for b, was := range used {
-		switch is := d[b] > 0; {
-		case is && !was:
-			fresh = append(fresh, b)
-		case was && !is:
+	for b := range needed(gone) {
+		if (*d)[b]--; (*d)[b] == 0 {
+			delete(*d, b)
 			idle = append(idle, b)
 		}
 	}
-	slices.SortFunc(fresh, route.Backend.Compare)
-	slices.SortFunc(idle, route.Backend.Compare)
 	return fresh, idle
 }
 
-// leadTo returns the backends that routes name.
-func leadTo(routes []*route.Route) (out []route.Backend) {
-	for _, r := range routes {
-		out = slices.AppendSeq(out, r.Backends())
+// needed yields the backends that routes name, without those of the
+// configuration, whose endpoints it says itself.
+func needed(routes []*route.Route) iter.Seq[route.Backend] {
+	return func(yield func(route.Backend) bool) {
+		for _, r := range routes {
+			for b := range r.Backends() {
+				if b != (route.Backend{}) && b.Namespace != route.StaticNamespace && !yield(b) {
+					return
+				}
+			}
+		}
 	}
-	return out
 }

@@ -21,6 +21,9 @@ var ownAnnotations = []string{MiddlewaresAnnotation, PrefixSlashAnnotation, Pref
 // misspelt might be what keeps strangers out. It tells of those of other
 // controllers, which this dialect does not read.
 func (t *translation) strange(o *object) {
+	if len(o.Annotations) == 0 {
+		return
+	}
 	var foreign []string
 	for _, name := range slices.Sorted(maps.Keys(o.Annotations)) {
 		if strings.HasPrefix(name, "portico.io/") && !slices.Contains(ownAnnotations, name) {

@@ -299,7 +299,7 @@ func (n notes) nginxAliases(hosts *nginxHosts) []nginxAlias {
 			n.bad("server-alias", "%q is no host name, it is left out: write a DNS name, or one whose first label is *", name)
 		case hosts.names[host]:
 			n.bad("server-alias", "%s has rules of its own, or is an alias already, it is left out: remove one of the two", host)
-		case n.t.owns(annotation(n.found["server-alias"].name), host):
+		case n.t.owns("", annotation(n.found["server-alias"].name), host):
 			hosts.names[host] = true
 			out = append(out, nginxAlias{host, n.t.origin})
 		}

@@ -96,7 +96,7 @@ func (n notes) nginxToTLS() func(host string) []route.Step {
 func (d *nginx) toWWW(t *translation, s route.Spec) {
 	other := nginxWWW(s.Host)
 	if s.Host == "" || strings.HasPrefix(s.Host, "*") || s.Backend == (route.Backend{}) || d.hosts.names[other] ||
-		!t.owns(annotation(nginxPrefix+"from-to-www-redirect"), other) {
+		!t.owns("", annotation(nginxPrefix+"from-to-www-redirect"), other) {
 		return
 	}
 	d.hosts.names[other] = true

@@ -40,13 +40,15 @@ type claim struct {
 // of it, once, where it may not. Of the hosts that the configuration does not give away it takes those
 // that are free. Rules without a host are of all namespaces: those that have one
 // come first.
-func (t *translation) owns(field, host string) bool {
+//
+// What is told of is the field of in, which is put together for that alone.
+func (t *translation) owns(in, field, host string) bool {
 	namespaces, given := t.opt.HostOwners.of(host)
 	switch {
 	case given && (slices.Contains(namespaces, t.origin.Namespace) || slices.Contains(namespaces, "*")):
 		return true
 	case given:
-		t.disown(field, host, "belongs to namespace "+strings.Join(namespaces, ", ")+
+		t.disown(in+field, host, "belongs to namespace "+strings.Join(namespaces, ", ")+
 			" by l7.kubernetes.host_owners: take another host, or add "+t.origin.Namespace+" there")
 		return false
 	case host == "":
@@ -58,7 +60,7 @@ func (t *translation) owns(field, host string) bool {
 		return true
 	}
 	if owner.Namespace != t.origin.Namespace {
-		t.disown(field, host, "belongs to namespace "+owner.Namespace+", whose "+owner.String()+
+		t.disown(in+field, host, "belongs to namespace "+owner.Namespace+", whose "+owner.String()+
 			" had it first: take another host, or give it to both in l7.kubernetes.host_owners")
 		return false
 	}

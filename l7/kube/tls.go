@@ -64,7 +64,7 @@ func (t *Translator) readCertificates() certificates {
 	slices.SortFunc(all, compareAge)
 	n := len(t.tls.owners.index)
 	c := certifier{
-		translation: translation{opt: t.opt, of: t, owners: few[string, route.Origin]{index: make(map[string]route.Origin, n)}},
+		translation: translation{opt: &t.opt, of: t, owners: few[string, route.Origin]{index: make(map[string]route.Origin, n)}},
 		served:      make(map[string]servedBy, n),
 	}
 	c.TLS = make([]TLS, 0, len(t.tls.TLS)+1)
@@ -124,7 +124,7 @@ func (t *certifier) owns(i, j int, host string) bool {
 	if c := (claim{t.origin, host}); t.part.disowned[c] {
 		remember(&t.disowned, c, true)
 	}
-	return t.translation.owns(tlsHostField(i, j), host)
+	return t.translation.owns("", tlsHostField(i, j), host)
 }
 
 // tls reads one entry of an Ingress's tls. One with neither Secret nor hosts

@@ -84,7 +84,7 @@ func Routes(o *Objects, opt Options) Result {
 // that one may say about another, and in the end the certificates of all.
 type translation struct {
 	Result
-	opt     Options
+	opt     *Options
 	of      *Translator
 	dialect dialect
 	// ingresses are those that are read, the oldest one first.

@@ -30,7 +30,7 @@ type Translator struct {
 	secrets map[string]*corev1.Secret // by "namespace/name"
 	// entries are the Ingresses that are ours.
 	entries map[*netv1.Ingress]*entry
-	parts   map[*part]bool
+	parts   []*part
 	byHost  map[string]*part
 	// certified counts the Ingresses with a tls for a host; see nginxCertified.
 	certified map[nginxHost]int
@@ -48,7 +48,6 @@ func NewTranslator(opt Options, x *EndpointIndex) *Translator {
 		index:     x,
 		secrets:   make(map[string]*corev1.Secret),
 		entries:   make(map[*netv1.Ingress]*entry),
-		parts:     make(map[*part]bool),
 		byHost:    make(map[string]*part),
 		certified: make(map[nginxHost]int),
 	}
@@ -72,7 +71,7 @@ func (c Change) Empty() bool {
 
 // Update reads o.
 func (t *Translator) Update(o *Objects) Change {
-	r := revision{Translator: t, hosts: make(map[string][]route.Spec), stale: make(map[*part]bool)}
+	r := revision{Translator: t, hosts: make(map[string][]route.Spec)}
 	gone, come := t.changed(o)
 	toggled := r.replace(gone, come)
 	secrets := r.setSecrets(o.Secrets)
@@ -138,7 +137,7 @@ func (t *Translator) Policies() map[route.Backend]backend.Policy { return t.poli
 // Result returns everything.
 func (t *Translator) Result() Result {
 	r := Result{TLS: t.TLS(), CertRequests: t.CertRequests(), Problems: t.Problems(), Policies: t.Policies()}
-	for _, p := range sortedParts(t.parts) {
+	for _, p := range sortParts(slices.Clone(t.parts)) {
 		r.Specs = append(r.Specs, p.specs...)
 	}
 	return r

@@ -1,7 +1,6 @@
 package kube
 
 import (
-	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -34,30 +33,35 @@ type part struct {
 	reads    reads
 	owners   few[string, route.Origin]
 	disowned map[claim]bool
+	// at is its place among the Translator's parts, -1 for none; stale says that it
+	// is to be translated.
+	at    int
+	stale bool
 }
 
 func newEntry(in *netv1.Ingress, d Dialect) *entry {
 	e := &entry{Ingress: in, tls: newTLSEntries(in)}
-	add := func(host string) {
-		if !slices.Contains(e.hosts, host) {
-			e.hosts = append(e.hosts, host)
-		}
-	}
 	if in.Spec.DefaultBackend != nil {
-		add("")
+		e.add("")
 	}
-	for _, r := range in.Spec.Rules {
-		if host, err := canonicalHost(r.Host); err == nil {
-			add(host)
+	for i := range in.Spec.Rules {
+		if host, err := canonicalHost(in.Spec.Rules[i].Host); err == nil {
+			e.add(host)
 		}
 	}
 	if d == Nginx {
 		for _, host := range nginxOtherHosts(in, e.hosts) {
-			add(host)
+			e.add(host)
 		}
 		e.certified = nginxCertified(in)
 	}
 	return e
+}
+
+func (e *entry) add(host string) {
+	if !slices.Contains(e.hosts, host) {
+		e.hosts = append(e.hosts, host)
+	}
 }
 
 // compareAge has the oldest Ingress first, and then goes by name, so that every
@@ -72,17 +76,32 @@ func compareAge(a, b *entry) int {
 	return strings.Compare(a.Name, b.Name)
 }
 
-// sortedParts returns those with the oldest Ingresses first.
-func sortedParts(parts map[*part]bool) []*part {
-	return slices.SortedFunc(maps.Keys(parts), func(a, b *part) int { return compareAge(a.entries[0], b.entries[0]) })
+// sortParts puts those with the oldest Ingresses first.
+func sortParts(parts []*part) []*part {
+	slices.SortFunc(parts, func(a, b *part) int { return compareAge(a.entries[0], b.entries[0]) })
+	return parts
+}
+
+// enter makes p one of the parts.
+func (t *Translator) enter(p *part) {
+	p.at = len(t.parts)
+	t.parts = append(t.parts, p)
+}
+
+// leave takes p away from the parts.
+func (t *Translator) leave(p *part) {
+	last := len(t.parts) - 1
+	t.parts[p.at], t.parts[last].at = t.parts[last], p.at
+	t.parts[last] = nil
+	t.parts, p.at = t.parts[:last], -1
 }
 
 // A revision is a change that is being made.
 type revision struct {
 	*Translator
 	hosts map[string][]route.Spec
-	// stale are the parts to translate.
-	stale map[*part]bool
+	// stale are the parts to translate, among others that are no more.
+	stale []*part
 	// policies and problems say that those of a part have come or gone,
 	// certificates that something has which certificates depend on.
 	policies, problems, certificates bool
@@ -99,6 +118,11 @@ func (r *revision) replace(gone []*entry, come []*netv1.Ingress) (toggled map[ng
 	var loose []*entry
 	for _, e := range gone {
 		loose = r.dissolve(e.part, loose)
+	}
+	if len(r.entries) == 0 { // they are many at a start
+		n := len(come)
+		r.entries, r.byHost = make(map[*netv1.Ingress]*entry, n), make(map[string]*part, n)
+		r.parts, r.stale, loose = make([]*part, 0, n), make([]*part, 0, n), make([]*entry, 0, n)
 	}
 	for _, in := range come {
 		e := newEntry(in, r.opt.Dialect)
@@ -127,10 +151,10 @@ func (r *revision) certify(e *entry, n int, toggled map[nginxHost]bool) {
 // dissolve takes a part apart, unless that has been done, and appends to loose
 // those of it that stay.
 func (r *revision) dissolve(p *part, loose []*entry) []*entry {
-	if p == nil || !r.parts[p] {
+	if p == nil || p.at < 0 {
 		return loose
 	}
-	delete(r.parts, p)
+	r.leave(p)
 	r.forget(p)
 	for _, host := range p.hosts {
 		delete(r.byHost, host)
@@ -148,8 +172,16 @@ func (r *revision) forget(p *part) {
 	for i := range p.specs {
 		r.hosts[p.specs[i].Host] = nil
 	}
+	r.note(p)
+}
+
+// note notes what the coming, or the going, of p changes beside its hosts.
+func (r *revision) note(p *part) {
 	r.policies = r.policies || len(p.policies) > 0
 	r.problems = r.problems || len(p.problems) > 0
+	if r.certificates || len(r.tls.owners.index) == 0 {
+		return
+	}
 	for host := range p.owners.all() {
 		_, named := r.tls.owners.get(host)
 		r.certificates = r.certificates || named
@@ -159,25 +191,39 @@ func (r *revision) forget(p *part) {
 // group makes parts of entries.
 func (r *revision) group(loose []*entry) {
 	for _, e := range loose {
-		p := &part{}
+		p := &part{at: -1}
 		for _, host := range e.hosts {
 			other := r.byHost[host]
 			if other != nil && other != p {
 				p = r.join(p, other)
 			}
 		}
+		if len(p.entries) == 0 {
+			p.hosts = slices.Clip(e.hosts) // those of who joins are appended
+		}
 		for _, host := range e.hosts {
-			if r.byHost[host] != p {
-				r.byHost[host] = p
+			if len(p.entries) > 0 && r.byHost[host] != p {
 				p.hosts = append(p.hosts, host)
 			}
+			r.byHost[host] = p
 		}
 		e.part = p
 		p.entries = append(p.entries, e)
-		r.parts[p], r.stale[p] = true, true
+		if p.at < 0 {
+			r.enter(p)
+		}
+		r.outdate(p)
 	}
-	for p := range r.stale {
+	for _, p := range r.stale {
 		slices.SortFunc(p.entries, compareAge)
+	}
+}
+
+// outdate has p be translated.
+func (r *revision) outdate(p *part) {
+	if !p.stale {
+		p.stale = true
+		r.stale = append(r.stale, p)
 	}
 }
 
@@ -193,48 +239,54 @@ func (r *revision) join(a, b *part) *part {
 		r.byHost[host] = b
 	}
 	b.entries, b.hosts = append(b.entries, a.entries...), append(b.hosts, a.hosts...)
-	delete(r.parts, a)
-	delete(r.stale, a)
+	if a.at >= 0 {
+		r.leave(a)
+	}
+	a.entries = nil
 	return b
 }
 
 // translate reads the Ingresses of all parts that are stale.
 func (r *revision) translate() {
-	parts := slices.Collect(maps.Keys(r.stale))
+	parts := slices.DeleteFunc(r.stale, func(p *part) bool { return p.at < 0 })
+	if len(r.hosts) == 0 {
+		r.hosts = make(map[string][]route.Spec, len(parts))
+	}
 	for _, p := range parts {
 		r.forget(p)
 	}
 	// Parts have nothing in common, and at a start there are as many as hosts.
 	const atOnce = 64
-	hosts := make([]map[string][]route.Spec, len(parts))
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
-	for from := 0; from < len(parts); from += atOnce {
+	for some := range slices.Chunk(parts, atOnce) {
 		g.Go(func() error {
-			for i := from; i < min(from+atOnce, len(parts)); i++ {
-				parts[i].translate(r.Translator)
-				hosts[i] = route.ByHost(parts[i].specs)
+			var t translation
+			for _, p := range some {
+				p.translate(r.Translator, &t)
 			}
 			return nil
 		})
 	}
 	_ = g.Wait() // none of them fails
-	for i, p := range parts {
-		r.forget(p)
-		maps.Copy(r.hosts, hosts[i])
+	for _, p := range parts {
+		p.stale = false
+		r.note(p)
+		route.AddByHost(r.hosts, p.specs)
 	}
 }
 
-// translate reads the Ingresses of p. It changes nothing else.
-func (p *part) translate(of *Translator) {
-	t := translation{opt: of.opt, of: of, dialect: newDialect(of.opt.Dialect)}
+// translate reads the Ingresses of p. It changes nothing else. What t is before is
+// of no importance.
+func (p *part) translate(of *Translator, t *translation) {
+	*t = translation{opt: &of.opt, of: of, dialect: newDialect(of.opt.Dialect), ingresses: t.ingresses[:0]}
 	for _, e := range p.entries {
 		t.ingresses = append(t.ingresses, e.Ingress)
 	}
 	for _, in := range t.ingresses {
 		t.ingress(in)
 	}
-	t.dialect.finish(&t)
+	t.dialect.finish(t)
 	p.specs, p.problems, p.policies = t.Specs, t.Problems, t.Policies
 	p.reads, p.owners, p.disowned = t.reads, t.owners, t.disowned
 }
@@ -251,7 +303,7 @@ func (r *revision) finish(secrets bool) Change {
 	}
 	if r.policies {
 		t.policies = nil
-		for p := range t.parts {
+		for _, p := range t.parts {
 			for b, policy := range p.policies {
 				remember(&t.policies, b, policy)
 			}
@@ -266,10 +318,10 @@ func (r *revision) finish(secrets bool) Change {
 // allProblems returns those of all parts, of those with the oldest Ingresses
 // first, and of certificates. A Service that several parts name has its own once.
 func (t *Translator) allProblems() []Problem {
-	faulty := make(map[*part]bool)
-	for p := range t.parts {
+	var faulty []*part
+	for _, p := range t.parts {
 		if len(p.problems) > 0 {
-			faulty[p] = true
+			faulty = append(faulty, p)
 		}
 	}
 	var out []Problem
@@ -282,7 +334,7 @@ func (t *Translator) allProblems() []Problem {
 			}
 		}
 	}
-	for _, p := range sortedParts(faulty) {
+	for _, p := range sortParts(faulty) {
 		tell(p.problems)
 	}
 	tell(t.tls.Problems)

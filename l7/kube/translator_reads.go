@@ -3,6 +3,7 @@ package kube
 import (
 	"maps"
 	"reflect"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -31,7 +32,7 @@ func (r *revision) setSecrets(all []*corev1.Secret) map[string]bool {
 // outdated finds the parts that were made of answers that are others now. Most
 // changes are of a kind that no part has to be asked for.
 func (r *revision) outdated(toggled map[nginxHost]bool, secrets map[string]bool, ingresses bool) {
-	if len(r.stale) == len(r.parts) { // as at a start
+	if !slices.ContainsFunc(r.parts, func(p *part) bool { return !p.stale }) { // as at a start
 		r.index.settle()
 		return
 	}
@@ -43,8 +44,8 @@ func (r *revision) outdated(toggled map[nginxHost]bool, secrets map[string]bool,
 	for _, itself := range touched {
 		objects = objects || itself
 	}
-	for p := range r.parts {
-		if r.stale[p] {
+	for _, p := range r.parts {
+		if p.stale {
 			continue
 		}
 		if of := &p.reads; objects && of.otherServices(touched, r.index) ||
@@ -52,7 +53,7 @@ func (r *revision) outdated(toggled map[nginxHost]bool, secrets map[string]bool,
 			len(secrets) > 0 && of.otherSecrets(secrets) ||
 			len(toggled) > 0 && of.otherCertified(r.Translator.certified) ||
 			ingresses && of.otherPages(r.page) {
-			r.stale[p] = true
+			r.outdate(p)
 		}
 	}
 }

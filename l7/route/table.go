@@ -91,22 +91,29 @@ func NewTable(specs []Spec) (*Table, []Conflict) {
 // ByHost sorts specs by their hosts, in the order in which they stand. Those of a
 // single host are not copied.
 func ByHost(specs []Spec) map[string][]Spec {
+	out := make(map[string][]Spec)
+	AddByHost(out, specs)
+	return out
+}
+
+// AddByHost does what ByHost does, beside what out says of other hosts.
+func AddByHost(out map[string][]Spec, specs []Spec) {
 	if len(specs) > 0 && !slices.ContainsFunc(specs, func(s Spec) bool { return s.Host != specs[0].Host }) {
-		return map[string][]Spec{specs[0].Host: slices.Clip(specs)}
+		out[specs[0].Host] = slices.Clip(specs)
+		return
 	}
 	sizes := make(map[string]int)
 	for i := range specs {
 		sizes[specs[i].Host]++
 	}
-	out := make(map[string][]Spec, len(sizes))
 	for i := range specs {
 		host := specs[i].Host
-		if out[host] == nil {
-			out[host] = make([]Spec, 0, sizes[host])
+		if n := sizes[host]; n > 0 {
+			out[host] = make([]Spec, 0, n)
+			sizes[host] = 0
 		}
 		out[host] = append(out[host], specs[i])
 	}
-	return out
 }
 
 // With returns a Table in which the hosts that changed names have the rules that
