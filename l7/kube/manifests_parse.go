@@ -74,7 +74,7 @@ func (f fault) problem() Problem {
 type parsed struct {
 	manifests []manifest
 	faults    []fault
-	json      []byte // is used again
+	plain     plain // is used again
 }
 
 func (p *parsed) fault(at place, k key, lost bool, format string, args ...any) {
@@ -150,9 +150,8 @@ func cutDocument(data []byte) (doc, rest []byte) {
 }
 
 func (p *parsed) yaml(at place, doc []byte) {
-	var ok bool
-	if p.json, ok = plainJSON(p.json[:0], doc); ok {
-		p.object(at, p.json, metav1.TypeMeta{})
+	if data, ok := p.plain.json(doc); ok {
+		p.object(at, data, metav1.TypeMeta{})
 		return
 	}
 	data, err := yaml.YAMLToJSONStrict(doc)

@@ -6,31 +6,44 @@ import "bytes"
 // comes near it.
 const maxDepth = 64
 
-// plainJSON turns the YAML of a document into JSON, appended to dst, where it
-// is written the way that kubectl and most people write manifests: in block
-// mappings and sequences, flow ones on one line, scalars on one line or as a
-// literal block, in printable ASCII. For all else, what is wrong included, it
-// returns false, and the YAML library has to look at it.
+// plain turns the YAML of a document into JSON where it is written the way that
+// kubectl and most people write manifests: in block mappings and sequences, flow
+// ones on one line, scalars on one line or as a literal block, in printable
+// ASCII. All else, what is wrong included, the YAML library has to look at.
 //
 // A folder may hold tens of thousands of documents, and a node that starts
 // serves nothing before the last; this takes a twentieth of the library's time.
-func plainJSON(dst, doc []byte) ([]byte, bool) {
+//
+// The methods return false at what is not plain; at is then of no importance.
+type plain struct {
+	in, out []byte
+	// at is where reading goes on, line where its line begins.
+	at, line int
+	depth    int
+	// keys are where in out the keys of the mappings stand that are being read,
+	// the innermost mapping's last.
+	keys []extent
+}
+
+// json returns the JSON of doc, which is good until the next call, or false where
+// doc is not plain.
+func (p *plain) json(doc []byte) ([]byte, bool) {
 	if len(doc) == 0 || doc[len(doc)-1] != '\n' || !printable(doc) {
-		return dst, false
+		return nil, false
 	}
-	p := plain{in: doc, out: dst}
+	*p = plain{in: doc, out: p.out[:0], keys: p.keys[:0]}
 	if bytes.HasPrefix(doc, []byte("---")) {
 		p.at = len("---")
 		if !p.lineEnds() {
-			return dst, false
+			return nil, false
 		}
 	}
 	column := p.nextLine()
 	if column < 0 {
-		return append(dst, "null"...), true
+		return []byte("null"), true
 	}
 	if !p.node(-1) || p.nextLine() >= 0 {
-		return dst, false
+		return nil, false
 	}
 	return p.out, true
 }
@@ -43,15 +56,6 @@ func printable(doc []byte) bool {
 		}
 	}
 	return true
-}
-
-// plain reads a document. Its methods return false at what is not plain; at is
-// then of no importance.
-type plain struct {
-	in, out []byte
-	// at is where reading goes on, line where its line begins.
-	at, line int
-	depth    int
 }
 
 // rest is what has not been read.
@@ -123,27 +127,21 @@ func (p *plain) node(parent int) bool {
 	if p.isItem() {
 		return p.sequence(column)
 	}
-	if p.beginsPair() {
-		return p.mapping(column)
+	at, begin := p.at, len(p.out)
+	p.out = append(p.out, '{')
+	if p.key() {
+		return p.mapping(column, begin+1)
 	}
+	p.at, p.out = at, p.out[:begin]
 	return p.value(parent)
 }
 
-// beginsPair reports whether a key and its colon come.
-func (p *plain) beginsPair() bool {
-	back, out := p.at, len(p.out)
-	found := p.key()
-	p.at, p.out = back, p.out[:out]
-	return found
-}
-
-// mapping reads the pairs whose keys stand in column.
-func (p *plain) mapping(column int) bool {
-	p.out = append(p.out, '{')
-	var keys keys
+// mapping reads the pairs whose keys stand in column, from behind the first key,
+// which begins at key in out.
+func (p *plain) mapping(column, key int) bool {
+	keys := p.beginKeys()
 	for {
-		begin := len(p.out)
-		if !p.key() || !keys.add(p.out[begin:]) {
+		if !p.add(&keys, key) {
 			return false
 		}
 		p.out = append(p.out, ':')
@@ -153,11 +151,15 @@ func (p *plain) mapping(column int) bool {
 		switch next, item := p.peek(); {
 		case next < column:
 			p.out = append(p.out, '}')
+			p.endKeys(keys)
 			return true
 		case next > column || item:
 			return false
 		}
 		p.out = append(p.out, ',')
+		if key = len(p.out); !p.key() {
+			return false
+		}
 	}
 }
 

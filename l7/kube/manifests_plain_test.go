@@ -2,6 +2,8 @@ package kube
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -9,7 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// plainDocuments are such that plainJSON must read them itself.
+// plainDocuments are such that the library is not asked.
 var plainDocuments = map[string]string{
 	"nothing":            "# nothing\n",
 	"block":              "a: b\nc:\n  d: 1\n  e:\n  - x\n  - u: z\n    w: true\n  -\n    v: null\nf:\n",
@@ -25,6 +27,17 @@ var plainDocuments = map[string]string{
 	"dashes":             "---  # first\na: b-c\n",
 	"colons":             "a: http://b:80/c\n",
 	"a scalar":           "a\n",
+	"the same keys":      "a:\n  a: { a: { b: c }, b: d }\n  b:\n  - a: b\n  - a: b\nb: a\n",
+	"many keys":          manyKeys("k", 40) + "k:\n" + manyKeys("  k", 40),
+}
+
+// manyKeys is a block mapping of n keys that begin with name.
+func manyKeys(name string, n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "%s%d: %d\n", name, i, i)
+	}
+	return b.String()
 }
 
 func TestPlainJSON(t *testing.T) {
@@ -44,15 +57,16 @@ func TestPlainJSONLeaves(t *testing.T) {
 		"a: &x b\nc: *x\n", "a: !!str 1\n", "a: yes\n", "a: 010\n", "a: 1e3\n", "a: 0x10\n", "a: 1_000\n", "a: ~\n",
 		"a: 1.5\n", "a: >\n  b\n", "a: |2\n  b\n", "a: |\n\n  b\n", "a: b\na: c\n", "{ a: b, a: c }\n", "on: x\n", "1: x\n",
 		"<<: { a: b }\n", "? a\n: b\n", "a: [ b\n]\n", "a: { b }\n", "a: [ b: c ]\n", "a: b\n c: d\n", " a: b\nc: d\n",
+		manyKeys("k", 40) + "k39: x\n", manyKeys("k", 17) + "k0: x\n", "a: { b: c }\nd: { b: c, b: d }\n",
 		"- a\nb: c\n", "a: \"\\u0041\"\n", "%YAML 1.1\n---\na: b\n", "--- a\n", "a: b\n...\n", "a: @b\n", "a: |\n   b\n  c\n",
 	} {
-		if out, ok := plainJSON(nil, []byte(doc)); ok {
+		if out, ok := new(plain).json([]byte(doc)); ok {
 			t.Errorf("%q became %s", doc, out)
 		}
 	}
 }
 
-// The YAML library is the twin: what plainJSON reads, both read alike.
+// The YAML library is the twin: what is plain, both read alike.
 func FuzzPlainJSON(f *testing.F) {
 	for _, doc := range plainDocuments {
 		f.Add([]byte(doc))
@@ -64,7 +78,7 @@ func FuzzPlainJSON(f *testing.F) {
 // comparePlain reports whether doc is plain, and fails where it is not read as
 // the library does.
 func comparePlain(t *testing.T, doc []byte) bool {
-	got, ok := plainJSON(nil, doc)
+	got, ok := new(plain).json(doc)
 	if !ok {
 		return false
 	}

@@ -9,35 +9,43 @@ import (
 // the colon.
 const maxKey = 1000
 
+// An extent is a part of what was written.
+type extent struct{ from, to int }
+
 // keys are those of a mapping as they stand in JSON. One that comes twice is
 // for the library to tell.
 type keys struct {
-	few  [][]byte
-	many map[string]bool
+	first int             // of them in plain.keys
+	many  map[string]bool // all of them, once they are too many to look through
 }
 
-// add reports whether k is new.
-func (s *keys) add(k []byte) bool {
+func (p *plain) beginKeys() keys { return keys{first: len(p.keys)} }
+
+// endKeys forgets the keys of the innermost mapping.
+func (p *plain) endKeys(s keys) { p.keys = p.keys[:s.first] }
+
+// add reports whether what out ends with from begin is a new key of the
+// innermost mapping.
+func (p *plain) add(s *keys, begin int) bool {
 	const few = 16
-	if len(s.few) < few {
-		for _, have := range s.few {
-			if bytes.Equal(have, k) {
-				return false
-			}
-		}
-		s.few = append(s.few, k)
-		return true
+	k := p.out[begin:]
+	if s.many != nil {
+		known := s.many[string(k)]
+		s.many[string(k)] = true
+		return !known
 	}
-	if s.many == nil {
-		s.many = make(map[string]bool)
-		for _, have := range s.few {
-			s.many[string(have)] = true
+	for _, have := range p.keys[s.first:] {
+		if bytes.Equal(p.out[have.from:have.to], k) {
+			return false
 		}
 	}
-	if s.many[string(k)] {
-		return false
+	p.keys = append(p.keys, extent{begin, len(p.out)})
+	if own := p.keys[s.first:]; len(own) > few {
+		s.many = make(map[string]bool, 2*few)
+		for _, have := range own {
+			s.many[string(p.out[have.from:have.to])] = true
+		}
 	}
-	s.many[string(k)] = true
 	return true
 }
 
@@ -100,7 +108,7 @@ func (p *plain) flow() bool {
 	closing := open + 2 // in ASCII
 	p.out = append(p.out, open)
 	p.at++
-	var keys keys
+	keys := p.beginKeys()
 	for first := true; ; first = false {
 		p.blanks()
 		if p.in[p.at] == closing {
@@ -126,6 +134,7 @@ func (p *plain) flow() bool {
 	}
 	p.at++
 	p.out = append(p.out, closing)
+	p.endKeys(keys)
 	return true
 }
 
@@ -141,7 +150,7 @@ func (p *plain) flowKey(keys *keys) bool {
 			return false
 		}
 	}
-	if p.at-from > maxKey || p.in[p.at] != ':' || p.in[p.at+1] != ' ' || !keys.add(p.out[begin:]) {
+	if p.at-from > maxKey || p.in[p.at] != ':' || p.in[p.at+1] != ' ' || !p.add(keys, begin) {
 		return false
 	}
 	p.at++
