@@ -11,7 +11,6 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	netv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 )
 
@@ -86,7 +85,7 @@ func parseFile(name string, data []byte) parsed {
 	var p parsed
 	data = bytes.TrimPrefix(data, []byte("\xEF\xBB\xBF")) // the byte order mark of Windows editors
 	if strings.HasSuffix(name, ".json") {
-		p.object(place{file: name, document: 1, line: 1}, data, metav1.TypeMeta{})
+		p.object(place{file: name, document: 1, line: 1}, data, metav1.TypeMeta{}, false)
 		return p
 	}
 	var docs []document
@@ -151,12 +150,12 @@ func cutDocument(data []byte) (doc, rest []byte) {
 
 func (p *parsed) yaml(at place, doc []byte) {
 	if data, ok := p.plain.json(doc); ok {
-		p.object(at, data, metav1.TypeMeta{})
+		p.object(at, data, metav1.TypeMeta{}, true)
 		return
 	}
 	data, err := yaml.YAMLToJSONStrict(doc)
 	if err == nil {
-		p.object(at, data, metav1.TypeMeta{})
+		p.object(at, data, metav1.TypeMeta{}, false)
 		return
 	}
 	// Once more with as many lines as stand before the document, so that the
@@ -170,12 +169,12 @@ func (p *parsed) yaml(at place, doc []byte) {
 		return
 	}
 	p.fault(at, key{}, false, "%s: remove one of the two", text)
-	p.object(at, data, metav1.TypeMeta{})
+	p.object(at, data, metav1.TypeMeta{}, false)
 }
 
 // object reads one object, or those of a List. Items of a typed list (an
 // IngressList) have no type of their own and take it from outer.
-func (p *parsed) object(at place, data []byte, outer metav1.TypeMeta) {
+func (p *parsed) object(at place, data []byte, outer metav1.TypeMeta, plain bool) {
 	switch t := bytes.TrimSpace(data); {
 	case len(t) == 0 || string(t) == "null":
 		return // nothing but comments
@@ -198,16 +197,16 @@ func (p *parsed) object(at place, data []byte, outer metav1.TypeMeta) {
 	if kind, ok := strings.CutSuffix(h.Kind, "List"); ok {
 		for i, item := range h.Items {
 			at.item = fmt.Sprintf("items[%d]", i)
-			p.object(at, item, metav1.TypeMeta{APIVersion: h.APIVersion, Kind: kind})
+			p.object(at, item, metav1.TypeMeta{APIVersion: h.APIVersion, Kind: kind}, plain)
 		}
 		return
 	}
-	p.typed(at, data, h)
+	p.typed(at, data, h, plain)
 }
 
 // typed reads an object of a kind that routes are made of; the others are
 // passed over.
-func (p *parsed) typed(at place, data []byte, h head) {
+func (p *parsed) typed(at place, data []byte, h head, plain bool) {
 	object, version := newObject(h.TypeMeta)
 	if object == nil {
 		return
@@ -232,7 +231,7 @@ func (p *parsed) typed(at place, data []byte, h head) {
 		p.fault(at, key{}, true, "%s has no metadata.name: add it", h.Kind)
 		return
 	}
-	strict, err := kjson.UnmarshalStrict(data, object)
+	object, strict, err := decode(data, object, plain)
 	if err != nil {
 		p.fault(at, k, true, "%v: correct it", err)
 		return
