@@ -10,6 +10,7 @@ import (
 	netv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/portico-lb/portico/l7/backend"
 	"github.com/portico-lb/portico/l7/kube"
 )
 
@@ -30,7 +31,10 @@ func BenchmarkStart(b *testing.B) {
 	for b.Loop() {
 		l := New(Options{Log: slog.New(slog.DiscardHandler)})
 		r := newRunner(l, func() {})
-		r.config = Config{Kubernetes: Kubernetes{Manifests: "folder", IngressClass: "portico"}}
+		r.config = Config{
+			Kubernetes: Kubernetes{Manifests: "folder", IngressClass: "portico", Dialect: kube.Traefik17},
+			Backend:    backend.Default(),
+		}
 		r.rebuildAll()
 		r.source = &feed{Source: source, config: r.config.Kubernetes, cancel: func() {}}
 		r.rebuildAll()

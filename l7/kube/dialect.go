@@ -24,8 +24,8 @@ func Dialects() []string { return []string{"spec", "traefik17", "nginx"} }
 // String returns the name.
 func (d Dialect) String() string { return Dialects()[d] }
 
-// A dialect turns the rules of Ingresses into Specs. There is one for each
-// translation, and it may remember what it has seen.
+// A dialect turns the rules of Ingresses into Specs. It may remember what it has
+// seen of one translation.
 //
 // To add one: give it a name above, a case in newDialect, and a file of its
 // own. It reads annotations by way of notes, adds Specs with translation.add,
@@ -34,6 +34,8 @@ func (d Dialect) String() string { return Dialects()[d] }
 // unprotected with translation.refuse. Golden files in testdata/NAME show each
 // rule of it.
 type dialect interface {
+	// begin is called first, and forgets the translation before.
+	begin()
 	// ingress is called for each Ingress before its rules, the oldest Ingress
 	// first, and returns who reads them. t's origin is that Ingress.
 	ingress(t *translation, o *object) ruleReader
@@ -67,9 +69,9 @@ type rule struct {
 func newDialect(d Dialect) dialect {
 	switch d {
 	case Traefik17:
-		return newTraefik17()
+		return &traefik17{}
 	case Nginx:
-		return newNginx()
+		return &nginx{}
 	default:
 		return bySpec{}
 	}
@@ -80,6 +82,7 @@ func newDialect(d Dialect) dialect {
 type bySpec struct{}
 
 func (s bySpec) ingress(*translation, *object) ruleReader { return s }
+func (bySpec) begin()                                     {}
 func (bySpec) finish(*translation)                        {}
 
 func (bySpec) rule(t *translation, r rule) {

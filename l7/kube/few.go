@@ -3,6 +3,7 @@ package kube
 import (
 	"iter"
 	"maps"
+	"slices"
 )
 
 // A few is a map that mostly has one key or two and that there are ten thousand
@@ -56,6 +57,12 @@ func (f *few[K, V]) set(k K, v V) V {
 	return v
 }
 
+// clear takes all away, and keeps the room of a list.
+func (f *few[K, V]) clear() {
+	clear(f.list)
+	f.list, f.index = f.list[:0], nil
+}
+
 // all goes over what there is, in no particular order.
 func (f *few[K, V]) all() iter.Seq2[K, V] {
 	if f.index != nil {
@@ -68,4 +75,33 @@ func (f *few[K, V]) all() iter.Seq2[K, V] {
 			}
 		}
 	}
+}
+
+// spares are values that are used again by whoever comes next.
+type spares[T any] struct {
+	all []*T
+	n   int // those in use
+}
+
+// next returns one that is not in use, as who had it last has left it.
+func (s *spares[T]) next() *T {
+	if s.n == len(s.all) {
+		s.all = append(s.all, new(T))
+	}
+	s.n++
+	return s.all[s.n-1]
+}
+
+// used returns those that are in use, in order.
+func (s *spares[T]) used() []*T { return s.all[:s.n] }
+
+// clear has none be in use.
+func (s *spares[T]) clear() { s.n = 0 }
+
+// sortedKeys returns the keys of m in order, mostly none.
+func sortedKeys[V any](m map[string]V) []string {
+	if len(m) == 0 {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(m))
 }

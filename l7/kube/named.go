@@ -2,7 +2,6 @@ package kube
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -21,11 +20,8 @@ var ownAnnotations = []string{MiddlewaresAnnotation, PrefixSlashAnnotation, Pref
 // misspelt might be what keeps strangers out. It tells of those of other
 // controllers, which this dialect does not read.
 func (t *translation) strange(o *object) {
-	if len(o.Annotations) == 0 {
-		return
-	}
 	var foreign []string
-	for _, name := range slices.Sorted(maps.Keys(o.Annotations)) {
+	for _, name := range sortedKeys(o.Annotations) {
 		if strings.HasPrefix(name, "portico.io/") && !slices.Contains(ownAnnotations, name) {
 			t.refuse(annotation(name), "is no annotation of portico: write one of %s", strings.Join(ownAnnotations, ", "))
 		}

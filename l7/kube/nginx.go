@@ -40,7 +40,7 @@ type nginx struct {
 	aliases  []nginxAlias
 }
 
-func newNginx() *nginx { return &nginx{mains: make(map[nginxPlace]*nginxMain)} }
+func (d *nginx) begin() { *d = nginx{mains: make(map[nginxPlace]*nginxMain)} }
 
 // A nginxIngress reads the rules of one Ingress.
 type nginxIngress struct {

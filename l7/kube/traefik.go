@@ -1,7 +1,6 @@
 package kube
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
@@ -95,15 +94,20 @@ const (
 // is protected as the other rules are, and what protects and cannot be
 // understood answers 503 rather than being left out.
 type traefik17 struct {
-	services map[serviceName]*traefikService
-	groups   map[traefikPlace]*traefikGroup
-	order    []*traefikGroup
+	services few[serviceName, *traefikService]
+	groups   few[traefikPlace, *traefikGroup]
+	order    spares[traefikGroup]
+	readers  spares[traefikIngress]
 	weighing []*traefikIngress // those with service-weights
 	exact    []int             // Specs of rule-type Path, by their place in the Result
 }
 
-func newTraefik17() *traefik17 {
-	return &traefik17{services: make(map[serviceName]*traefikService), groups: make(map[traefikPlace]*traefikGroup)}
+func (d *traefik17) begin() {
+	d.services.clear()
+	d.groups.clear()
+	d.order.clear()
+	d.readers.clear()
+	d.weighing, d.exact = nil, nil
 }
 
 // A traefikIngress reads the rules of one Ingress.
@@ -130,12 +134,13 @@ type traefikIngress struct {
 
 func (d *traefik17) ingress(t *translation, o *object) ruleReader {
 	n := newNotes(t, o, traefikKey)
-	for _, name := range slices.Sorted(maps.Keys(o.Annotations)) {
+	for _, name := range sortedKeys(o.Annotations) {
 		if key, rank := traefikKey(name); key != "" && rank < 2 && !strings.Contains(traefikKeys, " "+key+" ") {
 			t.tell(o.String(), annotation(name), "is no annotation of Traefik 1.7, and is passed over: correct its name")
 		}
 	}
-	i := &traefikIngress{notes: n, d: d}
+	i := d.readers.next()
+	*i = traefikIngress{notes: n, d: d}
 	if len(n.found) == 0 {
 		return i
 	}
@@ -221,8 +226,13 @@ func (i *traefikIngress) rule(t *translation, r rule) {
 
 // use returns the way to use b that the Ingress and the Service ask for.
 func (i *traefikIngress) use(t *translation, b route.Backend, s *traefikService) route.Backend {
+	if i.protocol == 0 && s.change == nil && !s.https(b.Port) {
+		return b // as nearly all are used
+	}
 	p, as := t.opt.Policy, ""
-	s.change(&p)
+	if s.change != nil {
+		p = s.change(p)
+	}
 	switch {
 	case i.protocol != 0:
 		as = i.protocol.String()
@@ -255,8 +265,8 @@ func (i *traefikIngress) host(t *translation, b route.Backend) []route.Step {
 
 // A traefikService is what the annotations of a Service ask for.
 type traefikService struct {
-	object *corev1.Service // nil for one that does not exist
-	change func(*backend.Policy)
+	object *corev1.Service                     // nil for one that does not exist
+	change func(backend.Policy) backend.Policy // nil where they ask for no other
 	steps  []route.Step
 }
 

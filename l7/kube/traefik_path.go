@@ -170,6 +170,9 @@ func (p *traefikPath) retarget(change *middleware.Rewrite, r rule, template bool
 // otherSlashes sends who asks for the path of a rule-type Path with another slash
 // at its end to the rule's path, as Traefik does, unless a rule has that.
 func (d *traefik17) otherSlashes(t *translation) {
+	if len(d.exact) == 0 {
+		return
+	}
 	type place struct{ host, path string }
 	taken := make(map[place]bool, len(d.exact))
 	for i := range t.Specs {

@@ -18,11 +18,10 @@ import (
 // service reads the annotations of b's Service, once.
 func (d *traefik17) service(t *translation, b route.Backend) *traefikService {
 	name := serviceName{b.Namespace, b.Service}
-	if s := d.services[name]; s != nil {
+	if s, known := d.services.get(name); known {
 		return s
 	}
-	s := &traefikService{change: func(*backend.Policy) {}}
-	d.services[name] = s
+	s := d.services.set(name, &traefikService{})
 	if b == (route.Backend{}) {
 		return s
 	}
@@ -37,7 +36,7 @@ func (d *traefik17) service(t *translation, b route.Backend) *traefikService {
 	sameSite := n.traefikSameSite()
 	attempts := n.traefikAttempts()
 	dynamic := n.text("load-balancer-method") == "drr"
-	s.change = func(p *backend.Policy) {
+	s.change = func(p backend.Policy) backend.Policy {
 		if dynamic {
 			p.Balance = backend.Balance{Strategy: backend.LeastRequests}
 		}
@@ -47,6 +46,7 @@ func (d *traefik17) service(t *translation, b route.Backend) *traefikService {
 		if attempts > 0 {
 			p.Retries.Attempts = attempts
 		}
+		return p
 	}
 	// In Traefik's order. What a response is flushed by needs no interval: all
 	// that comes goes on at once.

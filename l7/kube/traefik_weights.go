@@ -53,15 +53,14 @@ func (d *traefik17) join(t *translation, i *traefikIngress, s route.Spec, b rout
 		part.percent = p
 	}
 	place := d.place(s)
-	g := d.groups[place]
+	g, _ := d.groups.get(place)
 	if g != nil && (t.Specs[g.spec].Origin == s.Origin || !i.protected && !t.refused && i.o.Annotations[MiddlewaresAnnotation] == "") {
 		g.parts = append(g.parts, part)
 		return true
 	}
 	if g == nil {
-		g = &traefikGroup{spec: len(t.Specs), parts: []traefikPart{part}}
-		d.groups[place] = g
-		d.order = append(d.order, g)
+		g = d.groups.set(place, d.order.next())
+		g.spec, g.parts = len(t.Specs), append(g.parts[:0], part)
 	}
 	t.add(s)
 	return false
@@ -77,7 +76,7 @@ func (d *traefik17) finish(t *translation) {
 		}
 	}
 	var shared []*traefikGroup
-	for _, g := range d.order {
+	for _, g := range d.order.used() {
 		// One that was refused after all keeps answering 503.
 		if g.compact(); len(g.parts) > 1 && t.Specs[g.spec].Backend != (route.Backend{}) {
 			shared = append(shared, g)

@@ -276,10 +276,14 @@ func (r *revision) translate() {
 	}
 }
 
-// translate reads the Ingresses of p. It changes nothing else. What t is before is
-// of no importance.
+// translate reads the Ingresses of p. It changes nothing else. Of what t was before
+// it takes the room alone.
 func (p *part) translate(of *Translator, t *translation) {
-	*t = translation{opt: &of.opt, of: of, dialect: newDialect(of.opt.Dialect), ingresses: t.ingresses[:0]}
+	if t.dialect == nil {
+		t.dialect = newDialect(of.opt.Dialect)
+	}
+	*t = translation{opt: &of.opt, of: of, dialect: t.dialect, ingresses: t.ingresses[:0]}
+	t.dialect.begin()
 	for _, e := range p.entries {
 		t.ingresses = append(t.ingresses, e.Ingress)
 	}
