@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"maps"
 	"os"
@@ -214,32 +215,55 @@ func ring(bell chan struct{}) {
 // merge puts the files together. Of an object that stands twice the first one
 // in the order of file names and documents is used, and one that can be read
 // before one that could once.
-func merge(files map[string]*file) ([]manifest, []fault) {
+func merge(files map[string]*file) ([]*manifest, []fault) {
 	n := 0
 	for _, f := range files {
 		n += len(f.manifests)
 	}
-	manifests := make([]manifest, 0, n)
+	manifests := make([]*manifest, 0, n)
 	var faults []fault
-	at := make(map[key]int, n)
+	var at map[key]int // nil where no object stands twice, as is usual: it is large
+	if !distinct(files, n) {
+		at = make(map[key]int, n)
+	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		faults = append(faults, files[name].faults...)
-		for _, m := range files[name].manifests {
-			i, ok := at[m.key]
+		own := files[name].manifests
+		for i := range own {
+			m := &own[i]
+			if at == nil {
+				manifests = append(manifests, m)
+				continue
+			}
+			first, ok := at[m.key()]
 			switch {
 			case !ok:
-				at[m.key] = len(manifests)
+				at[m.key()] = len(manifests)
 				manifests = append(manifests, m)
 			case m.kept:
-			case manifests[i].kept:
-				manifests[i] = m
+			case manifests[first].kept:
+				manifests[first] = m
 			default:
-				faults = append(faults, fault{place: m.place, key: m.key,
-					text: fmt.Sprintf("stands at %s already, which is used: remove one of the two", manifests[i].place)})
+				faults = append(faults, fault{place: m.place, key: m.key(),
+					text: fmt.Sprintf("stands at %s already, which is used: remove one of the two", manifests[first].place)})
 			}
 		}
 	}
 	return manifests, faults
+}
+
+// distinct reports that none of the n objects stands twice. Once in a very long
+// while it does not although it might.
+func distinct(files map[string]*file, n int) bool {
+	seed := maphash.MakeSeed()
+	hashes := make([]uint64, 0, n)
+	for _, f := range files {
+		for _, m := range f.manifests {
+			hashes = append(hashes, maphash.Comparable(seed, m.key()))
+		}
+	}
+	slices.Sort(hashes)
+	return len(slices.Compact(hashes)) == n
 }
 
 // list returns the stamp of each manifest in dir.

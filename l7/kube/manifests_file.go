@@ -74,16 +74,19 @@ func (f *file) read(dir, name string, s stamp) {
 // keepGood returns the manifests of p with those of old that p lost. Objects
 // that are equal stay the very same, so that nobody takes them for changed.
 func keepGood(old []manifest, p parsed) []manifest {
+	out := p.manifests
+	if len(old) == 0 {
+		return out
+	}
 	before := make(map[key]manifest, len(old))
 	for _, m := range old {
-		before[m.key] = m
+		before[m.key()] = m
 	}
-	out := p.manifests
 	for i, m := range out {
-		if b, ok := before[m.key]; ok && reflect.DeepEqual(b.object, m.object) {
+		if b, ok := before[m.key()]; ok && reflect.DeepEqual(b.object, m.object) {
 			out[i].object = b.object
 		}
-		delete(before, m.key)
+		delete(before, m.key())
 	}
 	lost := make(map[key]bool)
 	for _, f := range p.faults {
@@ -92,9 +95,9 @@ func keepGood(old []manifest, p parsed) []manifest {
 		}
 	}
 	for _, m := range old {
-		_, missing := before[m.key]
+		_, missing := before[m.key()]
 		// A document that says no more what it is may be any of the missing.
-		if missing && (lost[m.key] || lost[key{}]) {
+		if missing && (lost[m.key()] || lost[key{}]) {
 			m.kept = true
 			out = append(out, m)
 		}

@@ -3,10 +3,8 @@ package kube
 import (
 	"bytes"
 	"fmt"
-	"runtime"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	netv1 "k8s.io/api/networking/v1"
@@ -43,12 +41,17 @@ func (p place) String() string {
 // A manifest is one object of a file.
 type manifest struct {
 	place place
-	key   key
 	// object is one of the kinds in Objects.
 	object metav1.Object
 	// kept says that it is the last good version of one that cannot be read
 	// any more.
 	kept bool
+}
+
+// key is the object's identity. It is not kept beside the object: there may be
+// tens of thousands.
+func (m manifest) key() key {
+	return key{kindOfObject(m.object), m.object.GetNamespace(), m.object.GetName()}
 }
 
 // A fault is a problem in a file.
@@ -73,79 +76,12 @@ func (f fault) problem() Problem {
 type parsed struct {
 	manifests []manifest
 	faults    []fault
+	documents int
 	plain     plain // is used again
 }
 
 func (p *parsed) fault(at place, k key, lost bool, format string, args ...any) {
 	p.faults = append(p.faults, fault{place: at, key: k, lost: lost, text: fmt.Sprintf(format, args...)})
-}
-
-// parseFile reads the YAML documents, or the JSON one, of a file.
-func parseFile(name string, data []byte) parsed {
-	var p parsed
-	data = bytes.TrimPrefix(data, []byte("\xEF\xBB\xBF")) // the byte order mark of Windows editors
-	if strings.HasSuffix(name, ".json") {
-		p.object(place{file: name, document: 1, line: 1}, data, metav1.TypeMeta{}, false)
-		return p
-	}
-	var docs []document
-	for line := 1; len(data) > 0; {
-		d := document{at: place{file: name, document: len(docs) + 1, line: line}}
-		d.text, data = cutDocument(data)
-		line += bytes.Count(d.text, []byte("\n"))
-		docs = append(docs, d)
-	}
-	return parseDocuments(docs)
-}
-
-// A document is one of a file of YAML.
-type document struct {
-	at   place
-	text []byte
-}
-
-// parseDocuments reads documents on all processors: there may be tens of
-// thousands, and a node that starts serves nothing before the last.
-func parseDocuments(docs []document) parsed {
-	const share = 64
-	parts := make([]parsed, (len(docs)+share-1)/share)
-	var group errgroup.Group
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for i := range parts {
-		group.Go(func() error {
-			for _, d := range docs[i*share : min((i+1)*share, len(docs))] {
-				parts[i].yaml(d.at, d.text)
-			}
-			return nil
-		})
-	}
-	_ = group.Wait() // none fails
-	var p parsed
-	n := 0
-	for _, part := range parts {
-		n += len(part.manifests)
-	}
-	p.manifests = make([]manifest, 0, n)
-	for _, part := range parts {
-		p.manifests = append(p.manifests, part.manifests...)
-		p.faults = append(p.faults, part.faults...)
-	}
-	return p
-}
-
-// cutDocument cuts the first YAML document off data. The line of dashes stays
-// with the document it opens, which may begin in that very line.
-func cutDocument(data []byte) (doc, rest []byte) {
-	for i := 0; ; i++ {
-		n := bytes.Index(data[i:], []byte("\n---"))
-		if n < 0 {
-			return data, nil
-		}
-		i += n
-		if end := i + len("\n---"); end == len(data) || bytes.IndexByte([]byte(" \t\r\n"), data[end]) >= 0 {
-			return data[:i+1], data[i+1:]
-		}
-	}
 }
 
 func (p *parsed) yaml(at place, doc []byte) {
@@ -247,7 +183,26 @@ func (p *parsed) typed(at place, data []byte, h head, plain bool) {
 	if s, ok := object.(*corev1.Secret); ok {
 		trimSecret(s)
 	}
-	p.manifests = append(p.manifests, manifest{place: at, key: k, object: object})
+	p.manifests = append(p.manifests, manifest{place: at, object: object})
+}
+
+// kindOfObject is the kind of one that is served.
+func kindOfObject(o metav1.Object) string {
+	switch o.(type) {
+	case *netv1.Ingress:
+		return "Ingress"
+	case *netv1.IngressClass:
+		return "IngressClass"
+	case *corev1.Service:
+		return "Service"
+	case *discoveryv1.EndpointSlice:
+		return "EndpointSlice"
+	case *endpointsObject:
+		return "Endpoints"
+	case *corev1.Secret:
+		return "Secret"
+	}
+	return ""
 }
 
 // newObject returns an empty object of the kind that t names and the version

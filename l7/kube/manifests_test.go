@@ -228,6 +228,43 @@ func TestFolderKeepsTheLastGoodVersion(t *testing.T) {
 	})
 }
 
+// A large file is read in shares, of which nothing is to be seen.
+func TestLargeFileCountsOn(t *testing.T) {
+	const documents = 3000
+	var b strings.Builder
+	var want []place
+	line := 1
+	for i := 1; i <= documents; i++ {
+		doc := ingress(fmt.Sprint("h", i), "a.example")
+		if i%100 == 0 {
+			doc = ingress(fmt.Sprint("h", i-99), "b.example") // stands already
+			want = append(want, place{file: "x.yaml", document: i, line: line})
+		}
+		doc += strings.Repeat("# ---\n", i%7)
+		line += strings.Count(doc, "\n")
+		b.WriteString(doc)
+	}
+	if b.Len() < 5*share {
+		t.Fatal("is not large")
+	}
+	p := parseFile("x.yaml", []byte(b.String()))
+	if last := p.manifests[len(p.manifests)-1].place; len(p.manifests) != documents || last != want[len(want)-1] {
+		t.Errorf("%d, the last at %v, want %d at %v", len(p.manifests), last, documents, want[len(want)-1])
+	}
+	used, faults := merge(map[string]*file{"x.yaml": {manifests: p.manifests}})
+	if len(used) != documents-len(want) {
+		t.Errorf("%d used", len(used))
+	}
+	for i, f := range faults {
+		if f.place != want[i] {
+			t.Errorf("%v, want %v", f.place, want[i])
+		}
+	}
+	if len(faults) != len(want) || !strings.Contains(faults[0].text, "x.yaml:1: document 1 already") {
+		t.Errorf("%d, the first %q", len(faults), faults[0].text)
+	}
+}
+
 func TestFolderObjectMovesToAnotherFile(t *testing.T) {
 	for _, to := range []string{"0.yaml", "z.yaml"} {
 		runFolder(t, []string{"a.yaml", ingress("a", "a.example") + ingress("b", "b.example")}, func(ft folderTest) {
@@ -350,14 +387,20 @@ func FuzzManifest(f *testing.F) {
 		}
 		p := parseFile(name, data)
 		for _, m := range p.manifests {
-			if m.key.name == "" || m.object.GetName() != m.key.name || m.object.GetNamespace() != m.key.namespace {
-				t.Fatalf("%v is %s/%s", m.key, m.object.GetNamespace(), m.object.GetName())
+			if k := m.key(); k.name == "" || k.kind == "" || k.namespace == "" != (k.kind == "IngressClass") {
+				t.Fatalf("%+v", k)
 			}
 		}
 		if kept := keepGood(p.manifests, parsed{faults: []fault{{lost: true}}}); len(kept) != len(p.manifests) {
 			t.Fatalf("%d of %d kept", len(kept), len(p.manifests))
 		}
 	})
+}
+
+// objectsOf returns those of a file, on which there are no faults.
+func objectsOf(name string, data []byte) *Objects {
+	manifests, _ := merge(map[string]*file{name: {manifests: parseFile(name, data).manifests}})
+	return newObjects(manifests, nil)
 }
 
 // cluster returns the objects of n Ingresses, each with a Service of three
@@ -383,7 +426,7 @@ ports: [{name: http, port: 8080}]
 endpoints: [{addresses: [10.0.0.1]}, {addresses: [10.0.0.2]}, {addresses: [10.0.0.3]}]
 `, i)
 	}
-	return newObjects(parseFile("x.yaml", b.Bytes()).manifests, nil)
+	return objectsOf("x.yaml", b.Bytes())
 }
 
 func BenchmarkTranslate(b *testing.B) {

@@ -107,7 +107,7 @@ func TestClientCertificatesAreAskedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range newObjects(parseFile("ca.yaml", pem).manifests, nil).Secrets {
+	for _, s := range objectsOf("ca.yaml", pem).Secrets {
 		s = s.DeepCopy()
 		s.Namespace, s.Name = "shop", "ca"
 		o.Secrets = []*corev1.Secret{s}
