@@ -21,7 +21,6 @@ type build struct {
 	own       map[string][]route.Spec
 	table     *route.Table
 	conflicts []route.Conflict
-	demand    demand // of table
 	policies  map[route.Backend]backend.Policy
 	// served are the Ingresses whose routes are live; those of uncertified have
 	// a host without a certificate.
@@ -71,7 +70,9 @@ func (r *runner) rebuildAll() {
 	change.Policies, change.Certificates = true, true
 
 	b.own = route.ByHost(specs)
-	r.l.engine.UpdateEndpoints(static)
+	for to, eps := range static {
+		r.l.engine.UpdateEndpoints([]route.Endpoints{{Backend: to, Endpoints: eps}})
+	}
 	first := b.table.Rules() == 0 // nothing is left of what was before
 	r.follow(o, (&route.Table{}).With(b.own), change)
 	if !first {
@@ -106,8 +107,7 @@ func (r *runner) follow(o *kube.Objects, base *route.Table, change kube.Change) 
 	// A backend's endpoints stand before its first route and leave after its
 	// last, so that no request falls between the two.
 	left, added := table.Changed(b.table)
-	come, gone := b.demand.follow(added, left)
-	b.endpoints.Want(come, nil)
+	gone := b.endpoints.Use(added, left)
 	r.l.engine.UpdateEndpoints(b.endpoints.Update(o))
 	switch {
 	case table.Rules() == 0 && (r.source == nil || r.source.config.None()):

@@ -66,7 +66,7 @@ func newRunner(l *L7, told func()) *runner {
 		l: l, entries: map[string]*serving{}, failed: make(chan error, 1), told: told,
 		tickets: certs.NewTickets(l.certs, time.Now),
 		relax:   hasten(),
-		build:   build{endpoints: kube.NewEndpointIndex(), table: &route.Table{}, demand: demand{}},
+		build:   build{endpoints: kube.NewEndpointIndex(), table: &route.Table{}},
 
 		stopNames: func() {},
 	}

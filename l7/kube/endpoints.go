@@ -61,6 +61,7 @@ type service struct {
 type use struct {
 	backend   route.Backend
 	endpoints []route.Endpoint
+	uses      int // as Use counts them
 }
 
 // find returns the place of b in s.uses, and whether it is there.

@@ -58,15 +58,48 @@ func (x *EndpointIndex) Want(come, gone []route.Backend) {
 		}
 	}
 	for _, b := range come {
-		if b == (route.Backend{}) {
-			continue
-		}
-		s := x.service(serviceName{b.Namespace, b.Service})
-		if i, known := s.find(b); !known {
-			s.uses = slices.Insert(s.uses, i, use{backend: b})
-			x.outdate(s)
+		if b != (route.Backend{}) {
+			x.want(b)
 		}
 	}
+}
+
+// Use counts the backends whose endpoints routes need as they come, and as they
+// go, which is after they have come: where they lead, and whom their middlewares
+// ask or send copies. Those of the configuration it knows itself. What has come
+// into use is wanted by that; returned is what is out of use, and wanted until
+// Want is told otherwise.
+func (x *EndpointIndex) Use(come, gone []*route.Route) (idle []route.Backend) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	count := func(routes []*route.Route, n int) {
+		for _, r := range routes {
+			for b := range r.Backends() {
+				if b == (route.Backend{}) || b.Namespace == route.StaticNamespace {
+					continue
+				}
+				u := x.want(b)
+				if u.uses += n; u.uses == 0 {
+					idle = append(idle, b)
+				}
+			}
+		}
+	}
+	count(come, 1)
+	count(gone, -1)
+	return idle
+}
+
+// want returns what is known of the use of b, which the next Update looks at where
+// it is new. It is good until the next call.
+func (x *EndpointIndex) want(b route.Backend) *use {
+	s := x.service(serviceName{b.Namespace, b.Service})
+	i, known := s.find(b)
+	if !known {
+		s.uses = slices.Insert(s.uses, i, use{backend: b})
+		x.outdate(s)
+	}
+	return &s.uses[i]
 }
 
 // outdate has the next Update look at s again.
@@ -171,7 +204,7 @@ func (x *EndpointIndex) SetZone(zone string) {
 
 // Update takes Services and Slices from o and returns the endpoints of the
 // backends of which something has changed, none for those that have none left.
-func (x *EndpointIndex) Update(o *Objects) map[route.Backend][]route.Endpoint {
+func (x *EndpointIndex) Update(o *Objects) []route.Endpoints {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	gone, come := difference(x.read.services, o.Services)
@@ -276,19 +309,19 @@ func (x *EndpointIndex) touch(s *service) {
 }
 
 // refresh looks at the stale Services again and returns what has changed.
-func (x *EndpointIndex) refresh() map[route.Backend][]route.Endpoint {
+func (x *EndpointIndex) refresh() []route.Endpoints {
 	n := 0
 	for _, s := range x.stale {
 		n += len(s.uses)
 	}
-	changed := make(map[route.Backend][]route.Endpoint, n)
+	changed := make([]route.Endpoints, 0, n)
 	for _, s := range x.stale {
 		s.stale, s.problems = false, nil
 		for i := range s.uses {
 			x.found.zone = x.zone
 			u := &s.uses[i]
 			if now := s.endpoints(u.backend, x.names, &x.found); !slices.Equal(u.endpoints, now) {
-				changed[u.backend] = now
+				changed = append(changed, route.Endpoints{Backend: u.backend, Endpoints: now})
 				u.endpoints = now
 			}
 		}

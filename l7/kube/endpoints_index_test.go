@@ -80,7 +80,9 @@ func TestEndpointIndexFollows(t *testing.T) {
 			}
 		}
 		x.Want(backends, gone)
-		maps.Copy(followed, x.Update(o))
+		for _, e := range x.Update(o) {
+			followed[e.Backend] = e.Endpoints
+		}
 		maps.DeleteFunc(followed, func(b route.Backend, e []route.Endpoint) bool { return len(e) == 0 || !slices.Contains(backends, b) })
 
 		want, _ := Endpoints(o, backends)

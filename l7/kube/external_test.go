@@ -53,7 +53,8 @@ func TestExternalNames(t *testing.T) {
 		},
 	})
 	got := map[string]string{}
-	for b, eps := range x.Update(o) {
+	for _, e := range x.Update(o) {
+		b, eps := e.Backend, e.Endpoints
 		for _, e := range eps {
 			got[b.String()] += " " + endpointText(e)
 		}

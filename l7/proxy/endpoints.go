@@ -1,14 +1,22 @@
 package proxy
 
-import "github.com/portico-lb/portico/l7/route"
+import (
+	"github.com/portico-lb/portico/l7/backend"
+	"github.com/portico-lb/portico/l7/route"
+)
 
-// UpdateEndpoints makes the endpoints of the backends that m names those of m,
-// as SetEndpoints does, and leaves all other backends alone: one Pod that leaves
-// among thousands of backends is out of use at once.
-func (p *Proxy) UpdateEndpoints(m map[route.Backend][]route.Endpoint) {
+// UpdateEndpoints gives each backend of list those endpoints, as SetEndpoints
+// does, and leaves all other backends alone: one Pod that leaves among thousands
+// of backends is out of use at once.
+func (p *Proxy) UpdateEndpoints(list []route.Endpoints) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.update(m)
+	if len(p.pools) == 0 { // they are many at a start
+		p.pools = make(map[route.Backend]*backend.Pool, len(list))
+	}
+	for i := range list {
+		p.update(list[i].Backend, list[i].Endpoints)
+	}
 }
 
 // DropEndpoints does with backends what SetEndpoints does with those that are

@@ -172,7 +172,9 @@ func New(o Options) *Proxy {
 func (p *Proxy) SetEndpoints(m map[route.Backend][]route.Endpoint) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.update(m)
+	for b, eps := range m {
+		p.update(b, eps)
+	}
 	for b := range p.pools {
 		if _, named := m[b]; !named {
 			p.drop(b)
@@ -180,17 +182,12 @@ func (p *Proxy) SetEndpoints(m map[route.Backend][]route.Endpoint) {
 	}
 }
 
-// update sets the endpoints that m says. The caller holds mu.
-func (p *Proxy) update(m map[route.Backend][]route.Endpoint) {
-	if len(p.pools) == 0 { // they are many at a start
-		p.pools = make(map[route.Backend]*backend.Pool, len(m))
-	}
-	for b, eps := range m {
-		if pl := p.pools[b]; pl != nil {
-			pl.Set(eps)
-		} else {
-			p.open(b, eps)
-		}
+// update sets the endpoints of b. The caller holds mu.
+func (p *Proxy) update(b route.Backend, eps []route.Endpoint) {
+	if pl := p.pools[b]; pl != nil {
+		pl.Set(eps)
+	} else {
+		p.open(b, eps)
 	}
 }
 

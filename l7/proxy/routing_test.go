@@ -39,7 +39,7 @@ func TestRoutesComeAndGo(t *testing.T) {
 		b := backendOf()
 		switch random.IntN(3) {
 		case 0:
-			p.UpdateEndpoints(map[route.Backend][]route.Endpoint{b: {{Addr: netip.MustParseAddrPort("192.0.2.1:80")}}})
+			p.UpdateEndpoints([]route.Endpoints{{Backend: b, Endpoints: []route.Endpoint{{Addr: netip.MustParseAddrPort("192.0.2.1:80")}}}})
 			held[b] = true
 		case 1:
 			p.DropEndpoints([]route.Backend{b})

@@ -160,3 +160,9 @@ type Endpoint struct {
 	// Leaving says that it still serves, but nobody new is to be sent there.
 	Leaving bool `json:"leaving,omitempty"`
 }
+
+// Endpoints are those of one backend.
+type Endpoints struct {
+	Backend   Backend
+	Endpoints []Endpoint
+}
