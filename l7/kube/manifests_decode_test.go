@@ -23,7 +23,7 @@ import (
 func decodedKinds() []metav1.Object {
 	return []metav1.Object{
 		&netv1.Ingress{}, &netv1.IngressClass{}, &corev1.Service{}, &discoveryv1.EndpointSlice{},
-		&corev1.Secret{}, &endpointsObject{}, &oldIngress{},
+		&corev1.Secret{}, &endpointsObject{},
 	}
 }
 
@@ -73,8 +73,8 @@ func allValues(t reflect.Type) []string {
 	return all
 }
 
-// TestDecodePlain writes each value of each field in each odd way.
-func TestDecodePlain(t *testing.T) {
+// TestUnmarshalPlain writes each value of each field in each odd way.
+func TestUnmarshalPlain(t *testing.T) {
 	for _, kind := range decodedKinds() {
 		t.Run(fmt.Sprintf("%T", kind), func(t *testing.T) {
 			t.Parallel()
@@ -93,13 +93,13 @@ func TestDecodePlain(t *testing.T) {
 }
 
 // What is wrong is left to the library that words it.
-func TestDecodePlainLeaves(t *testing.T) {
+func TestUnmarshalPlainLeaves(t *testing.T) {
 	for _, doc := range []string{
 		"Metadata: {}\n", "metadata: { Name: a }\n", "x: null\n", "spec: { ports: [ { port: 80, x: 1 } ] }\n",
 		"spec: { ports: [ { port: 2147483648 } ] }\n", "spec: { ports: [ { port: \"80\" } ] }\n", "spec: []\n", "metadata: { name: 1 }\n",
 	} {
 		data, ok := new(plain).json([]byte(doc))
-		if !ok || decodePlain(data, &corev1.Service{}) {
+		if !ok || unmarshalPlain(data, &corev1.Service{}) {
 			t.Errorf("%q is read", doc)
 		}
 	}
@@ -107,7 +107,7 @@ func TestDecodePlainLeaves(t *testing.T) {
 
 // The library of Kubernetes is the twin: what is decoded without it, both decode
 // alike.
-func FuzzDecodePlain(f *testing.F) {
+func FuzzUnmarshalPlain(f *testing.F) {
 	files, err := filepath.Glob("testdata/*.yaml")
 	if err != nil {
 		f.Fatal(err)
@@ -135,6 +135,7 @@ func FuzzDecodePlain(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, kind int, doc []byte) {
+		compareObjects(t, doc)
 		if kinds := decodedKinds(); kind >= 0 && kind < len(kinds) {
 			compareDecoded(t, kinds[kind], doc)
 		}
@@ -150,7 +151,7 @@ func compareDecoded(t *testing.T, kind metav1.Object, doc []byte) bool {
 		return false
 	}
 	got := reflect.New(reflect.TypeOf(kind).Elem()).Interface().(metav1.Object)
-	if !decodePlain(data, got) {
+	if !unmarshalPlain(data, got) {
 		return false
 	}
 	want := reflect.New(reflect.TypeOf(kind).Elem()).Interface().(metav1.Object)
@@ -162,4 +163,49 @@ func compareDecoded(t *testing.T, kind metav1.Object, doc []byte) bool {
 		t.Fatalf("%T: %s:\n%s", kind, data, cmp.Diff(want, got, cmp.Exporter(func(reflect.Type) bool { return true })))
 	}
 	return true
+}
+
+// compareObjects fails where it is to be seen that doc is decoded without the
+// library of Kubernetes.
+func compareObjects(t *testing.T, doc []byte) {
+	data, ok := new(plain).json(doc)
+	if !ok {
+		return
+	}
+	at := place{file: "x.yaml", document: 1, line: 1}
+	got, want := parsed{words: make(words)}, parsed{}
+	got.object(at, data, metav1.TypeMeta{}, true)
+	want.object(at, data, metav1.TypeMeta{}, false)
+	if !reflect.DeepEqual(got.manifests, want.manifests) || !reflect.DeepEqual(got.faults, want.faults) {
+		t.Fatalf("%s:\n%+v\n%+v\nand not\n%+v\n%+v", data, got.manifests, got.faults, want.manifests, want.faults)
+	}
+}
+
+// TestDecodePlain: what an object is, and is called, is written well or in an odd
+// way.
+func TestDecodePlain(t *testing.T) {
+	versions := []string{"v1", "v2", "apps/v1", "networking.k8s.io/v1", "networking.k8s.io/v1beta1", "extensions/v1beta1", "discovery.k8s.io/v1"}
+	kinds := []string{"Ingress", "IngressClass", "Service", "EndpointSlice", "Endpoints", "Secret", "Deployment", "List", "IngressList"}
+	names := []string{"{ name: a }", "{ name: a, namespace: b }", "{ name: a, namespace: null, managedFields: [ {} ] }", "{ namespace: b }", "{ name: a, x: 1 }"}
+	for i, values := range [][]string{versions, kinds, names} {
+		values = append(values, oddValues...)
+		for _, v := range values {
+			for _, version := range versions {
+				for _, kind := range kinds {
+					parts := []string{"apiVersion: " + version, "kind: " + kind, "metadata: { name: a }"}
+					parts[i], _, _ = strings.Cut(parts[i], ":")
+					parts[i] += ": " + v
+					for _, more := range []string{"items: null", "items: 7", "items: [ { kind: Service, apiVersion: v1, metadata: { name: c } }, null, 7, { metadata: { name: d } } ]",
+						"spec: {}", "spec: 1", "x: 1", "stringData: { a: b }", "subsets: []"} {
+						compareObjects(t, []byte(strings.Join(append(parts, more), "\n")+"\n"))
+						compareObjects(t, []byte("{ "+more+", "+parts[2]+", "+parts[1]+", "+parts[0]+" }\n"))
+					}
+				}
+			}
+		}
+	}
+	p := parseFile("x.yaml", []byte("kind: Service\napiVersion: v1\nmetadata: { name: a }\nspec: {}\n"))
+	if len(p.manifests) != 1 || p.manifests[0].key() != (key{"Service", "default", "a"}) {
+		t.Errorf("%+v", p)
+	}
 }

@@ -89,6 +89,7 @@ func cutDocument(data []byte) (doc, rest []byte) {
 
 // yamls reads the documents that text holds; at is where it begins.
 func (p *parsed) yamls(at place, text []byte) {
+	p.words = make(words)
 	p.manifests = make([]manifest, 0, 1+bytes.Count(text, []byte("\n---")))
 	for len(text) > 0 {
 		var doc []byte
@@ -97,5 +98,5 @@ func (p *parsed) yamls(at place, text []byte) {
 		p.yaml(at, doc)
 		at.line += bytes.Count(doc, []byte("\n"))
 	}
-	p.documents, p.plain = at.document, plain{}
+	p.documents, p.plain, p.words = at.document, plain{}, nil
 }

@@ -20,64 +20,56 @@ type head struct {
 
 // readHead reads the head of an object that is JSON.
 func readHead(data []byte) (h head, err error) {
-	if h, ok := scanHead(data); ok {
-		return h, nil
-	}
 	err = kjson.UnmarshalCaseSensitivePreserveInts(data, &h)
 	return h, err
 }
 
-// scanHead is readHead for compact JSON that was made of plain YAML, and is not
-// a List: at a fraction of the cost, as all of the object is read once more in
-// any case. It returns false where it cannot tell.
-func scanHead(data []byte) (h head, ok bool) {
-	ok = scanFields(data, func(key, value []byte) bool {
-		switch string(key) {
-		case "apiVersion":
-			return scanString(value, &h.APIVersion)
-		case "kind":
-			return scanString(value, &h.Kind)
-		case "metadata":
-			return scanFields(value, func(key, value []byte) bool {
-				switch string(key) {
-				case "name":
-					return scanString(value, &h.Metadata.Name)
-				case "namespace":
-					return scanString(value, &h.Metadata.Namespace)
-				}
-				return true
-			})
-		case "items":
-			return false
-		}
-		return true
-	})
-	return h, ok
+// words are strings that come again and again, of which one copy is enough.
+type words map[string]string
+
+func (w words) of(b []byte) string {
+	if s, ok := w[string(b)]; ok {
+		return s
+	}
+	s := string(b)
+	w[s] = s
+	return s
 }
 
-// scanFields calls field for each one of an object until it returns false.
-func scanFields(object []byte, field func(key, value []byte) bool) bool {
-	if len(object) < 2 || object[0] != '{' {
-		return false
+// scanType reads what kind of object data is, which was made of plain YAML and so
+// is compact JSON without a fault. Tools and most people write it first. It
+// returns false where it is not said, or not plainly.
+func scanType(data []byte, w words) (t metav1.TypeMeta, ok bool) {
+	if data[0] != '{' {
+		return t, false
 	}
-	for rest := object[1:]; rest[0] != '}'; {
+	for rest := data[1:]; rest[0] == '"'; {
 		n := scanValue(rest)
-		if n < 2 || n == len(rest) || rest[0] != '"' || rest[n] != ':' {
-			return false
-		}
 		key := rest[1 : n-1]
-		rest = rest[n+1:]
-		if n = scanValue(rest); n == 0 || n == len(rest) || !field(key, rest[:n]) {
-			return false
-		}
+		rest = rest[n+1:] // with the colon
+		n = scanValue(rest)
+		value := rest[:n]
 		if rest = rest[n:]; rest[0] == ',' {
 			rest = rest[1:]
 		}
-		if len(rest) == 0 {
-			return false
+		var field *string
+		switch string(key) {
+		case "apiVersion":
+			field = &t.APIVersion
+		case "kind":
+			field = &t.Kind
+		default:
+			continue
+		}
+		if value[0] != '"' || bytes.IndexByte(value, '\\') >= 0 {
+			return t, false
+		}
+		*field = w.of(value[1 : n-1])
+		if t.APIVersion != "" && t.Kind != "" {
+			return t, true
 		}
 	}
-	return true
+	return t, false
 }
 
 // scanValue returns the length of the value that data begins with.
@@ -86,13 +78,13 @@ func scanValue(data []byte) int {
 	for i := 0; i < len(data); i++ {
 		switch data[i] {
 		case '"':
-			for i++; i < len(data) && data[i] != '"'; i++ {
+			for i++; data[i] != '"'; i++ {
 				if data[i] == '\\' {
 					i++
 				}
 			}
 			if depth == 0 {
-				return min(i+1, len(data))
+				return i + 1
 			}
 		case '{', '[':
 			depth++
@@ -110,13 +102,4 @@ func scanValue(data []byte) int {
 		}
 	}
 	return len(data)
-}
-
-// scanString reads a string without escapes.
-func scanString(value []byte, s *string) bool {
-	if len(value) < 2 || value[0] != '"' || bytes.IndexByte(value, '\\') >= 0 {
-		return false
-	}
-	*s = string(value[1 : len(value)-1])
-	return true
 }

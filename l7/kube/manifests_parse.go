@@ -2,6 +2,7 @@ package kube
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -9,6 +10,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	netv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 )
 
@@ -77,7 +79,8 @@ type parsed struct {
 	manifests []manifest
 	faults    []fault
 	documents int
-	plain     plain // is used again
+	plain     plain // is used again, as are
+	words     words
 }
 
 func (p *parsed) fault(at place, k key, lost bool, format string, args ...any) {
@@ -110,7 +113,14 @@ func (p *parsed) yaml(at place, doc []byte) {
 
 // object reads one object, or those of a List. Items of a typed list (an
 // IngressList) have no type of their own and take it from outer.
+// plain says that data was made of plain YAML.
 func (p *parsed) object(at place, data []byte, outer metav1.TypeMeta, plain bool) {
+	if plain {
+		if object, ok := decodePlain(data, p.words); ok {
+			p.add(at, object)
+			return
+		}
+	}
 	switch t := bytes.TrimSpace(data); {
 	case len(t) == 0 || string(t) == "null":
 		return // nothing but comments
@@ -137,22 +147,17 @@ func (p *parsed) object(at place, data []byte, outer metav1.TypeMeta, plain bool
 		}
 		return
 	}
-	p.typed(at, data, h, plain)
+	p.typed(at, data, h)
 }
 
 // typed reads an object of a kind that routes are made of; the others are
 // passed over.
-func (p *parsed) typed(at place, data []byte, h head, plain bool) {
+func (p *parsed) typed(at place, data []byte, h head) {
 	object, version := newObject(h.TypeMeta)
 	if object == nil {
 		return
 	}
-	k := key{h.Kind, h.Metadata.Namespace, h.Metadata.Name}
-	if h.Kind == "IngressClass" {
-		k.namespace = "" // it has none, whatever is written
-	} else if k.namespace == "" {
-		k.namespace = metav1.NamespaceDefault
-	}
+	k := key{h.Kind, namespaceOf(h.Kind, h.Metadata.Namespace), h.Metadata.Name}
 	switch {
 	case oldVersion(h.TypeMeta):
 		p.fault(at, k, false, "is of %s, and is read as Kubernetes converted it: write it as %s", h.APIVersion, version)
@@ -167,7 +172,7 @@ func (p *parsed) typed(at place, data []byte, h head, plain bool) {
 		p.fault(at, key{}, true, "%s has no metadata.name: add it", h.Kind)
 		return
 	}
-	object, strict, err := decode(data, object, plain)
+	strict, err := kjson.UnmarshalStrict(data, object)
 	if err != nil {
 		p.fault(at, k, true, "%v: correct it", err)
 		return
@@ -176,7 +181,11 @@ func (p *parsed) typed(at place, data []byte, h head, plain bool) {
 		p.fault(at, k, false, "%v, which is passed over: correct or remove it", err)
 	}
 	object.SetNamespace(k.namespace)
-	object.SetName(k.name)       // one copy of it is enough
+	p.add(at, object)
+}
+
+// add takes an object in as it is served.
+func (p *parsed) add(at place, object metav1.Object) {
 	object.SetManagedFields(nil) // large and of no use here
 	object = converted(object)
 	fit(object)
@@ -184,6 +193,14 @@ func (p *parsed) typed(at place, data []byte, h head, plain bool) {
 		trimSecret(s)
 	}
 	p.manifests = append(p.manifests, manifest{place: at, object: object})
+}
+
+// namespaceOf is that of an object in which it is written so.
+func namespaceOf(kind, written string) string {
+	if kind == "IngressClass" {
+		return "" // it has none, whatever is written
+	}
+	return cmp.Or(written, metav1.NamespaceDefault)
 }
 
 // kindOfObject is the kind of one that is served.
@@ -215,17 +232,17 @@ func newObject(t metav1.TypeMeta) (object metav1.Object, version string) {
 	}
 	switch t.Kind + "." + group {
 	case "Ingress.", "Ingress.extensions", "Ingress." + netv1.GroupName:
-		return &netv1.Ingress{}, netv1.SchemeGroupVersion.String()
+		return &netv1.Ingress{}, netv1.GroupName + "/v1"
 	case "IngressClass.", "IngressClass." + netv1.GroupName:
-		return &netv1.IngressClass{}, netv1.SchemeGroupVersion.String()
+		return &netv1.IngressClass{}, netv1.GroupName + "/v1"
 	case "EndpointSlice.", "EndpointSlice." + discoveryv1.GroupName:
-		return &discoveryv1.EndpointSlice{}, discoveryv1.SchemeGroupVersion.String()
+		return &discoveryv1.EndpointSlice{}, discoveryv1.GroupName + "/v1"
 	case "Endpoints.":
-		return &endpointsObject{}, corev1.SchemeGroupVersion.String()
+		return &endpointsObject{}, "v1"
 	case "Service.":
-		return &corev1.Service{}, corev1.SchemeGroupVersion.String()
+		return &corev1.Service{}, "v1"
 	case "Secret.":
-		return &corev1.Secret{}, corev1.SchemeGroupVersion.String()
+		return &corev1.Secret{}, "v1"
 	}
 	return nil, ""
 }

@@ -91,10 +91,13 @@ func (p *plain) bare() []byte {
 // mark too, and quarrels with some colons.
 func (p *plain) bareFlow() []byte {
 	begin := p.at
-	if n := bytes.IndexAny(p.rest(), ",[]{}:?#\n"); n > 0 {
-		p.at += n
+	for {
+		switch p.in[p.at] {
+		case ',', '[', ']', '{', '}', ':', '?', '#', '\n':
+			return bytes.TrimRight(p.in[begin:p.at], " ")
+		}
+		p.at++
 	}
-	return bytes.TrimRight(p.in[begin:p.at], " ")
 }
 
 // flow reads a mapping or a sequence in braces or brackets.
