@@ -37,6 +37,7 @@ func (r *runner) takeOver() {
 	r.source.stop()
 	r.source, r.coming = r.coming, nil
 	r.l.publish(func(s *state) { s.sourceErr = "" })
+	r.group.Go(forgetProgram)
 	r.rebuildAll()
 	r.relax()
 	r.group.Go(giveBack)

@@ -34,14 +34,21 @@ func hasten() (relax func()) {
 // the page cache.
 func giveBack() {
 	debug.FreeOSMemory()
-	_ = forgetProgram() // it costs memory, no more
+	forgetProgram()
 }
 
-// forgetProgram has the kernel forget which pages of this program's file are
+// forgetProgram gives back the pages of the program alone. Those that reading
+// objects takes are more than half of all: they need not stand beside the heap
+// where that is at its largest, when routes are made of the objects.
+func forgetProgram() {
+	_ = unmapProgram() // it costs memory, no more
+}
+
+// unmapProgram has the kernel forget which pages of this program's file are
 // mapped (madvise(2), MADV_DONTNEED). Only those parts that nobody can write to,
 // and of which no page was changed before it could not be any more, as a linker
 // does with addresses (RELRO): such a page is not in the file.
-func forgetProgram() error {
+func unmapProgram() error {
 	exe, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return err

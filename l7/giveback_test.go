@@ -7,11 +7,11 @@ import (
 	"testing"
 )
 
-// TestForgetProgram looks at how much of the program's file is mapped before and
+// TestUnmapProgram looks at how much of the program's file is mapped before and
 // after.
-func TestForgetProgram(t *testing.T) {
+func TestUnmapProgram(t *testing.T) {
 	before := mapped(t)
-	if err := forgetProgram(); err != nil {
+	if err := unmapProgram(); err != nil {
 		t.Fatal(err)
 	}
 	if after := mapped(t); after >= before {
