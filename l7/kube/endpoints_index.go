@@ -211,6 +211,7 @@ func (x *EndpointIndex) Update(o *Objects) []route.Endpoints {
 	if len(x.services) == 0 { // they are many at a start
 		x.services = make(map[serviceName]*service, len(come))
 	}
+	x.stale, x.touched = slices.Grow(x.stale, len(come)), slices.Grow(x.touched, len(come))
 	for _, s := range gone {
 		x.setObject(serviceName{s.Namespace, s.Name}, nil)
 	}

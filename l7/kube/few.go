@@ -57,6 +57,8 @@ func (f *few[K, V]) set(k K, v V) V {
 	return v
 }
 
+func (f *few[K, V]) empty() bool { return len(f.list)+len(f.index) == 0 }
+
 // clear takes all away, and keeps the room of a list.
 func (f *few[K, V]) clear() {
 	clear(f.list)

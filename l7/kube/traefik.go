@@ -95,6 +95,7 @@ const (
 // understood answers 503 rather than being left out.
 type traefik17 struct {
 	services few[serviceName, *traefikService]
+	known    spares[traefikService]
 	groups   few[traefikPlace, *traefikGroup]
 	order    spares[traefikGroup]
 	readers  spares[traefikIngress]
@@ -104,6 +105,7 @@ type traefik17 struct {
 
 func (d *traefik17) begin() {
 	d.services.clear()
+	d.known.clear()
 	d.groups.clear()
 	d.order.clear()
 	d.readers.clear()

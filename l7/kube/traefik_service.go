@@ -21,7 +21,8 @@ func (d *traefik17) service(t *translation, b route.Backend) *traefikService {
 	if s, known := d.services.get(name); known {
 		return s
 	}
-	s := d.services.set(name, &traefikService{})
+	s := d.services.set(name, d.known.next())
+	*s = traefikService{}
 	if b == (route.Backend{}) {
 		return s
 	}

@@ -102,7 +102,12 @@ type translation struct {
 // reads are the answers of a Translator that a Result was made of. Where one of
 // them is another, it is to be made anew.
 type reads struct {
-	services  few[serviceName, *corev1.Service]
+	services few[serviceName, *corev1.Service]
+	seldomReads
+}
+
+// seldomReads are those that few Ingresses ask for.
+type seldomReads struct {
 	secrets   map[string]*corev1.Secret
 	counts    map[route.Backend]int
 	certified few[nginxHost, bool]

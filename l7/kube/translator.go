@@ -31,6 +31,7 @@ type Translator struct {
 	// entries are the Ingresses that are ours.
 	entries map[*netv1.Ingress]*entry
 	parts   []*part
+	nothing *seldom // of parts that have nothing of it; nobody changes it
 	byHost  map[string]*part
 	// certified counts the Ingresses with a tls for a host; see nginxCertified.
 	certified map[nginxHost]int
@@ -49,6 +50,7 @@ func NewTranslator(opt Options, x *EndpointIndex) *Translator {
 		secrets:   make(map[string]*corev1.Secret),
 		entries:   make(map[*netv1.Ingress]*entry),
 		byHost:    make(map[string]*part),
+		nothing:   &seldom{},
 		certified: make(map[nginxHost]int),
 	}
 }

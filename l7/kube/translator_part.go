@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
 	netv1 "k8s.io/api/networking/v1"
 
 	"github.com/portico-lb/portico/l7/backend"
@@ -28,15 +29,26 @@ type part struct {
 	entries  []*entry
 	hosts    []string
 	specs    []route.Spec
-	problems []Problem
-	policies map[route.Backend]backend.Policy
-	reads    reads
+	services few[serviceName, *corev1.Service] // as in reads
 	owners   few[string, route.Origin]
-	disowned map[claim]bool
+	*seldom
 	// at is its place among the Translator's parts, -1 for none; stale says that it
 	// is to be translated.
 	at    int
 	stale bool
+}
+
+// seldom is what few parts have; the others share one, as there are ten thousand.
+type seldom struct {
+	problems []Problem
+	policies map[route.Backend]backend.Policy
+	disowned map[claim]bool
+	seldomReads
+}
+
+func (s *seldom) empty() bool {
+	return len(s.problems) == 0 && len(s.policies) == 0 && len(s.disowned) == 0 &&
+		len(s.secrets) == 0 && len(s.counts) == 0 && s.certified.empty() && len(s.pages) == 0
 }
 
 func newEntry(in *netv1.Ingress, d Dialect) *entry {
@@ -191,7 +203,7 @@ func (r *revision) note(p *part) {
 // group makes parts of entries.
 func (r *revision) group(loose []*entry) {
 	for _, e := range loose {
-		p := &part{at: -1}
+		p := &part{at: -1, seldom: r.nothing}
 		for _, host := range e.hosts {
 			other := r.byHost[host]
 			if other != nil && other != p {
@@ -291,8 +303,10 @@ func (p *part) translate(of *Translator, t *translation) {
 		t.ingress(in)
 	}
 	t.dialect.finish(t)
-	p.specs, p.problems, p.policies = t.Specs, t.Problems, t.Policies
-	p.reads, p.owners, p.disowned = t.reads, t.owners, t.disowned
+	p.specs, p.services, p.owners, p.seldom = t.Specs, t.reads.services, t.owners, of.nothing
+	if s := (seldom{t.Problems, t.Policies, t.disowned, t.reads.seldomReads}); !s.empty() {
+		p.seldom = new(s)
+	}
 }
 
 // finish puts together what is of all parts.

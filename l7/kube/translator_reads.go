@@ -48,18 +48,18 @@ func (r *revision) outdated(toggled map[nginxHost]bool, secrets map[string]bool,
 		if p.stale {
 			continue
 		}
-		if of := &p.reads; objects && of.otherServices(touched, r.index) ||
-			len(touched) > 0 && of.otherCounts(touched, r.index) ||
-			len(secrets) > 0 && of.otherSecrets(secrets) ||
-			len(toggled) > 0 && of.otherCertified(r.Translator.certified) ||
-			ingresses && of.otherPages(r.page) {
+		if objects && p.otherServices(touched, r.index) ||
+			len(touched) > 0 && p.otherCounts(touched, r.index) ||
+			len(secrets) > 0 && p.otherSecrets(secrets) ||
+			len(toggled) > 0 && p.otherCertified(r.Translator.certified) ||
+			ingresses && p.otherPages(r.page) {
 			r.outdate(p)
 		}
 	}
 }
 
-func (r *reads) otherServices(touched map[serviceName]bool, x *EndpointIndex) bool {
-	for name, was := range r.services.all() {
+func (p *part) otherServices(touched map[serviceName]bool, x *EndpointIndex) bool {
+	for name, was := range p.services.all() {
 		if touched[name] && !sameService(was, x.object(name)) {
 			return true
 		}
@@ -77,7 +77,7 @@ func sameService(a, b *corev1.Service) bool {
 		a.Spec.Type == b.Spec.Type && a.Spec.ExternalName == b.Spec.ExternalName
 }
 
-func (r *reads) otherCounts(touched map[serviceName]bool, x *EndpointIndex) bool {
+func (r *seldomReads) otherCounts(touched map[serviceName]bool, x *EndpointIndex) bool {
 	for b, was := range r.counts {
 		if _, ok := touched[serviceName{b.Namespace, b.Service}]; ok && x.count(b) != was {
 			return true
@@ -86,7 +86,7 @@ func (r *reads) otherCounts(touched map[serviceName]bool, x *EndpointIndex) bool
 	return false
 }
 
-func (r *reads) otherSecrets(changed map[string]bool) bool {
+func (r *seldomReads) otherSecrets(changed map[string]bool) bool {
 	for name := range r.secrets {
 		if changed[name] {
 			return true
@@ -95,7 +95,7 @@ func (r *reads) otherSecrets(changed map[string]bool) bool {
 	return false
 }
 
-func (r *reads) otherCertified(now map[nginxHost]int) bool {
+func (r *seldomReads) otherCertified(now map[nginxHost]int) bool {
 	for h, was := range r.certified.all() {
 		if was != (now[h] > 0) {
 			return true
@@ -104,7 +104,7 @@ func (r *reads) otherCertified(now map[nginxHost]int) bool {
 	return false
 }
 
-func (r *reads) otherPages(page func(pageName) route.Backend) bool {
+func (r *seldomReads) otherPages(page func(pageName) route.Backend) bool {
 	for name, was := range r.pages {
 		if page(name) != was {
 			return true

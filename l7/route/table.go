@@ -322,6 +322,9 @@ func (t *Table) Routes() []*Route {
 // in t alone, in no particular order. A host of which nothing has changed has the
 // very same routes in both; of all others, none is the same.
 func (t *Table) Changed(before *Table) (gone, come []*Route) {
+	if before.rules == 0 { // as at a start
+		come = make([]*Route, 0, t.rules)
+	}
 	add := func(was, is *site) {
 		if was == is {
 			return
