@@ -45,11 +45,8 @@ type breaker struct {
 	until int64
 	good  int // in a row, while it is half open
 	term  int64
-	terms *[breakerTerms]outcomes // nil before the first: most backends have no breaker
+	terms [breakerTerms]struct{ well, ill int }
 }
-
-// outcomes are those of a term.
-type outcomes struct{ well, ill int }
 
 // allow reports whether a request may go at now.
 func (b *breaker) allow(now int64) bool {
@@ -103,11 +100,8 @@ func (b *breaker) tried(well bool, now int64, p Breaker) {
 
 // advance forgets the terms that lie too far before term.
 func (b *breaker) advance(term int64) {
-	if b.terms == nil {
-		b.terms = new([breakerTerms]outcomes)
-	}
 	for i := max(b.term+1, term-breakerTerms+1); i <= term; i++ {
-		b.terms[i%breakerTerms] = outcomes{}
+		b.terms[i%breakerTerms] = struct{ well, ill int }{}
 	}
 	b.term = max(b.term, term)
 }

@@ -92,7 +92,7 @@ func (p *Pool) admit(now int64) bool {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.breaker.allow(now)
+	return p.breaker == nil || p.breaker.allow(now)
 }
 
 // record tells the circuit breaker.
@@ -103,5 +103,8 @@ func (p *Pool) record(well bool, now int64) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.breaker == nil { // most backends have none
+		p.breaker = new(breaker)
+	}
 	p.breaker.record(well, now, b)
 }

@@ -42,7 +42,12 @@ type CopyStatus struct {
 // BeginCopy reports whether there is room for the copy of a request. The caller
 // ends it with EndCopy.
 func (p *Pool) BeginCopy() bool {
-	if p.copying.inFlight.Add(1) <= copiesMost {
+	c := p.copying.Load()
+	if c == nil { // most backends get none
+		p.copying.CompareAndSwap(nil, new(copying))
+		c = p.copying.Load()
+	}
+	if c.inFlight.Add(1) <= copiesMost {
 		return true
 	}
 	p.EndCopy(CopyDropped)
@@ -51,8 +56,9 @@ func (p *Pool) BeginCopy() bool {
 
 // EndCopy counts what became of a copy.
 func (p *Pool) EndCopy(o CopyOutcome) {
-	p.copying.inFlight.Add(-1)
-	p.copying.outcomes[o].Add(1)
+	c := p.copying.Load()
+	c.inFlight.Add(-1)
+	c.outcomes[o].Add(1)
 }
 
 // status returns nil where there never was a copy.

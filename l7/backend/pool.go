@@ -38,15 +38,15 @@ type Pool struct {
 	plan    atomic.Pointer[plan]
 	cursor  atomic.Uint32 // counts requests, and each attempt again
 	retries atomic.Uint64
-	queued  atomic.Int32 // len(waiting)
-	copying copying
+	queued  atomic.Int32            // len(waiting)
+	copying atomic.Pointer[copying] // nil before the first copy
 	reaper  *Reaper
 	keeps   atomic.Bool // reaper knows that there may be something to reap
 
 	mu       sync.Mutex
 	waiting  []*waiter // who came first first
 	rejected uint64    // for whom there was no room in time
-	breaker  breaker
+	breaker  *breaker  // nil before there is one
 	budget   budget
 	withheld uint64 // retries that the budget did not allow
 }

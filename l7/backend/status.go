@@ -54,13 +54,18 @@ func (p *Pool) Status() Status {
 		Backend:         p.backend,
 		Retries:         p.retries.Load(),
 		RetriesWithheld: p.withheld,
-		Breaker:         p.breaker.state.String(),
+		Breaker:         Closed.String(),
 		Queued:          len(p.waiting),
 		Rejected:        p.rejected,
 	}
+	if p.breaker != nil {
+		s.Breaker = p.breaker.state.String()
+	}
 	p.mu.Unlock()
 	pl := p.plan.Load()
-	s.Copies = p.copying.status()
+	if c := p.copying.Load(); c != nil {
+		s.Copies = c.status()
+	}
 	for i, e := range pl.all() {
 		es := e.status(p.now())
 		es.Leaving = i >= len(pl.endpoints)
