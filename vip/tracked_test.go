@@ -93,12 +93,14 @@ func (n *node) tracks(effect, reason string) func() bool {
 // second while the address is always answered; whether the node comes back is
 // up to preempt.
 func TestTracked(t *testing.T) {
+	t.Parallel()
 	for i, f := range fitnesses() {
 		for _, preempt := range []bool{true, false} {
 			if preempt && i > 1 {
 				continue // it depends on the change of priority alone
 			}
 			t.Run(fmt.Sprintf("%s, preempt %v", f.name, preempt), func(t *testing.T) {
+				t.Parallel()
 				l, lan, nodes := newNodes(t, 2)
 				spare := l.Network("spare")
 				a, b := nodes[0], nodes[1]
