@@ -163,7 +163,10 @@ func (w *world) shows(addr, host string) (*x509.Certificate, error) {
 // moment it told the CA to look and the one the CA does.
 func TestOwnerKilled(t *testing.T) {
 	for _, challenge := range []string{"http-01", "tls-alpn-01"} {
-		t.Run(challenge, func(t *testing.T) { ownerKilled(t, challenge) })
+		t.Run(challenge, func(t *testing.T) {
+			t.Parallel() // the CA and the Leases take their time
+			ownerKilled(t, challenge)
+		})
 	}
 }
 
