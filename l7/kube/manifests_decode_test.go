@@ -192,6 +192,9 @@ func TestDecodePlain(t *testing.T) {
 		for _, v := range values {
 			for _, version := range versions {
 				for _, kind := range kinds {
+					if i == 0 && version != "v1" || i == 1 && kind != "List" || i == 2 && version != "v1" && kind != "Ingress" {
+						continue // the same once more, or nearly
+					}
 					parts := []string{"apiVersion: " + version, "kind: " + kind, "metadata: { name: a }"}
 					parts[i], _, _ = strings.Cut(parts[i], ":")
 					parts[i] += ": " + v

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"bytes"
+	"io"
 	"runtime"
 	"strings"
 
@@ -9,32 +10,49 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// parseFile reads the YAML documents, or the JSON one, of a file: on all
-// processors, as there may be tens of thousands, and a node that starts serves
-// nothing before the last.
+// byteOrderMark is what Windows editors begin a file with.
+const byteOrderMark = "\xEF\xBB\xBF"
+
+// parseFile reads the YAML documents, or the JSON one, of a file that holds data.
 func parseFile(name string, data []byte) parsed {
-	data = bytes.TrimPrefix(data, []byte("\xEF\xBB\xBF")) // the byte order mark of Windows editors
+	p, _, _ := parseFrom(name, bytes.NewReader(data)) // which does not fail
+	return p
+}
+
+// parseFrom reads the YAML documents, or the JSON one, of the file behind r, and
+// returns its size: on all processors, as there may be tens of thousands of
+// documents, and a node that starts serves nothing before the last.
+func parseFrom(name string, r io.Reader) (p parsed, size int, err error) {
 	if strings.HasSuffix(name, ".json") {
-		var p parsed
-		p.object(place{file: name, document: 1, line: 1}, data, metav1.TypeMeta{}, false)
-		return p
+		data, err := io.ReadAll(r)
+		text := bytes.TrimPrefix(data, []byte(byteOrderMark))
+		p.object(place{file: name, document: 1, line: 1}, text, metav1.TypeMeta{}, false)
+		return p, len(data), err
 	}
 	var parts []*parsed
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
-	for line := 1; len(data) > 0; {
-		var text []byte
-		text, data = cutShare(data)
+	s := shares{r: r, free: make(chan []byte, runtime.GOMAXPROCS(0))}
+	for line := 1; ; {
+		text := s.next()
+		if len(text) == 0 {
+			break
+		}
+		if size == 0 {
+			text = bytes.TrimPrefix(text, []byte(byteOrderMark))
+		}
+		size = s.size
 		part, at := new(parsed), place{file: name, line: line}
 		parts = append(parts, part)
+		line += bytes.Count(text, []byte("\n"))
 		group.Go(func() error {
 			part.yamls(at, text)
+			s.done(text)
 			return nil
 		})
-		line += bytes.Count(text, []byte("\n"))
 	}
 	_ = group.Wait() // none fails
-	return join(parts)
+	return join(parts), size, s.err
 }
 
 // join puts the parts of a file together, each of which has counted its own
@@ -59,19 +77,6 @@ func join(parts []*parsed) parsed {
 	return all
 }
 
-// share is how many bytes of a file one goroutine reads at a time, to the end of
-// a document: enough that to hand them over costs next to nothing.
-const share = 64 << 10
-
-// cutShare cuts a share of whole documents off data.
-func cutShare(data []byte) (text, rest []byte) {
-	if len(data) <= share {
-		return data, nil
-	}
-	last, rest := cutDocument(data[share:])
-	return data[:share+len(last)], rest
-}
-
 // cutDocument cuts the first YAML document off data. The line of dashes stays
 // with the document it opens, which may begin in that very line.
 func cutDocument(data []byte) (doc, rest []byte) {
@@ -81,11 +86,14 @@ func cutDocument(data []byte) (doc, rest []byte) {
 			return data, nil
 		}
 		i += n
-		if end := i + len("\n---"); end == len(data) || bytes.IndexByte([]byte(" \t\r\n"), data[end]) >= 0 {
+		if end := i + len("\n---"); end == len(data) || isBlank(data[end]) {
 			return data[:i+1], data[i+1:]
 		}
 	}
 }
+
+// isBlank reports whether a line of dashes may end, or go on, with c.
+func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
 // yamls reads the documents that text holds; at is where it begins.
 func (p *parsed) yamls(at place, text []byte) {

@@ -56,19 +56,30 @@ func isManifest(name string) bool {
 }
 
 // read replaces what is known of the file. s is its stamp from before the
-// reading: if it changes meanwhile, the next look reads it again.
+// reading: if it changes meanwhile, the next look reads it again, and half of it
+// takes nothing away.
 func (f *file) read(dir, name string, s stamp) {
 	f.stamp, f.seen = s, s
-	data, err := os.ReadFile(filepath.Join(dir, name))
+	path := filepath.Join(dir, name)
+	p, size, err := readManifests(name, path)
 	switch {
 	case err != nil:
 		f.faults = []fault{{place: place{file: name}, lost: true, text: fmt.Sprintf("%v: its objects stay as they were", err)}}
-	case len(data) == 0 && len(f.manifests) > 0:
+	case size == 0 && len(f.manifests) > 0:
 		f.faults = []fault{{place: place{file: name}, lost: true, text: "is empty, its objects stay as they were: delete the file to remove them"}}
+	case len(f.manifests) > 0 && newStamp(path) != s: // what was read may be half of it
 	default:
-		p := parseFile(name, data)
 		f.manifests, f.faults = keepGood(f.manifests, p), p.faults
 	}
+}
+
+func readManifests(name, path string) (p parsed, size int, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return p, 0, err
+	}
+	defer f.Close()
+	return parseFrom(name, f)
 }
 
 // keepGood returns the manifests of p with those of old that p lost. Objects
