@@ -7,8 +7,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// fit gives back the room that the decoder leaves in lists for what may come: it
-// makes each one for four, most have one, and there may be tens of thousands.
+// fit gives back the room that decoders leave in lists for what may come, up to
+// that for four where most have one: there may be tens of thousands.
 func fit(object metav1.Object) {
 	switch o := object.(type) {
 	case *netv1.Ingress:

@@ -78,9 +78,9 @@ func (f fault) problem() Problem {
 type parsed struct {
 	manifests []manifest
 	faults    []fault
-	documents int
-	plain     plain // is used again, as are
-	words     words
+	documents int   // how many there were
+	plain     plain // is used again for each
+	words     words // that stand in many
 }
 
 func (p *parsed) fault(at place, k key, lost bool, format string, args ...any) {
