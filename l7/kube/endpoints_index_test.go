@@ -154,3 +154,40 @@ func TestZone(t *testing.T) {
 		}
 	}
 }
+
+// What routes lead to is wanted as long as one does, and then until the index is
+// told otherwise.
+func TestEndpointIndexCountsUses(t *testing.T) {
+	x := NewEndpointIndex()
+	web := route.Backend{Namespace: "default", Service: "web", Port: "80"}
+	table, _ := route.NewTable([]route.Spec{
+		{Host: "a", Path: "/", Backend: web},
+		{Host: "b", Path: "/", Backend: web},
+		{Host: "c", Path: "/", Backend: route.Static("own")},
+		{Host: "d", Path: "/"},
+	})
+	routes := table.Routes()
+	if idle := x.Use(routes, nil); len(idle) > 0 {
+		t.Error("idle at once:", idle)
+	}
+	o := &Objects{
+		Services: []*corev1.Service{serviceObject("web")},
+		Slices:   []*discoveryv1.EndpointSlice{sliceObject("web", "web-1", "10.0.0.1")},
+	}
+	if got := x.Update(o); len(got) != 1 || got[0].Backend != web || len(got[0].Endpoints) != 1 {
+		t.Errorf("%v", got)
+	}
+	if idle := x.Use(nil, routes[:1]); len(idle) > 0 {
+		t.Error("idle beside a route that leads there:", idle)
+	}
+	idle := x.Use(nil, routes[1:])
+	if diff := cmp.Diff([]route.Backend{web}, idle); diff != "" {
+		t.Error(diff)
+	}
+	if x.Update(o); len(x.Of(web)) != 1 {
+		t.Error("its endpoints went with its last route")
+	}
+	if x.Want(nil, idle); len(x.Of(web)) != 0 {
+		t.Error("its endpoints stay")
+	}
+}
