@@ -31,6 +31,7 @@ func (w *weak) Store(ctx context.Context, key acme.Key, item acme.Item) error {
 // A certificate that the storage does not take is served nevertheless, is not
 // ordered again, and is stored at the next try; that it is not stored is told.
 func TestUnstored(t *testing.T) {
+	t.Parallel()
 	d := newDoor(t)
 	ca, c := d.start(t)
 	storage := &weak{Files: acme.NewFiles(t.TempDir()), refuses: 1}
@@ -77,6 +78,7 @@ func (e *edge) tells(t *testing.T, host, text string) {
 // What one edge was refused all others tell too, and the one that orders next
 // counts on.
 func TestFaultIsShared(t *testing.T) {
+	t.Parallel()
 	d := newDoor(t)
 	_, c := d.start(t)
 	dir := t.TempDir()

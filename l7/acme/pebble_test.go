@@ -125,8 +125,10 @@ func (d *door) startWith(t *testing.T, lifetime time.Duration) (*pebble.CA, acme
 // Each challenge alone gets a certificate that the CA's root vouches for, the
 // account is made once, and what was needed on the way is gone afterwards.
 func TestOrder(t *testing.T) {
+	t.Parallel()
 	for _, challenge := range []string{acme.HTTP01, acme.TLSALPN01} {
 		t.Run(challenge, func(t *testing.T) {
+			t.Parallel()
 			d := newDoor(t)
 			ca, c := d.start(t)
 			c.Challenges = []string{challenge}
@@ -172,6 +174,7 @@ func verify(t *testing.T, p acme.Pair, roots *x509.CertPool) {
 // One edge of two that share a folder orders; the other one answers the CA and
 // serves the certificate. When the first one ends the other takes its place.
 func TestShared(t *testing.T) {
+	t.Parallel()
 	d := newDoor(t)
 	_, c := d.start(t)
 	dir := t.TempDir()
@@ -204,6 +207,7 @@ func (e *edge) orders(t *testing.T) {
 
 // A host that fails holds up no other one, and says why.
 func TestRefused(t *testing.T) {
+	t.Parallel()
 	d := newDoor(t)
 	_, c := d.start(t)
 	e := run(t, c, acme.NewFiles(t.TempDir()), pebble.Blocked, "under_score.example.com", "www.example.com")
@@ -216,6 +220,7 @@ func TestRefused(t *testing.T) {
 
 // A certificate is renewed before it expires, by one edge, and never away.
 func TestRenewal(t *testing.T) {
+	t.Parallel()
 	d := newDoor(t)
 	_, c := d.startWith(t, 16*time.Second)
 	dir := t.TempDir()
