@@ -101,6 +101,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // TestPublisher lets two edges write what they serve, takes one away, and then
 // the other.
 func TestPublisher(t *testing.T) {
+	t.Parallel() // as the next one it waits most of the time, for Leases and attempts
 	const ours = "192.0.2.10 edge.example.com"
 	c := startCluster(t)
 	apply(t, c, rbac(t))
@@ -182,19 +183,23 @@ func TestPublisher(t *testing.T) {
 
 // TestPublisherWithoutRights says what is missing, and goes on once it is there.
 func TestPublisherWithoutRights(t *testing.T) {
-	c := startCluster(t)
-	for _, test := range []struct{ old, new, want string }{
-		{"resources: [leases]\n  verbs: [get, create, update]", "resources: [leases]\n  verbs: [get]", "leases.coordination.k8s.io is forbidden"},
-		{"resources: [ingresses/status]", "resources: [ingresses/other]", "status of Ingress shop/web: "},
+	t.Parallel()
+	for _, test := range []struct{ name, old, new, want string }{
+		{"Leases", "resources: [leases]\n  verbs: [get, create, update]", "resources: [leases]\n  verbs: [get]", "leases.coordination.k8s.io is forbidden"},
+		{"status", "resources: [ingresses/status]", "resources: [ingresses/other]", "status of Ingress shop/web: "},
 	} {
-		apply(t, c, strings.ReplaceAll(rbac(t), test.old, test.new))
-		e := startPublishing(t, c, "edge")
-		s := e.awaitWriter(t, test.want, func(s kube.PublisherStatus) bool { return strings.Contains(s.Err, test.want) })
-		if !strings.Contains(s.Err, "packaging/kubernetes/rbac.yaml") || s.ErrSince.IsZero() || s.Published != 0 {
-			t.Errorf("%+v names no cure", s)
-		}
-		apply(t, c, rbac(t))
-		e.awaitWriter(t, "all rights", func(s kube.PublisherStatus) bool { return s.Err == "" && s.Published == 1 })
-		e.resign()
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c := startCluster(t)
+			apply(t, c, strings.ReplaceAll(rbac(t), test.old, test.new))
+			e := startPublishing(t, c, "edge")
+			s := e.awaitWriter(t, test.want, func(s kube.PublisherStatus) bool { return strings.Contains(s.Err, test.want) })
+			if !strings.Contains(s.Err, "packaging/kubernetes/rbac.yaml") || s.ErrSince.IsZero() || s.Published != 0 {
+				t.Errorf("%+v names no cure", s)
+			}
+			apply(t, c, rbac(t))
+			e.awaitWriter(t, "all rights", func(s kube.PublisherStatus) bool { return s.Err == "" && s.Published == 1 })
+			e.resign()
+		})
 	}
 }
