@@ -102,7 +102,7 @@ test-differential: deps build
 	PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(GO) test -count=1 ./test/differential
 
 test-cluster: deps build bin/vm
-	PORTICO_CLUSTER=1 PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(TESTSUM) --packages='$(CLUSTER)' -- -count=1 -p 1
+	PORTICO_CLUSTER=1 PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(TESTSUM) --packages='$(CLUSTER)' -- -count=1 -p 2
 	PORTICO_CLUSTER=1 PORTICO_LAB=1 $(TESTSUM) --packages=./l7/acme -- -count=1 -run TestSecrets
 	PORTICO_CLUSTER=1 PORTICO_LAB=1 PORTICO_BIN=$(CURDIR)/bin/portico $(TESTSUM) --packages='./test/scenario/nodes ./test/scenario/kubeproxy' -- -count=1 -timeout 20m -p 1 -exec '$(CURDIR)/bin/vm'
 
