@@ -24,9 +24,9 @@ type shares struct {
 // next returns the next text, which is the caller's until it calls done; an empty
 // one at the end, or at an error.
 func (s *shares) next() []byte {
-	for cut := 0; !s.end; {
+	for !s.end {
 		if len(s.buf) == cap(s.buf) {
-			if cut = lastDocument(s.buf); cut > 0 {
+			if cut := lastDocument(s.buf); cut > 0 {
 				text := s.buf[:cut]
 				s.buf = append(s.another(), s.buf[cut:]...)
 				return text
