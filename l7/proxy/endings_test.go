@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -296,5 +297,50 @@ func TestReplaced(t *testing.T) {
 		}
 	case <-time.After(5 * time.Second):
 		t.Error("Serve does not return after Stop")
+	}
+}
+
+// TestSlowDownload shows that a large body may take as long as it likes while any
+// of it comes.
+func TestSlowDownload(t *testing.T) {
+	t.Parallel()
+	const pieces, size = 8, 100_000
+	limit := 4 * short
+	ep := script(t, func(c net.Conn, r *bufio.Reader) {
+		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", pieces*size)
+		tick := time.NewTicker(short)
+		defer tick.Stop()
+		for i := range pieces - 1 {
+			io.WriteString(c, strings.Repeat("x", 1+i))
+			<-tick.C
+		}
+		io.WriteString(c, strings.Repeat("x", pieces*size-(pieces-1)*pieces/2))
+	})
+	e := start(t, proxy.Options{Timeouts: proxy.Timeouts{Stall: limit}, Policy: waits(2*time.Second, limit)}, proxy.Entrypoint{}, ep)
+	if r, body := e.dial(t).say(getRoot).hear("GET"); r.StatusCode != 200 || len(body) != pieces*size {
+		t.Errorf("got %v and %d bytes", r, len(body))
+	}
+}
+
+// TestClientTakesNothing: who asks for a large body and does not read it is cut
+// after the time to stall, however long endpoints may take.
+func TestClientTakesNothing(t *testing.T) {
+	t.Parallel()
+	torn := make(chan error, 1)
+	ep := script(t, func(c net.Conn, r *bufio.Reader) {
+		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", 1<<30)
+		_, err := io.CopyN(c, endless{}, 1<<30)
+		torn <- err
+	})
+	e := start(t, proxy.Options{Timeouts: proxy.Timeouts{Stall: 2 * short}, Policy: waits(2*time.Second, time.Hour)}, proxy.Entrypoint{}, ep)
+	p := e.dial(t).say(getRoot)
+	defer p.Conn.Close()
+	select {
+	case err := <-torn:
+		if err == nil {
+			t.Error("the endpoint could send all of it")
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("the client is waited for")
 	}
 }

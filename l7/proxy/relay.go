@@ -13,8 +13,7 @@ import (
 
 // Bodies of at least spliceFrom bytes go from socket to socket without passing
 // through our memory; below that, setting the pipe up costs more than copying.
-// They go in parts of spliceMost bytes, so that a client that takes any within
-// the time to stall is not cut.
+// Those of requests go in parts of spliceMost bytes, each of which is measured.
 const (
 	spliceFrom = 64 << 10
 	spliceMost = 256 << 10
@@ -175,13 +174,20 @@ func (c *conn) stream(x *exchange, b *backend.Conn, plain bool) error {
 	return nil
 }
 
-// spliceDown moves a part of a large body.
+// spliceDown moves the rest of a large body. The endpoint has its time for each
+// part that it sends, and the client its own for each that it takes, however small.
 func (c *conn) spliceDown(x *exchange, b *backend.Conn) error {
-	if !c.arm(max(c.bounds.Timeouts.Stall, x.policy.Timeouts.Response)) {
-		return errEnded
-	}
-	most := min(x.down.left, spliceMost)
-	n, err := socket.Splice(c.tcp, b.TCP, most)
+	most := x.down.left
+	n, err := socket.Splice(c.tcp, b.TCP, most, func(taking bool) error {
+		wait := x.policy.Timeouts.Response
+		if taking {
+			wait = c.bounds.Timeouts.Stall
+		}
+		if !c.arm(wait) {
+			return errEnded
+		}
+		return nil
+	})
 	x.down.advance(n)
 	if err == nil && n < most {
 		return io.ErrUnexpectedEOF

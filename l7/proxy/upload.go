@@ -243,7 +243,7 @@ func (u *connUpload) splice(d *body) failure {
 	}
 	most := min(d.left, spliceMost)
 	u.last.Store(most == d.left)
-	n, err := socket.Splice(u.b.TCP, u.c.tcp, most)
+	n, err := socket.Splice(u.b.TCP, u.c.tcp, most, nil)
 	u.x.pace.end(u.c.p.clock.now(), int(n))
 	if n > 0 {
 		u.consumed.Store(true)

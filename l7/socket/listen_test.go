@@ -131,11 +131,11 @@ func testSplice(t *testing.T, pair maker) {
 		from.Write([]byte("next"))
 		from.CloseWrite()
 	}()
-	if n, err := socket.Splice(dst, src, int64(len(sent))); n != int64(len(sent)) || err != nil {
+	if n, err := socket.Splice(dst, src, int64(len(sent)), nil); n != int64(len(sent)) || err != nil {
 		t.Fatalf("%d of %d, %v", n, len(sent), err)
 	}
 	// What comes behind is still there, and the end is told.
-	if n, err := socket.Splice(dst, src, 1<<20); n != 4 || err != nil {
+	if n, err := socket.Splice(dst, src, 1<<20, nil); n != 4 || err != nil {
 		t.Fatalf("%d of 4, %v", n, err)
 	}
 	dst.CloseWrite()
@@ -155,11 +155,11 @@ func testSpliceErrors(t *testing.T, pair maker) {
 	for dst.Quiet() { // until the reset is here
 	}
 	var op *net.OpError
-	if _, err := socket.Splice(dst, src, 100); !errors.As(err, &op) || op.Op != "write" {
+	if _, err := socket.Splice(dst, src, 100, nil); !errors.As(err, &op) || op.Op != "write" {
 		t.Errorf("to one that is away: %v", err)
 	}
 	src.Close()
-	if _, err := socket.Splice(dst, src, 100); !errors.As(err, &op) || op.Op != "read" || !errors.Is(err, net.ErrClosed) {
+	if _, err := socket.Splice(dst, src, 100, nil); !errors.As(err, &op) || op.Op != "read" || !errors.Is(err, net.ErrClosed) {
 		t.Errorf("from one that is closed: %v", err)
 	}
 }

@@ -225,7 +225,8 @@ func (t *transfer) take(fd uintptr) (done bool) {
 	return t.errno != syscall.EAGAIN
 }
 
-// give writes until all is written or the socket takes no more.
+// give writes until all is written or the socket takes no more; of a pipe, what it
+// takes at once.
 func (t *transfer) give(fd uintptr) (done bool) {
 	for t.n < len(t.buf)+len(t.more)+t.most {
 		var n int
@@ -243,6 +244,9 @@ func (t *transfer) give(fd uintptr) (done bool) {
 			return t.errno != syscall.EAGAIN
 		}
 		t.n += n
+		if t.pipe != nil {
+			return true
+		}
 	}
 	return true
 }

@@ -14,24 +14,27 @@ import (
 const SpliceMost = 256 << 10
 
 // Splice moves most bytes from src to dst without copying them through our
-// memory, as one read and one write. It returns how many arrived; fewer than
-// most and no error say that src has ended. An error of src is a net.OpError
-// "read", one of dst "write".
-func Splice(dst, src *Conn, most int64) (moved int64, err error) {
+// memory. It returns how many arrived; fewer than most and no error say that src
+// has ended. An error of src is a net.OpError "read", one of dst "write".
+//
+// Where turn is not nil it is called whenever Splice may begin to wait: for src to
+// send, or for dst to take. An error of it ends Splice.
+func Splice(dst, src *Conn, most int64, turn func(taking bool) error) (moved int64, err error) {
+	if turn == nil {
+		turn = func(bool) error { return nil }
+	}
 	p, err := takePipe()
 	if err != nil {
 		return 0, err
 	}
 	for moved < most {
-		in, out := &src.reads, &dst.writes
-		in.beginPipe(p, int(min(most-moved, SpliceMost)))
-		if err := src.end("read", in, src.read(in.step)); err != nil || in.n == 0 {
+		n, err := p.fillFrom(src, int(min(most-moved, SpliceMost)), turn)
+		if err != nil || n == 0 {
 			p.give()
 			return moved, err
 		}
-		out.beginPipe(p, in.n)
-		err := dst.end("write", out, dst.write(out.step))
-		moved += int64(out.n)
+		n, err = p.drainTo(dst, n, turn)
+		moved += int64(n)
 		if err != nil {
 			p.close() // it holds what did not arrive
 			return moved, err
@@ -39,6 +42,34 @@ func Splice(dst, src *Conn, most int64) (moved int64, err error) {
 	}
 	p.give()
 	return moved, nil
+}
+
+// fillFrom reads what src sends, most bytes of it.
+func (p *pipe) fillFrom(src *Conn, most int, turn func(taking bool) error) (int, error) {
+	if err := turn(false); err != nil {
+		return 0, err
+	}
+	in := &src.reads
+	in.beginPipe(p, most)
+	err := src.end("read", in, src.read(in.step))
+	return in.n, err
+}
+
+// drainTo writes the n bytes that are in p.
+func (p *pipe) drainTo(dst *Conn, n int, turn func(taking bool) error) (written int, err error) {
+	for written < n {
+		if err := turn(true); err != nil {
+			return written, err
+		}
+		out := &dst.writes
+		out.beginPipe(p, n-written)
+		err = dst.end("write", out, dst.write(out.step))
+		written += out.n
+		if err != nil {
+			return written, err
+		}
+	}
+	return written, nil
 }
 
 // A pipe is a buffer in the kernel.
