@@ -21,7 +21,7 @@ type exchange struct {
 	up, down   body
 	pace       pace // of up
 	upgrade    bool // the client asks for another protocol
-	way        *way // where it goes; nil where no route was found
+	way        way  // where it goes; it has no route where none was found
 	pass       passage
 	spool      *spool // what of the body was read and is too much for memory
 	hops       uint64 // how many more may forward the request; 0: as many as will
@@ -61,7 +61,7 @@ func putExchange(x *exchange) {
 	}
 	x.call.Reset()
 	x.replica = nil
-	x.first, x.policy, x.way = nil, nil, nil
+	x.first, x.policy, x.way = nil, nil, way{}
 	if cap(x.whole) > gatherMost {
 		x.whole = nil
 	}

@@ -133,9 +133,7 @@ func (p *Proxy) Traffic() []Traffic {
 	defer p.mu.Unlock()
 	if r := p.routing.Load(); r != nil {
 		for _, w := range r.ways {
-			if w != nil {
-				used[w.meter] = true
-			}
+			used[w.meter] = true
 		}
 	}
 	m := &p.counters.meters
@@ -176,7 +174,7 @@ func (x *exchange) began() time.Time { return x.clock.start.Add(x.since) }
 func (x *exchange) count(took time.Duration) {
 	m := &x.meters.none
 	var received, sent int64
-	if x.way != nil {
+	if x.way.route != nil {
 		m = x.way.meter
 		received = x.up.size(x.req.Length)
 	}

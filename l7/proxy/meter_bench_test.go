@@ -20,10 +20,10 @@ func BenchmarkMeter(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				c.observe(x, nil)
-				x.way = w
+				x.way = *w
 				x.status, x.heard = 200, true
 				x.settle()
-				x.way = nil
+				x.way = way{}
 			}
 		})
 	}

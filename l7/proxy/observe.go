@@ -259,7 +259,7 @@ func (x *exchange) report(duration time.Duration, user string) {
 		}
 	}
 	r.RequestSize = x.up.size(x.req.Length)
-	if x.way != nil {
+	if x.way.route != nil {
 		r.Route = x.way.route.Spec
 	}
 	r.Retries = max(0, x.attempts+x.call.Failed-1)

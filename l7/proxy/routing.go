@@ -17,7 +17,9 @@ type routing struct {
 	table *route.Table
 	// first says that there are routes beside these that are not known yet.
 	first bool
-	ways  []*way // by the numbers of their routes
+	// ways are by the numbers of their routes. Requests take copies: those that last
+	// would keep all of an old list.
+	ways []way
 	// used counts the uses of each pool by ways, and by middlewares that ask.
 	used map[*backend.Pool]int
 }
@@ -70,28 +72,28 @@ func (p *Proxy) setRoutes(t *route.Table, first bool) {
 	if old == nil {
 		old = &routing{table: &route.Table{}, used: map[*backend.Pool]int{}}
 	}
-	r := &routing{table: t, first: first, ways: make([]*way, t.Numbers()), used: maps.Clone(old.used)}
+	r := &routing{table: t, first: first, ways: make([]way, t.Numbers()), used: maps.Clone(old.used)}
 	copy(r.ways, old.ways)
 	gone, come := t.Changed(old.table)
 	lasting := make(map[wayKey]*way) // those that have something to keep
 	for _, rt := range gone {
 		n := rt.Number()
-		if w := old.ways[n]; w.chain != nil || w.fork != nil {
+		if w := &old.ways[n]; w.chain != nil || w.fork != nil {
 			lasting[keyOf(rt.Spec)] = w
 		}
 		if n < len(r.ways) {
-			r.ways[n] = nil
+			r.ways[n] = way{}
 		}
 	}
 	for _, rt := range come {
 		for b := range rt.Backends() {
 			r.used[p.pool(b)]++
 		}
-		w := &way{route: rt, pool: p.pool(rt.Backend), meter: p.counters.of(&rt.Origin)}
+		w := &r.ways[rt.Number()]
+		*w = way{route: rt, pool: p.pool(rt.Backend), meter: p.counters.of(&rt.Origin)}
 		if len(rt.Steps) > 0 || len(rt.Choices) > 0 {
 			p.equip(w, lasting[keyOf(rt.Spec)])
 		}
-		r.ways[rt.Number()] = w
 	}
 	idle := r.leave(gone, p.pools)
 	p.routing.Store(r)

@@ -51,7 +51,7 @@ func TestRoutesComeAndGo(t *testing.T) {
 		used := map[*backend.Pool]int{}
 		for _, rt := range table.Routes() {
 			w := r.ways[rt.Number()]
-			if w == nil || w.pool != p.pools[rt.Backend] || (w.fork != nil) != (len(rt.Choices) > 0) {
+			if w.route != rt || w.pool != p.pools[rt.Backend] || (w.fork != nil) != (len(rt.Choices) > 0) {
 				t.Fatalf("step %d: %v has the way %+v", step, rt.Spec, w)
 			}
 			for b := range rt.Backends() {
@@ -60,7 +60,7 @@ func TestRoutesComeAndGo(t *testing.T) {
 		}
 		ways := 0
 		for _, w := range r.ways {
-			if w != nil {
+			if w.route != nil {
 				ways++
 			}
 		}

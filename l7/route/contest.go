@@ -36,7 +36,7 @@ func (c *contest) conflicts() []Conflict {
 		if n := compareShown(a.loser, b.loser); n != 0 {
 			return n
 		}
-		return a.winner.rank - b.winner.rank
+		return int(a.winner.rank - b.winner.rank)
 	})
 	var out []Conflict
 	var last loss

@@ -32,7 +32,7 @@ func (v View) Matches(name, path []byte) []*Route {
 	}
 	var out []*Route
 	for _, routes := range byKind {
-		slices.SortFunc(routes, func(a, b *Route) int { return a.rank - b.rank })
+		slices.SortFunc(routes, func(a, b *Route) int { return int(a.rank - b.rank) })
 		out = append(out, routes...)
 	}
 	return out

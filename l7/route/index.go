@@ -71,7 +71,7 @@ func (x *index) find(name []byte) *site {
 	mask := uint64(len(x.slots) - 1)
 	for i := hash & mask; ; i = (i + 1) & mask {
 		s := &x.slots[i]
-		if s.site == nil || s.hash == hash && s.site.named(name) {
+		if s.site == nil || s.hash == hash && s.site.is(name) {
 			return s.site
 		}
 	}
@@ -83,7 +83,7 @@ func (x *index) put(name string, s *site) (old *site) {
 	hash := maphash.String(x.seed, name)
 	i := hash & uint64(len(x.slots)-1)
 	for ; x.slots[i].site != nil; i = (i + 1) & uint64(len(x.slots)-1) {
-		if x.slots[i].hash == hash && x.slots[i].site.named([]byte(name)) {
+		if x.slots[i].hash == hash && x.slots[i].site.is([]byte(name)) {
 			old = x.slots[i].site
 			break
 		}

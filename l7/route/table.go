@@ -42,24 +42,24 @@ type Route struct {
 	*Spec // of those that the Table was made of
 	// rank is the place among all rules of its host from the one that is
 	// preferred to the one that is not.
-	rank   int
-	number int
+	rank   int32
+	number int32
 }
 
 // Number is what no other route of the same Table has, from 0 to below Numbers:
 // an index for what a user of the Table keeps beside its routes.
-func (r *Route) Number() int { return r.number }
+func (r *Route) Number() int { return int(r.number) }
 
 // Numbers is more than the Number of any route is.
-func (t *Table) Numbers() int { return t.numbers.next }
+func (t *Table) Numbers() int { return int(t.numbers.next) }
 
 // numbers are those that the routes of a Table have.
 type numbers struct {
-	next int
-	free []int // of those below next
+	next int32
+	free []int32 // of those below next
 }
 
-func (n *numbers) take() int {
+func (n *numbers) take() int32 {
 	if last := len(n.free) - 1; last >= 0 {
 		number := n.free[last]
 		n.free = n.free[:last]
@@ -146,12 +146,12 @@ func (t *Table) put(name string, s *site) {
 	}
 	t.rules += s.size() - old.size()
 	if old != nil {
-		for _, r := range old.routes {
+		for _, r := range old.routes() {
 			t.numbers.free = append(t.numbers.free, r.number)
 		}
 	}
 	if s != nil {
-		for _, r := range s.routes {
+		for _, r := range s.routes() {
 			r.number = t.numbers.take()
 		}
 	}
@@ -313,7 +313,7 @@ func (t *Table) Rules() int { return t.rules }
 func (t *Table) Routes() []*Route {
 	out := make([]*Route, 0, t.rules)
 	for _, s := range t.sites() {
-		out = append(out, s.routes...)
+		out = append(out, s.routes()...)
 	}
 	return out
 }
@@ -330,10 +330,10 @@ func (t *Table) Changed(before *Table) (gone, come []*Route) {
 			return
 		}
 		if was != nil {
-			gone = append(gone, was.routes...)
+			gone = append(gone, was.routes()...)
 		}
 		if is != nil {
-			come = append(come, is.routes...)
+			come = append(come, is.routes()...)
 		}
 	}
 	t.hosts.compare(&before.hosts, add)
