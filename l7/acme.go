@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -181,6 +182,8 @@ func (l *L7) challenge(_, token string) (string, bool) {
 	return m.KeyAuthorization(token)
 }
 
+var errNoProof = errors.New("no CA is configured that could ask")
+
 // proof answers a CA that asks by TLS: a handshake that offers its protocol and
 // no other one (RFC 8737, section 3) gets a configuration of its own, as a CA
 // shows no certificate and wants no session. It is nil for all others.
@@ -190,7 +193,7 @@ func (l *L7) proof(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	}
 	m := l.acme.Load()
 	if m == nil {
-		return nil, errName
+		return nil, errNoProof
 	}
 	c, err := m.Proof(hello.ServerName)
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
-	"errors"
 
 	"github.com/portico-lb/portico/l7/certs"
 )
@@ -41,13 +40,13 @@ func (r *runner) tlsConfig(t *TLS, protocols []string) *tls.Config {
 	return c
 }
 
-var errName = errors.New("no certificate for the name that the client asks for")
-
-// strictly shows certificates to clients that ask for one of their names.
+// strictly shows certificates to clients that ask for one of their names. Others
+// get none and no error, which crypto/tls tells them as unrecognized_name (RFC 6066,
+// section 3).
 func strictly(s *certs.Store) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		if !s.Known(hello.ServerName) {
-			return nil, errName
+			return nil, nil
 		}
 		return s.GetCertificate(hello)
 	}

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -115,13 +116,14 @@ func TestTLSOfAnEntrypoint(t *testing.T) {
 		entry  l7.TLS
 		client *tls.Config
 		want   bool
+		alert  string // told to one who gets no answer, where it matters
 	}{
 		{name: "plain", client: &tls.Config{ServerName: "a.example"}, want: true},
 		{name: "too old a version", entry: l7.TLS{MinVersion: tls.VersionTLS13}, client: &tls.Config{MaxVersion: tls.VersionTLS12}},
 		{name: "cipher suite", entry: l7.TLS{CipherSuites: []uint16{gcm}}, client: &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{gcm}}, want: true},
 		{name: "other cipher suite", entry: l7.TLS{CipherSuites: []uint16{gcm}}, client: &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{cbc}}},
 		{name: "unknown name", client: &tls.Config{ServerName: "b.example"}, want: true},
-		{name: "unknown name, strictly", entry: l7.TLS{StrictSNI: true}, client: &tls.Config{ServerName: "b.example"}},
+		{name: "unknown name, strictly", entry: l7.TLS{StrictSNI: true}, client: &tls.Config{ServerName: "b.example"}, alert: "unrecognized name"},
 		{name: "known name, strictly", entry: l7.TLS{StrictSNI: true}, client: &tls.Config{ServerName: "a.example"}, want: true},
 		{name: "client certificate missing", entry: l7.TLS{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: client.CertPEM}},
 		{name: "client certificate", entry: l7.TLS{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: client.CertPEM}, client: &tls.Config{Certificates: shown(client)}, want: true},
@@ -134,8 +136,9 @@ func TestTLSOfAnEntrypoint(t *testing.T) {
 			runL7(t, l7.Config{Entrypoints: []l7.Entrypoint{{Name: "https", Listen: addr, TLS: &c.entry}}})
 			client := cmp.Or(c.client, &tls.Config{})
 			client.InsecureSkipVerify = true
-			if _, err := get(addr, client); (err == nil) != c.want {
-				t.Errorf("a client gets %v, want an answer: %v", err, c.want)
+			_, err := get(addr, client)
+			if (err == nil) != c.want || !c.want && !strings.Contains(err.Error(), c.alert) {
+				t.Errorf("a client gets %v, want an answer: %v %s", err, c.want, c.alert)
 			}
 		})
 	}
