@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"syscall"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -54,7 +55,11 @@ func probeGRPC(ctx context.Context, c Check) error {
 	}
 	defer func() { _ = client.Close() }()
 	res, err := grpc_health_v1.NewHealthClient(client).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: c.GRPC.Service})
-	switch s := status.Convert(err); s.Code() {
+	s := status.Convert(err)
+	if end, ok := ctx.Deadline(); ok && s.Code() == codes.Unavailable && !time.Now().Before(end) {
+		s = status.New(codes.DeadlineExceeded, "") // the connection's came before that of the call
+	}
+	switch s.Code() {
 	case codes.OK:
 	case codes.DeadlineExceeded:
 		return fmt.Errorf("grpc: timeout after %s", c.Timeout)
