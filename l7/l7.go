@@ -113,24 +113,32 @@ func (l *L7) Prepare(c Config) (commit func(), err error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	fresh := map[string]net.Listener{}
+	// What is bound is held once more: Run may still be about to close it, for the
+	// configuration before c.
+	held := map[string]net.Listener{}
 	for _, addr := range c.listens() {
-		if l.sockets[addr] != nil || fresh[addr] != nil {
+		if held[addr] != nil {
 			continue
 		}
-		s, err := listen(addr)
+		s, err := l.hold(addr)
 		if err != nil {
-			for _, bound := range fresh {
+			for _, bound := range held {
 				bound.Close()
 			}
 			return nil, err
 		}
-		fresh[addr] = s
+		held[addr] = s
 	}
 	return func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		maps.Copy(l.sockets, fresh)
+		for addr, s := range held {
+			if l.sockets[addr] == nil {
+				l.sockets[addr] = s
+			} else {
+				s.Close()
+			}
+		}
 		l.next.Store(&c)
 		ring(l.moved)
 		ring(l.bell)

@@ -115,7 +115,7 @@ func (r *runner) open(ctx context.Context) {
 		}
 	}
 	r.openReady(ctx, r.config.ReadyListen)
-	r.l.forget(r.config.listens())
+	r.l.forget(r.config)
 	r.l.forgetPackets(r.config)
 	if !r.opened {
 		r.opened = true
@@ -302,7 +302,7 @@ func (r *runner) stop() {
 	if r.ready != nil {
 		r.ready.stop(nil)
 	}
-	r.l.forget(nil)
+	r.l.forgetAll()
 	r.l.forgetPackets(Config{})
 	r.begun.Wait()
 	r.group.Wait()

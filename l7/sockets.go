@@ -12,9 +12,18 @@ import (
 func (l *L7) share(addr string) (net.Listener, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.sockets[addr] == nil {
+		return nil, fmt.Errorf("listen on %s: not bound", addr)
+	}
+	return l.hold(addr)
+}
+
+// hold returns a further listener on the socket bound to addr, or one that binds
+// it. The caller holds mu.
+func (l *L7) hold(addr string) (net.Listener, error) {
 	s, ok := l.sockets[addr].(*net.TCPListener)
 	if !ok {
-		return nil, fmt.Errorf("listen on %s: not bound", addr)
+		return listen(addr)
 	}
 	f, err := s.File()
 	if err != nil {
@@ -50,10 +59,22 @@ func (l *L7) Files() (map[string]*os.File, error) {
 // Moved rings when Files or PacketFiles would return others than before.
 func (l *L7) Moved() <-chan struct{} { return l.moved }
 
-// forget closes every socket that is not bound to one of addrs.
-func (l *L7) forget(addrs []string) {
+// forget closes every socket that c does not want, nor the configuration that is
+// to come.
+func (l *L7) forget(c Config) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.closeBut(append(c.listens(), l.next.Load().listens()...))
+}
+
+// forgetAll closes every socket.
+func (l *L7) forgetAll() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closeBut(nil)
+}
+
+func (l *L7) closeBut(addrs []string) {
 	for addr, s := range l.sockets {
 		if !slices.Contains(addrs, addr) {
 			s.Close()

@@ -2,19 +2,23 @@ package l7_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/portico-lb/portico/l7"
+	"github.com/portico-lb/portico/test/lab"
 )
 
 // TestSourceComesLate: a folder that appears after the start, as a mount may,
@@ -154,4 +158,48 @@ endpoint    = [ { address = %q } ]
 			asks(t, addr, "nowhere.example/", "", "404")
 		})
 	}
+}
+
+// TestReloadOvertakesAnother: an entrypoint that one configuration removes stands in
+// the next, which was prepared while it was still served.
+func TestReloadOvertakesAnother(t *testing.T) {
+	first, other := freeAddr(t), freeAddr(t)
+	without := l7.Config{Entrypoints: []l7.Entrypoint{{Name: "http", Listen: first}}}
+	with := l7.Config{Entrypoints: append(slices.Clone(without.Entrypoints), l7.Entrypoint{Name: "other", Listen: other})}
+	p := startL7(t, with)
+	prepare := func(c l7.Config) (commit func()) {
+		commit, err := p.Prepare(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return commit
+	}
+	answers := func() error {
+		conn, err := net.Dial("tcp", other)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(10 * time.Second))
+		io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n")
+		_, err = conn.Read(make([]byte, 1))
+		return err
+	}
+	commit, overtaken := prepare(without), prepare(with)
+	commit()
+	lab.Eventually(t, 30*time.Second, "other removed", func() error {
+		files, err := p.Files()
+		for _, f := range files {
+			f.Close()
+		}
+		if files[other] != nil {
+			return errors.New("it is bound")
+		}
+		if err != nil {
+			return err
+		}
+		return nil
+	})
+	overtaken()
+	lab.Eventually(t, 30*time.Second, "answers of other", answers)
 }
