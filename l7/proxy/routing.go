@@ -17,8 +17,8 @@ type routing struct {
 	table *route.Table
 	// first says that there are routes beside these that are not known yet.
 	first bool
-	// ways are by the numbers of their routes. Requests take copies: those that last
-	// would keep all of an old list.
+	// ways are by the numbers of their routes, two to a line of memory. Requests take
+	// copies: those that last would keep all of an old list.
 	ways []way
 	// used counts the uses of each pool by ways, and by middlewares that ask.
 	used map[*backend.Pool]int
@@ -29,12 +29,20 @@ type way struct {
 	route *route.Route
 	pool  *backend.Pool
 	meter *meter
+	*gear // never nil where there is a route
+}
+
+// A gear is what few routes have.
+type gear struct {
 	// chain is nil where nothing is done.
 	chain *middleware.Chain
 	fork  *fork // nil where there is one backend
 	// mirrors get copies of requests for which chain asks for that.
 	mirrors map[route.Backend]*backend.Pool
 }
+
+// plain is the gear of most.
+var plain = &gear{}
 
 // A wayKey tells the routes apart that keep state when tables change: it is
 // who has the rule, not where the rule leads.
@@ -78,7 +86,7 @@ func (p *Proxy) setRoutes(t *route.Table, first bool) {
 	lasting := make(map[wayKey]*way) // those that have something to keep
 	for _, rt := range gone {
 		n := rt.Number()
-		if w := &old.ways[n]; w.chain != nil || w.fork != nil {
+		if w := &old.ways[n]; w.gear != plain {
 			lasting[keyOf(rt.Spec)] = w
 		}
 		if n < len(r.ways) {
@@ -90,7 +98,7 @@ func (p *Proxy) setRoutes(t *route.Table, first bool) {
 			r.used[p.pool(b)]++
 		}
 		w := &r.ways[rt.Number()]
-		*w = way{route: rt, pool: p.pool(rt.Backend), meter: p.counters.of(&rt.Origin)}
+		*w = way{route: rt, pool: p.pool(rt.Backend), meter: p.counters.of(&rt.Origin), gear: plain}
 		if len(rt.Steps) > 0 || len(rt.Choices) > 0 {
 			p.equip(w, lasting[keyOf(rt.Spec)])
 		}
@@ -118,11 +126,13 @@ func (r *routing) leave(gone []*route.Route, pools map[route.Backend]*backend.Po
 // equip gives w its middlewares and its choices. old is the same way of the
 // routes before, nil without one. The caller holds mu.
 func (p *Proxy) equip(w, old *way) {
-	if old == nil {
-		old = &way{}
+	before := plain
+	if old != nil {
+		before = old.gear
 	}
+	w.gear = &gear{}
 	if len(w.route.Choices) > 0 {
-		w.fork = newFork(w.route.Choices, old.fork, p.pool)
+		w.fork = newFork(w.route.Choices, before.fork, p.pool)
 	}
 	steps := make([]middleware.Step, 0, len(w.route.Steps))
 	for _, s := range w.route.Steps {
@@ -143,7 +153,7 @@ func (p *Proxy) equip(w, old *way) {
 		w.chain = middleware.NewChain(steps, middleware.Env{
 			Log:       p.log.With(slog.String("route", w.route.Origin.String())),
 			Transport: p.Transport,
-		}, old.chain)
+		}, before.chain)
 	}
 }
 
@@ -160,14 +170,14 @@ func (s *server) find(x *exchange) (status int, reason string) {
 	if routing == nil {
 		return 503, "no routes are known yet"
 	}
-	rt := routing.table.At(s.entry.Name).Lookup(x.host, x.path)
+	n := routing.table.At(s.entry.Name).Number(x.host, x.path)
 	switch {
-	case rt == nil && routing.first:
+	case n < 0 && routing.first:
 		return 503, "not all routes are known yet"
-	case rt == nil:
+	case n < 0:
 		return 404, "no route for this host and path"
 	}
-	x.way = routing.ways[rt.Number()]
+	x.way = routing.ways[n]
 	return 0, ""
 }
 

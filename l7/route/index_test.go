@@ -29,7 +29,7 @@ func TestIndex(t *testing.T) {
 		if old := x.put(name, s); old != want[name] {
 			t.Fatalf("step %d: %s: %p was replaced, want %p", step, name, old, want[name])
 		}
-		if step%16 == 0 && before.find([]byte(names[0])) != had {
+		if step%16 == 0 && before.find([]byte(names[0])).site != had {
 			t.Fatalf("step %d: what was copied has changed", step)
 		}
 		if want[name] = s; s == nil {
@@ -42,7 +42,7 @@ func TestIndex(t *testing.T) {
 			continue
 		}
 		for _, name := range names {
-			if got := x.find([]byte(name)); got != want[name] {
+			if got := x.find([]byte(name)).site; got != want[name] {
 				t.Fatalf("step %d: %s: found %p, want %p", step, name, got, want[name])
 			}
 		}

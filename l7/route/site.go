@@ -8,13 +8,13 @@ import (
 // A site is the rules of one host. It is immutable, and what a Table shares with
 // those before and after it.
 type site struct {
-	// At the entrypoints that a rule of the host names these answer, all at all
-	// others.
-	named *named // nil where none does
-	all   host
 	// short is the name that the site is found by, behind its length; of a long
 	// one there is the host.
-	short     [32]byte
+	short [32]byte
+	// At the entrypoints that a rule of the host names these answer, all at all
+	// others.
+	named     *named // nil where none does
+	all       host
 	host      string // as in Spec
 	conflicts []Conflict
 	rules     int
@@ -54,8 +54,8 @@ func newSite(specs []Spec) *site {
 }
 
 // makeSite returns room for a site with n rules. A lookup among many hosts waits for
-// memory and nothing else: the one rule that most sites have stands before what
-// leads to it, in the same 64 bytes, and with it the site has three times that.
+// memory and nothing else: the one rule that most sites have stands before their
+// names, in the same 64 bytes, and with it the site has three times that.
 func makeSite(n int) (*site, []Route, []*Route) {
 	if n > 1 {
 		return &site{}, make([]Route, n), make([]*Route, n)
@@ -95,6 +95,16 @@ func (s *site) at(entrypoint string) *host {
 		}
 	}
 	return &s.all
+}
+
+// only is the number of the one route that answers for the host, whatever the path
+// and the entrypoint, and 1; without such a route it is 0.
+func (s *site) only() int32 {
+	h := &s.all
+	if s.named != nil || h.others != nil || h.root.children != nil || h.root.exact != [2]*Route{} || h.root.prefix == nil {
+		return 0
+	}
+	return h.root.prefix.number + 1
 }
 
 // size is how many rules there are; a nil site has none.

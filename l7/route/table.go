@@ -1,8 +1,6 @@
 package route
 
 import (
-	"bytes"
-	"cmp"
 	"iter"
 	"slices"
 	"strings"
@@ -53,22 +51,6 @@ func (r *Route) Number() int { return int(r.number) }
 // Numbers is more than the Number of any route is.
 func (t *Table) Numbers() int { return int(t.numbers.next) }
 
-// numbers are those that the routes of a Table have.
-type numbers struct {
-	next int32
-	free []int32 // of those below next
-}
-
-func (n *numbers) take() int32 {
-	if last := len(n.free) - 1; last >= 0 {
-		number := n.free[last]
-		n.free = n.free[:last]
-		return number
-	}
-	n.next++
-	return n.next - 1
-}
-
 // A Conflict is a Spec that can never answer, because another one claims the
 // same requests.
 type Conflict struct {
@@ -116,47 +98,6 @@ func AddByHost(out map[string][]Spec, specs []Spec) {
 	}
 }
 
-// With returns a Table in which the hosts that changed names have the rules that
-// it says, none for no rules, and all others those of t, at the cost of what has
-// changed. The caller leaves the rules as they are.
-func (t *Table) With(changed map[string][]Spec) *Table {
-	out := &Table{
-		hosts: t.hosts.clone(len(changed)), wildcards: t.wildcards.clone(0), any: t.any, rules: t.rules,
-		numbers: numbers{t.numbers.next, slices.Clone(t.numbers.free)},
-	}
-	for name, specs := range changed {
-		var s *site
-		if len(specs) > 0 {
-			s = newSite(specs)
-		}
-		out.put(name, s)
-	}
-	return out
-}
-
-// put makes s what answers for the Host name; nil is nothing.
-func (t *Table) put(name string, s *site) {
-	var old *site
-	if name == "" {
-		old, t.any = t.any, s
-	} else if rest, ok := strings.CutPrefix(name, "*."); ok {
-		old = t.wildcards.put(rest, s)
-	} else {
-		old = t.hosts.put(name, s)
-	}
-	t.rules += s.size() - old.size()
-	if old != nil {
-		for _, r := range old.routes() {
-			t.numbers.free = append(t.numbers.free, r.number)
-		}
-	}
-	if s != nil {
-		for _, r := range s.routes() {
-			r.number = t.numbers.take()
-		}
-	}
-}
-
 // sites returns all, by their hosts.
 func (t *Table) sites() []*site {
 	all := slices.AppendSeq(make([]*site, 0, t.hosts.size+t.wildcards.size+1), t.hosts.all())
@@ -193,117 +134,6 @@ func (t *Table) contested() (out []*site) {
 	add(t.any)
 	slices.SortFunc(out, func(a, b *site) int { return strings.Compare(a.host, b.host) })
 	return out
-}
-
-// compareRank orders specs from the one that is preferred to the one that is
-// not, among those that may match the same request and are of the same host.
-func compareRank(a, b *Spec) int {
-	return cmp.Or(
-		cmp.Compare(b.priority(), a.priority()),
-		cmp.Compare(a.Match.order(), b.Match.order()),
-		cmp.Compare(len(b.Path), len(a.Path)), // a trailing slash first
-		a.Origin.Created.Compare(b.Origin.Created),
-		strings.Compare(a.Origin.Namespace, b.Origin.Namespace),
-		strings.Compare(a.Origin.Name, b.Origin.Name),
-		strings.Compare(a.Origin.Kind, b.Origin.Kind),
-		a.Backend.Compare(b.Backend),
-	)
-}
-
-// priority is Priority, or what stands for it.
-func (s *Spec) priority() int {
-	switch {
-	case s.Priority != 0:
-		return s.Priority
-	case s.Match == Prefix && len(s.Path) > 1:
-		return len(strings.TrimSuffix(s.Path, "/"))
-	}
-	return len(s.Path)
-}
-
-// order is the place of a match among those of equal priority.
-func (m Match) order() int {
-	return [...]int{Exact: 0, Prefix: 1, Begins: 2, Regexp: 3, Default: 4}[m]
-}
-
-// compareShown orders routes by host and path.
-func compareShown(a, b *Route) int {
-	return cmp.Or(
-		strings.Compare(a.Host, b.Host),
-		strings.Compare(strings.TrimSuffix(a.Path, "/"), strings.TrimSuffix(b.Path, "/")),
-		cmp.Compare(a.Match.order(), b.Match.order()),
-		cmp.Compare(a.rank, b.rank),
-	)
-}
-
-// Compare orders backends by namespace, Service, port, and how they are used.
-func (b Backend) Compare(c Backend) int {
-	return cmp.Or(
-		strings.Compare(b.Namespace, c.Namespace),
-		strings.Compare(b.Service, c.Service),
-		strings.Compare(b.Port, c.Port),
-		strings.Compare(b.As, c.As),
-	)
-}
-
-// A View is a Table as one entrypoint has it.
-type View struct {
-	table      *Table
-	entrypoint string
-}
-
-// At returns the View of an entrypoint: the rules for all of them and those for
-// this one.
-func (t *Table) At(entrypoint string) View { return View{t, entrypoint} }
-
-// Lookup is that of the View of an entrypoint that no rule names.
-func (t *Table) Lookup(name, path []byte) *Route { return t.At("").Lookup(name, path) }
-
-// candidates are the rules that a request for a host is matched with, by the
-// kind of their host; nil are none.
-func (v View) candidates(name []byte) (found [3]*host) {
-	found[0] = v.table.hosts.find(name).at(v.entrypoint)
-	if i := bytes.IndexByte(name, '.'); i > 0 {
-		found[1] = v.table.wildcards.find(name[i+1:]).at(v.entrypoint)
-	}
-	found[2] = v.table.any.at(v.entrypoint)
-	return found
-}
-
-// Lookup returns the route for a request's canonical host and path (see
-// CanonicalHost and CanonicalPath), or nil. It allocates nothing.
-func (v View) Lookup(name, path []byte) *Route {
-	if len(path) == 0 || path[0] != '/' {
-		return nil // the * of OPTIONS names no resource
-	}
-	// Nearly all requests are for a host that has a rule for them: those do not
-	// pay for the other kinds.
-	if h := v.table.hosts.find(name).at(v.entrypoint); h != nil {
-		if r := h.lookup(path); r != nil {
-			return r
-		}
-	}
-	return v.lookupFurther(name, path)
-}
-
-// lookupFurther is Lookup where no rule of the host itself matches, but for its
-// Default.
-func (v View) lookupFurther(name, path []byte) *Route {
-	candidates := v.candidates(name)
-	for _, h := range candidates[1:] {
-		if h == nil {
-			continue
-		}
-		if r := h.lookup(path); r != nil {
-			return r
-		}
-	}
-	for _, h := range candidates {
-		if h != nil && h.fallback != nil {
-			return h.fallback
-		}
-	}
-	return nil
 }
 
 // Rules is how many rules there are, with those that never answer.

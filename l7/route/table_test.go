@@ -94,6 +94,17 @@ func TestLookup(t *testing.T) {
 	}
 }
 
+// TestNoPath: the "*" of OPTIONS names no resource, and no rule is for it.
+func TestNoPath(t *testing.T) {
+	table, _ := route.NewTable([]route.Spec{rule("a.example", "/", route.Prefix, "root")})
+	for _, path := range []string{"", "*"} {
+		r, n := table.Lookup([]byte("a.example"), []byte(path)), table.At("http").Number([]byte("a.example"), []byte(path))
+		if r != nil || n >= 0 {
+			t.Errorf("%q: route %v, number %d", path, r, n)
+		}
+	}
+}
+
 func TestLookupWithoutRules(t *testing.T) {
 	table, _ := route.NewTable(nil)
 	if r := table.Lookup([]byte("a.example"), []byte("/")); r != nil {
@@ -278,9 +289,13 @@ func (w *world) compare(t *testing.T, requests int) {
 		if p == "" {
 			p = "/"
 		}
-		got, want := answer(table.At(e).Lookup([]byte(h), []byte(p))), linear(w.specs, e, h, p)
-		if got != want {
+		found := table.At(e).Lookup([]byte(h), []byte(p))
+		if got, want := answer(found), linear(w.specs, e, h, p); got != want {
 			t.Fatalf("%s %s%s: got %q, want %q of\n%+v", e, h, p, got, want, w.specs)
+		}
+		n := table.At(e).Number([]byte(h), []byte(p))
+		if found == nil && n >= 0 || found != nil && n != found.Number() {
+			t.Fatalf("%s %s%s: number %d is not that of %q of\n%+v", e, h, p, n, answer(found), w.specs)
 		}
 	}
 }
