@@ -20,6 +20,9 @@ type Call struct {
 	Streams bool
 	// Once says that the request is not sent again, whatever happens.
 	Once bool
+	// Asks says that a connection that was used before need not be looked at, for the
+	// request goes by Ask over those that have a TCP.
+	Asks bool
 	// Until is the clock time at which the request must be over, 0 for never.
 	Until int64
 	// Key is the KeyHash of what decides under the strategy Hash.
@@ -201,11 +204,10 @@ func (p *Pool) pooled(c *Call, ep *Endpoint) *Conn {
 	}
 	for {
 		b := ep.take(most, p.now())
-		if b == nil || b.fit() {
+		if b == nil || c.Asks && b.TCP != nil || b.fit() {
 			return b
 		}
-		b.Close()
-		ep.undo()
+		b.undo()
 	}
 }
 

@@ -76,6 +76,19 @@ func (b *Conn) Release(fit bool) {
 	b.ep.put(b, b.ep.pool.now())
 }
 
+// Unused gives up a connection that was not fit for its request, and carried nothing
+// of it.
+func (b *Conn) Unused() {
+	b.undo()
+	b.ep.leave()
+}
+
+// undo closes b and takes back what was counted when it was taken.
+func (b *Conn) undo() {
+	b.Close()
+	b.ep.undo()
+}
+
 // fit reports whether an idle connection may carry a request: it is open, and
 // nothing has come in that no request asked for, such as the 408 that some
 // servers send before they close.

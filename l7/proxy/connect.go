@@ -14,6 +14,7 @@ func (l *leash) aim(x *exchange, pl *backend.Pool, head []byte) {
 	x.policy = pl.Policy()
 	x.call.Idempotent = x.req.Method.Idempotent()
 	x.call.Streams = !x.up.done
+	x.call.Asks = x.up.done && x.spool == nil
 	if x.policy.SendProxy != 0 {
 		x.call.Between = l.between()
 	}

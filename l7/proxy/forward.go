@@ -124,8 +124,18 @@ func (x *exchange) pack() {
 	}
 }
 
-// send writes the head and what of the body is here, in one system call.
-func (x *exchange) send(b *backend.Conn) (int64, error) {
+// send writes the head and what of the body is here, in one system call. Where b was
+// not fit for it, nothing was written.
+func (x *exchange) send(b *backend.Conn) (n int64, fit bool, err error) {
+	if x.call.Asks && b.Reused() && b.TCP != nil {
+		n, fit, err := b.TCP.Ask(x.out, x.first)
+		return int64(n), fit, err
+	}
+	n, err = x.write(b)
+	return n, true, err
+}
+
+func (x *exchange) write(b *backend.Conn) (int64, error) {
 	if x.first != nil && b.TCP != nil {
 		n, err := b.TCP.WriteBoth(x.out, x.first)
 		return int64(n), err
@@ -147,7 +157,13 @@ func (l *leash) converse(c carrier, x *exchange, pl *backend.Pool, b *backend.Co
 		return l.missed(b)
 	}
 	x.in.clear()
-	n, err := x.send(b)
+	n, fit, err := x.send(b)
+	if !fit {
+		x.attempts--
+		l.endpoint.Store(nil)
+		b.Unused()
+		return again
+	}
 	b.Sent(n)
 	var up *upload
 	switch {

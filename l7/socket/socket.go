@@ -30,6 +30,7 @@ import (
 type Conn struct {
 	remote        netip.AddrPort
 	reads, writes transfer
+	asking        asking
 
 	known atomic.Bool // to the poller; file and raw are valid then, fd is not
 	file  file
