@@ -55,9 +55,8 @@ func routes(t lab.T, o options) {
 	all := site{cert: cert, hosts: o.hosts, apart: true}
 	t.Logf("%d hosts and backends: until the last is served, memory (PSS) then, and when settled %v later", o.hosts, settling)
 	for _, start := range starters(t, node, o) {
-		begin := time.Now()
 		p := start(all)
-		took := time.Since(begin)
+		took := time.Since(p.proc.Began())
 		then := pss(t, p.proc.Pid())
 		time.Sleep(settling)
 		t.Logf("%-10s %8d ms %8d MB %8d MB", p.name, took.Milliseconds(), then>>20, pss(t, p.proc.Pid())>>20)

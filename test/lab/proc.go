@@ -18,10 +18,11 @@ const stopTime = 10 * time.Second
 
 // A Proc is a program running inside a node. Its output goes to a log.
 type Proc struct {
-	cmd  *Cmd
-	log  string // file
-	done chan struct{}
-	err  error // how it ended; to be read after done
+	cmd   *Cmd
+	log   string // file
+	began time.Time
+	done  chan struct{}
+	err   error // how it ended; to be read after done
 }
 
 // Start starts a program inside the node that runs until it ends by itself, is
@@ -39,7 +40,7 @@ func (c *Cmd) Spawn() *Proc {
 	f, err := os.CreateTemp(c.node.dir, filepath.Base(c.Path)+"-*.log")
 	c.node.check("log", err)
 	defer f.Close() // the program has its own
-	p := &Proc{cmd: c, log: f.Name(), done: make(chan struct{})}
+	p := &Proc{cmd: c, log: f.Name(), began: time.Now(), done: make(chan struct{})}
 	c.Stdout, c.Stderr = f, f
 	c.node.check("start "+c.Path, c.Start())
 	l.mu.Lock()
@@ -56,6 +57,9 @@ func (c *Cmd) Spawn() *Proc {
 func (p *Proc) String() string {
 	return fmt.Sprintf("%s: %s[%d]", p.cmd.node.name, filepath.Base(p.cmd.Path), p.Pid())
 }
+
+// Began is when the program was started.
+func (p *Proc) Began() time.Time { return p.began }
 
 // Pid is the program's own process.
 func (p *Proc) Pid() int { return p.cmd.Process.Pid }
