@@ -21,7 +21,8 @@ type Call struct {
 	// Once says that the request is not sent again, whatever happens.
 	Once bool
 	// Asks says that a connection that was used before need not be looked at, for the
-	// request goes by Ask over those that have a TCP.
+	// request goes by Ask over those that have a TCP. What that finds unfit is given
+	// up by Unused.
 	Asks bool
 	// Until is the clock time at which the request must be over, 0 for never.
 	Until int64
@@ -34,6 +35,7 @@ type Call struct {
 	// Between is what a PROXY header tells the endpoint.
 	Between proxyproto.Header
 
+	seat     *Endpoint // where the request has its place, but no connection
 	tried    []*Endpoint
 	fresh    bool // pooled connections are not to be trusted any more
 	attempts int  // that came to nothing, but for dials refused at once
@@ -41,6 +43,9 @@ type Call struct {
 
 // Reset makes c that of a new request.
 func (c *Call) Reset() {
+	if c.seat != nil {
+		c.seat.leave()
+	}
 	clear(c.tried)
 	*c = Call{tried: c.tried[:0], Token: c.Token[:0]}
 }
@@ -93,12 +98,17 @@ func (r Refusal) String() string {
 // caller gives back by Release, or why none can be had. It may wait for an
 // endpoint that has room, until ctx ends.
 func (p *Pool) Connect(ctx context.Context, c *Call) (*Conn, Refusal) {
-	if !p.admit(p.now()) {
+	e := c.seat
+	c.seat = nil
+	if e == nil && !p.admit(p.now()) {
 		return nil, Broken
 	}
 	var failed Refusal
-	for {
-		e, refusal := p.reach(ctx, c)
+	for ; ; e = nil {
+		var refusal Refusal
+		if e == nil {
+			e, refusal = p.reach(ctx, c)
+		}
 		switch {
 		case refusal == 0:
 		case failed != 0 && refusal != Busy:

@@ -76,11 +76,12 @@ func (b *Conn) Release(fit bool) {
 	b.ep.put(b, b.ep.pool.now())
 }
 
-// Unused gives up a connection that was not fit for its request, and carried nothing
-// of it.
-func (b *Conn) Unused() {
+// Unused gives up a connection that was not fit for the request of c, and carried
+// nothing of it. Connect gives it another one then, without asking it to queue again
+// or counting it twice.
+func (b *Conn) Unused(c *Call) {
 	b.undo()
-	b.ep.leave()
+	c.seat = b.ep
 }
 
 // undo closes b and takes back what was counted when it was taken.

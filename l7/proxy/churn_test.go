@@ -160,33 +160,6 @@ func TestUnsolicited(t *testing.T) {
 	}
 }
 
-// TestSilentEnd: an endpoint that ends connections behind its answers costs no
-// request, not even one that must not be sent twice, and no retry.
-func TestSilentEnd(t *testing.T) {
-	ended := make(chan bool, 1)
-	ep := script(t, func(c net.Conn, r *bufio.Reader) {
-		if _, err := http.ReadRequest(r); err != nil {
-			return
-		}
-		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-		c.(*net.TCPConn).CloseWrite()
-		ended <- true
-		io.Copy(io.Discard, c) // as a server that lingers
-	})
-	e := start(t, proxy.Options{}, proxy.Entrypoint{}, ep)
-	p := e.dial(t)
-	for range 5 {
-		if r, body := p.say("POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 1\r\n\r\nx").hear("POST"); r.StatusCode != 200 || body != "ok" {
-			t.Fatalf("got %v %q", r, body)
-		}
-		<-ended
-	}
-	s := e.Status()
-	if n := s.Backends[0].Endpoints[0].Requests; s.Retries != 0 || n != 5 {
-		t.Errorf("%d retries, %d requests to the endpoint", s.Retries, n)
-	}
-}
-
 // TestKeepAliveRace puts endpoints behind the proxy that close kept
 // connections at the worst moment: just when the next request comes. No
 // idempotent request fails. A POST that nobody can say of whether it was

@@ -159,9 +159,9 @@ func (l *leash) converse(c carrier, x *exchange, pl *backend.Pool, b *backend.Co
 	x.in.clear()
 	n, fit, err := x.send(b)
 	if !fit {
-		x.attempts--
+		x.untries()
 		l.endpoint.Store(nil)
-		b.Unused()
+		b.Unused(&x.call)
 		return again
 	}
 	b.Sent(n)

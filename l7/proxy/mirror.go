@@ -191,7 +191,7 @@ func (l *lane) replicate(x *exchange, r *replica, pl *backend.Pool) {
 		return
 	}
 	l.aim(x, pl, x.head)
-	x.call.Once = true
+	x.call.Once, x.call.Asks = true, false // there is one attempt
 	most := l.until(copyTime)
 	if l.limit == 0 || l.limit > most {
 		l.limit, x.call.Until = most, most

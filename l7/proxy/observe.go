@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/tls"
+	"net/netip"
 	"time"
 
 	"github.com/portico-lb/portico/l7/accesslog"
@@ -150,6 +151,15 @@ func (x *exchange) tries(b *backend.Conn) {
 	x.attempts++
 	if x.told != nil {
 		x.record.Endpoint, x.record.OriginProtocol = b.Endpoint().Addr(), b.Endpoint().Protocol()
+	}
+}
+
+// untries takes that back where nothing went over it. No other has carried anything of
+// x then: behind an attempt that failed all connections are new.
+func (x *exchange) untries() {
+	x.attempts--
+	if x.told != nil {
+		x.record.Endpoint, x.record.OriginProtocol = netip.AddrPort{}, 0
 	}
 }
 

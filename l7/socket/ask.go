@@ -25,6 +25,7 @@ func (c *Conn) Ask(p, q []byte) (n int, quiet bool, err error) {
 	err = c.raw.Read(a.step)
 	switch {
 	case a.noisy:
+		t.buf, t.more = nil, nil
 		return 0, false, nil
 	case a.asked && t.errno == syscall.EAGAIN:
 		err = c.raw.Write(t.step)
