@@ -20,9 +20,8 @@ type Call struct {
 	Streams bool
 	// Once says that the request is not sent again, whatever happens.
 	Once bool
-	// Asks says that a connection that was used before need not be looked at, for the
-	// request goes by Ask over those that have a TCP. What that finds unfit is given
-	// up by Unused.
+	// Asks says that the request goes by Ask over a connection that is Unseen, and that
+	// what this finds unfit is given up by Unused.
 	Asks bool
 	// Until is the clock time at which the request must be over, 0 for never.
 	Until int64
@@ -41,7 +40,8 @@ type Call struct {
 	attempts int  // that came to nothing, but for dials refused at once
 }
 
-// Reset makes c that of a new request.
+// Reset makes c that of a new request. A place that the old one still has, without a
+// connection, is free then.
 func (c *Call) Reset() {
 	if c.seat != nil {
 		c.seat.leave()
@@ -214,7 +214,10 @@ func (p *Pool) pooled(c *Call, ep *Endpoint) *Conn {
 	}
 	for {
 		b := ep.take(most, p.now())
-		if b == nil || c.Asks && b.TCP != nil || b.fit() {
+		if b == nil {
+			return nil
+		}
+		if b.unseen = c.Asks && b.TCP != nil; b.unseen || b.fit() {
 			return b
 		}
 		b.undo()

@@ -26,6 +26,8 @@ type Conn struct {
 	ep     *Endpoint
 	// reused is whether an earlier request has used it.
 	reused bool
+	// unseen is whether nobody has looked whether it is fit since it was put back.
+	unseen bool
 	// private is whether it is of use to one request alone.
 	private bool
 	// since is when it was put back into the pool.
@@ -40,6 +42,10 @@ func (b *Conn) Endpoint() *Endpoint { return b.ep }
 
 // Reused reports whether an earlier request has used the connection.
 func (b *Conn) Reused() bool { return b.reused }
+
+// Unseen reports whether nobody has looked whether the connection is still fit, so
+// that the request has to go by Ask. It has a TCP then.
+func (b *Conn) Unseen() bool { return b.unseen }
 
 // Sent counts n bytes of the request at hand that were written.
 func (b *Conn) Sent(n int64) { b.sending += n }

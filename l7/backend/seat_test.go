@@ -39,7 +39,7 @@ func aged(t *testing.T, policy Policy, n int) (*Pool, *manual) {
 func connect(t *testing.T, p *Pool, c *Call, reused bool) *Conn {
 	t.Helper()
 	b, refusal := p.Connect(context.Background(), c)
-	if refusal != 0 || b.Reused() != reused {
+	if refusal != 0 || b.Reused() != reused || b.Unseen() != reused {
 		t.Fatalf("%v, %+v", refusal, b)
 	}
 	return b

@@ -127,7 +127,7 @@ func (x *exchange) pack() {
 // send writes the head and what of the body is here, in one system call. Where b was
 // not fit for it, nothing was written.
 func (x *exchange) send(b *backend.Conn) (n int64, fit bool, err error) {
-	if x.call.Asks && b.Reused() && b.TCP != nil {
+	if b.Unseen() {
 		n, fit, err := b.TCP.Ask(x.out, x.first)
 		return int64(n), fit, err
 	}
